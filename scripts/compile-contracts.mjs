@@ -1,0 +1,1 @@
+// Compiles the Solidity contracts into TypeScript artifacts (not committed).
