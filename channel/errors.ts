@@ -1,6 +1,8 @@
 // What can go wrong, as one closed list. The code is for programs and never changes, the message is for
 // people, the facts are for tests and logs. A failure's blame is a fact, not a phrase.
-import type { Hex } from './bytes.js'
+
+/** As in bytes.ts, which imports this file. */
+type Hex = `0x${string}`
 
 /** What each failure carries: the whole list. */
 export interface Facts {
