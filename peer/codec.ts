@@ -1,0 +1,161 @@
+// Named, versioned messages over schemas: `[name, version, ...fields]` in canonical msgpack.
+import { PerkunasError } from '../channel/errors.js'
+import { pack, unpack, type Wire } from './msgpack.js'
+import {
+  type Fields,
+  type Flat,
+  type ObjectOf,
+  objectReader,
+  objectWriter,
+  refuse,
+  type Schema,
+} from './schema.js'
+
+/** Turns values into bytes and back; one byte string per value. */
+export interface Codec<T> {
+  /**
+   * @throws PerkunasError INVALID_ARGUMENT {argument: path} if the value is not one of the type, TOO_LARGE if
+   * a part or the whole exceeds its limit
+   */
+  encode(value: T): Uint8Array
+  /**
+   * @throws PerkunasError INVALID_MESSAGE {path, reason} or TOO_LARGE; never another error, whatever the bytes
+   */
+  decode(bytes: Uint8Array): T
+}
+
+/** A kind of message: its name is what `kind` says in the model, its version tells its past forms apart. */
+export interface MessageDefinition<N extends string = string, F extends Fields = Fields> {
+  readonly name: N
+  readonly version: number
+  readonly fields: F
+}
+
+/** The TypeScript type of a defined message: its fields and `kind`. */
+export type MessageOf<D> =
+  D extends MessageDefinition<infer N, infer F> ? Flat<{ readonly kind: N } & ObjectOf<F>> : never
+
+/** Limits of a codec. */
+export interface CodecOptions {
+  /** Longest encoding in bytes; checked before anything is read. Default {@link MAX_ENCODED_BYTES}. */
+  readonly maxBytes?: number
+}
+
+/** Default limit of an encoding: 4 MiB, what a connection takes as one message by default. */
+export const MAX_ENCODED_BYTES = 4 * 1024 * 1024
+
+/** Codec of bare values of a schema, for records and parts of messages. */
+export function schemaCodec<T>(schema: Schema<T>, options: CodecOptions = {}): Codec<T> {
+  const { maxBytes = MAX_ENCODED_BYTES } = options
+  return {
+    encode: (value) => write(() => schema.toWire(value), maxBytes),
+    decode: (bytes) => schema.fromWire(read(bytes, maxBytes)),
+  }
+}
+
+/** Defines a message. `fields` may not contain `kind`. */
+export function defineMessage<const N extends string, const F extends Fields>(
+  definition: MessageDefinition<N, F>,
+): MessageDefinition<N, F> {
+  const { name, version, fields } = definition
+  if ('kind' in fields || !Number.isSafeInteger(version) || version < 1 || name === '') {
+    throw new PerkunasError(
+      'INVALID_ARGUMENT',
+      'a message has a name, a version from 1, and no field "kind"',
+      {
+        argument: 'definition',
+      },
+    )
+  }
+  return { name, version, fields }
+}
+
+/** Codec of a family of messages. The same name can't be there twice: old versions get a codec of their own. */
+export function messageCodec<const D extends readonly MessageDefinition[]>(
+  definitions: D,
+  options: CodecOptions = {},
+): Codec<MessageOf<D[number]>> {
+  type Message = MessageOf<D[number]>
+  const { maxBytes = MAX_ENCODED_BYTES } = options
+  const kinds = new Map(
+    definitions.map(({ name, version, fields }) => [
+      name,
+      { version, head: [name, version], write: objectWriter(fields, 'kind'), read: objectReader(fields) },
+    ]),
+  )
+  if (kinds.size !== definitions.length) {
+    throw new PerkunasError('INVALID_ARGUMENT', 'two messages of one name', { argument: 'definitions' })
+  }
+  return {
+    encode: (message: Message & { readonly kind?: unknown }) => {
+      const kind = kinds.get(String(message.kind))
+      if (kind === undefined) {
+        throw new PerkunasError('INVALID_ARGUMENT', `unknown message ${String(message.kind)}`, {
+          argument: 'kind',
+        })
+      }
+      return write(() => kind.write(message, kind.head), maxBytes)
+    },
+    decode: (bytes) => {
+      const wire = read(bytes, maxBytes)
+      const { name, version } = headerOf(wire)
+      const kind = kinds.get(name)
+      if (kind === undefined) return refuse(`unknown message ${JSON.stringify(name.slice(0, 64))}`)
+      if (version !== kind.version) return refuse(`${name}: version ${kind.version} expected, got ${version}`)
+      const out: Record<string, unknown> = { kind: name }
+      kind.read(wire, 2, out)
+      return out as Message
+    },
+  }
+}
+
+/**
+ * Name and version of an encoded message, to choose the codec of a past version.
+ *
+ * @throws PerkunasError INVALID_MESSAGE or TOO_LARGE
+ */
+export function messageHeader(
+  bytes: Uint8Array,
+  options: CodecOptions = {},
+): { readonly name: string; readonly version: number } {
+  return headerOf(read(bytes, options.maxBytes ?? MAX_ENCODED_BYTES))
+}
+
+function headerOf(wire: unknown): { readonly name: string; readonly version: number } {
+  if (!Array.isArray(wire)) return refuse('message expected')
+  const [name, version]: readonly unknown[] = wire
+  if (typeof name !== 'string' || typeof version !== 'number') return refuse('name and version expected')
+  return { name, version }
+}
+
+function write(toWire: () => Wire, maxBytes: number): Uint8Array {
+  let wire: Wire
+  try {
+    wire = toWire()
+  } catch (error) {
+    if (!(error instanceof PerkunasError) || !('path' in error.facts)) throw error
+    throw new PerkunasError(
+      'INVALID_ARGUMENT',
+      error.message,
+      { argument: error.facts.path },
+      { cause: error },
+    )
+  }
+  const bytes = pack(wire)
+  checkSize(bytes, maxBytes)
+  return bytes
+}
+
+function read(bytes: Uint8Array, maxBytes: number): unknown {
+  checkSize(bytes, maxBytes)
+  return unpack(bytes)
+}
+
+function checkSize(bytes: Uint8Array, limit: number): void {
+  if (bytes.length > limit) {
+    throw new PerkunasError('TOO_LARGE', `at most ${limit} bytes expected, got ${bytes.length}`, {
+      limit,
+      actual: bytes.length,
+    })
+  }
+}
