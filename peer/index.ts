@@ -11,7 +11,7 @@ export {
   messageHeader,
   schemaCodec,
 } from './codec.js'
-export { isPeerID, type PeerID } from './identity.js'
+export { createIdentity, type Identity, isPeerID, type PeerID } from './identity.js'
 export { type MemoryNetwork, type MemoryNetworkOptions, memoryNetwork } from './memory-bus.js'
 export {
   amount,

@@ -1,0 +1,252 @@
+import { readFileSync } from 'node:fs'
+import { expect } from 'chai'
+import fc from 'fast-check'
+import { fromHex, toHex } from '../../channel/bytes.js'
+import { type Aead, nobleAead, nodeAead } from '../../peer/aead.js'
+import { createIdentity } from '../../peer/identity.js'
+import {
+  ACT_BYTES,
+  CipherState,
+  type Handshake,
+  type HandshakeStep,
+  initiate,
+  openLength,
+  respond,
+  type SessionKeys,
+  sealMessage,
+  step,
+} from '../../peer/noise.js'
+
+interface Run {
+  readonly name: string
+  readonly localSecret: string
+  readonly ephemeralSecret: string
+  readonly remote?: string
+  readonly acts: readonly { readonly send?: string; readonly receive?: string }[]
+  readonly failure?: string
+  readonly sendKey?: string
+  readonly receiveKey?: string
+  readonly transcripts?: readonly { readonly h: string; readonly ck: string }[]
+}
+
+interface Vectors {
+  readonly initiator: readonly Run[]
+  readonly responder: readonly Run[]
+  readonly messages: {
+    readonly plaintext: string
+    readonly chainingKey: string
+    readonly sendKey: string
+    readonly receiveKey: string
+    readonly sealed: Readonly<Record<string, string>>
+  }
+}
+
+const vectors: Vectors = JSON.parse(
+  readFileSync(new URL('../../../test/vectors/bolt08-handshake.json', import.meta.url), 'utf8'),
+)
+const bytes = (digits: string) => fromHex(`0x${digits}`)
+const digits = (value: Uint8Array) => toHex(value).slice(2)
+
+function transcriptOf(handshake: Handshake): { h: string; ck: string } {
+  return { h: digits(handshake.transcript.h), ck: digits(handshake.transcript.ck) }
+}
+
+/** Plays one side of a recorded handshake and compares each act that it says. */
+function play(run: Run): HandshakeStep | undefined {
+  const identity = createIdentity(bytes(run.localSecret))
+  const ephemeral = bytes(run.ephemeralSecret)
+  const acts = [...run.acts]
+  const seen: { h: string; ck: string }[] = []
+  let handshake: Handshake
+  if (run.remote === undefined) handshake = respond(identity, ephemeral)
+  else {
+    const begun = initiate(`0x${run.remote}`, ephemeral)
+    expect(digits(begun.send)).to.equal(acts.shift()?.send)
+    handshake = begun.next
+    seen.push(transcriptOf(handshake))
+  }
+  let last: HandshakeStep | undefined
+  for (const act of acts) {
+    if (act.receive !== undefined) {
+      last = step(handshake, identity, bytes(act.receive))
+      if (last.kind === 'reply') {
+        handshake = last.next
+        seen.push(transcriptOf(handshake))
+      }
+    } else if (last !== undefined && last.kind !== 'failed') {
+      expect(last.send === undefined ? undefined : digits(last.send)).to.equal(act.send)
+    }
+  }
+  // What is mixed between two states of ours shows only in the next one: compare those that can be seen.
+  const recorded = (run.transcripts ?? []).map(({ h, ck }) => `${h} ${ck}`)
+  if (run.transcripts !== undefined) {
+    const known = seen.map(({ h, ck }) => `${h} ${ck}`)
+    expect(recorded.filter((one) => known.includes(one)).length).to.be.greaterThan(0)
+    expect(known.every((one) => recorded.includes(one))).to.equal(true)
+  }
+  return last
+}
+
+describe('BOLT 8, Appendix A: handshake', () => {
+  for (const side of ['initiator', 'responder'] as const) {
+    for (const run of vectors[side]) {
+      it(`${side}: ${run.name} -> ${run.failure ?? 'the recorded acts and keys'}`, () => {
+        const last = play(run)
+        if (run.failure !== undefined) {
+          expect(last).to.deep.equal({ kind: 'failed', reason: run.failure })
+          return
+        }
+        if (last?.kind !== 'done') throw new Error('not finished')
+        expect([digits(last.keys.send), digits(last.keys.receive)]).to.deep.equal([
+          run.sendKey,
+          run.receiveKey,
+        ])
+        expect(digits(last.keys.chaining)).to.equal(run.transcripts?.[2]?.ck)
+        const other = run.remote ?? vectors.initiator[0]?.localSecret
+        if (run.remote !== undefined) expect(last.keys.remote).to.equal(`0x${other}`)
+        else expect(last.keys.remote).to.equal(createIdentity(bytes(other ?? '')).id)
+      })
+    }
+  }
+})
+
+/** Node.js has both; elsewhere there is one. */
+const ciphers: readonly Aead[] = nodeAead === undefined ? [nobleAead] : [nodeAead, nobleAead]
+
+describe('BOLT 8, Appendix A: messages and key rotation', () => {
+  const { plaintext, chainingKey, sendKey, sealed } = vectors.messages
+  for (const aead of ciphers) {
+    it(`${aead.name}: 1002 messages across two rotations -> the recorded bytes, and back`, () => {
+      const sender = new CipherState(bytes(chainingKey), bytes(sendKey), aead)
+      const receiver = new CipherState(bytes(chainingKey), bytes(sendKey), aead)
+      let compared = 0
+      for (let i = 0; i < 1002; i++) {
+        const message = bytes(plaintext)
+        const out = new Uint8Array(message.length + 34)
+        expect(sealMessage(sender, message, out, 0)).to.equal(out.length)
+        const expected = sealed[i]
+        if (expected !== undefined) {
+          expect(digits(out)).to.equal(expected)
+          compared++
+        }
+        expect(openLength(receiver, out.subarray(0, 18))).to.equal(5)
+        expect(digits(receiver.open(out.subarray(18)) ?? new Uint8Array(0))).to.equal(plaintext)
+      }
+      expect(compared).to.equal(6)
+    })
+  }
+})
+
+describe('peer: noise', () => {
+  const alice = createIdentity(new Uint8Array(32).fill(1))
+  const bob = createIdentity(new Uint8Array(32).fill(2))
+  const mallory = createIdentity(new Uint8Array(32).fill(3))
+  const ephemeral = (n: number) => new Uint8Array(32).fill(n)
+
+  function shake(remote = bob.id, responder = bob): { initiator: HandshakeStep; responder: HandshakeStep } {
+    const one = initiate(remote, ephemeral(4))
+    const two = step(respond(responder, ephemeral(5)), responder, one.send)
+    if (two.kind !== 'reply') return { initiator: two, responder: two }
+    const three = step(one.next, alice, two.send)
+    if (three.kind !== 'done' || three.send === undefined) return { initiator: three, responder: two }
+    return { initiator: three, responder: step(two.next, responder, three.send) }
+  }
+
+  function keys(one: HandshakeStep): SessionKeys {
+    if (one.kind !== 'done') throw new Error('not finished')
+    return one.keys
+  }
+
+  it('two honest sides -> know each other and hold mirrored keys', () => {
+    const { initiator, responder } = shake()
+    expect(keys(initiator).remote).to.equal(bob.id)
+    expect(keys(responder).remote).to.equal(alice.id)
+    expect(keys(initiator).send).to.deep.equal(keys(responder).receive)
+    expect(keys(initiator).receive).to.deep.equal(keys(responder).send)
+  })
+
+  it('another static key than expected -> the responder refuses act one', () => {
+    expect(shake(bob.id, mallory).responder).to.deep.equal({ kind: 'failed', reason: 'ACT1_BAD_TAG' })
+  })
+
+  it('any changed byte of any act -> refused, never thrown', () => {
+    const one = initiate(bob.id, ephemeral(4))
+    const two = step(respond(bob, ephemeral(5)), bob, one.send)
+    if (two.kind !== 'reply') throw new Error('no act two')
+    const three = step(one.next, alice, two.send)
+    if (three.kind !== 'done' || three.send === undefined) throw new Error('no act three')
+    const acts = [
+      { state: respond(bob, ephemeral(5)), who: bob, act: one.send },
+      { state: one.next, who: alice, act: two.send },
+      { state: two.next, who: bob, act: three.send },
+    ]
+    for (const { state, who, act } of acts) {
+      expect(act).to.have.length(ACT_BYTES[state.phase])
+      for (let i = 0; i < act.length; i++) {
+        const changed = Uint8Array.from(act)
+        changed[i] = (changed[i] ?? 0) ^ 1
+        expect(step(state, who, changed).kind, `${state.phase} byte ${i}`).to.equal('failed')
+      }
+    }
+  })
+
+  it('random acts of any length -> refused, never thrown', () => {
+    const begun = initiate(bob.id, ephemeral(4)).next
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 80 }), (act) => {
+        expect(step(begun, alice, act).kind).to.equal('failed')
+        expect(step(respond(bob, ephemeral(5)), bob, act).kind).to.equal('failed')
+      }),
+    )
+  })
+
+  it('the state is left as it was by each step', () => {
+    const begun = initiate(bob.id, ephemeral(4))
+    const before = structuredClone(begun.next)
+    const two = step(respond(bob, ephemeral(5)), bob, begun.send)
+    if (two.kind !== 'reply') throw new Error('no act two')
+    step(begun.next, alice, two.send)
+    expect(begun.next).to.deep.equal(before)
+  })
+
+  it('an identity shows its ID and hides its secret', () => {
+    const seen = JSON.stringify(alice) + Object.values(alice).join()
+    expect(seen).to.contain(alice.id).and.not.contain('0101010101')
+    expect(() => createIdentity(new Uint8Array(32))).to.throw(/secret/)
+    expect(createIdentity().id).to.not.equal(createIdentity().id)
+  })
+})
+
+describe('peer: ciphers', () => {
+  it('node and noble -> the same bytes sealed, each opens the other, both refuse a changed byte', () => {
+    expect(ciphers).to.have.length(2)
+    const secret = fc.uint8Array({ minLength: 32, maxLength: 32 })
+    const nonces = fc.uint8Array({ minLength: 12, maxLength: 12 })
+    const inputs = fc.tuple(
+      secret,
+      nonces,
+      fc.option(fc.uint8Array({ maxLength: 40 })),
+      fc.uint8Array({ maxLength: 600 }),
+      fc.nat(),
+    )
+    fc.assert(
+      fc.property(inputs, ([key, nonce, associated, plaintext, at]) => {
+        const sealing = associated === null ? { key, nonce } : { key, nonce, associated }
+        const sealed = ciphers.map((one) => {
+          const out = new Uint8Array(plaintext.length + 16)
+          one.seal(sealing, plaintext, out, 0)
+          return out
+        })
+        expect(sealed[0]).to.deep.equal(sealed[1])
+        const changed = Uint8Array.from(sealed[0] ?? [])
+        const index = at % changed.length
+        changed[index] = (changed[index] ?? 0) ^ 0x80
+        for (const one of ciphers) {
+          expect(Uint8Array.from(one.open(sealing, sealed[0] ?? changed) ?? [1])).to.deep.equal(plaintext)
+          expect(one.open(sealing, changed)).to.equal(undefined)
+          expect(one.open(sealing, changed.subarray(0, 15))).to.equal(undefined)
+        }
+      }),
+    )
+  })
+})
