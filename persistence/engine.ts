@@ -10,8 +10,12 @@ export interface Engine {
   get(key: string): Promise<Uint8Array | undefined> | Uint8Array | undefined
   /** A snapshot in key order; `return()` frees what it holds. */
   scan(prefix: string, options: ScanOptions): AsyncIterable<Entry> | Iterable<Entry>
-  /** Applies all writes in order and atomically; returns when they are durable. Never called concurrently. */
-  write(writes: readonly Write[]): Promise<void> | void
+  /**
+   * Applies all writes in order and atomically; returns when they are durable. Never called concurrently.
+   *
+   * @param commits how many commits are waiting for it
+   */
+  write(writes: readonly Write[], commits: number): Promise<void> | void
   /** Called once, when no write is under way and all scans have been returned. */
   close(): Promise<void> | void
 }
@@ -100,7 +104,8 @@ export class EngineStore implements Store {
       this.#waiting = []
       try {
         const writes = group.flatMap(({ batch }) => batch)
-        if (writes.length > 0) await this.#guard('commit', async () => this.#engine.write(writes))
+        if (writes.length > 0)
+          await this.#guard('commit', async () => this.#engine.write(writes, group.length))
         for (const { resolve } of group) resolve()
       } catch (error) {
         const refused = [...group, ...this.#waiting]
@@ -184,7 +189,7 @@ function checkWrite(write: Write): Write {
       { limit: MAX_VALUE_BYTES, actual: length },
     )
   }
-  return { kind: 'put', key: write.key, value: Uint8Array.from(write.value) }
+  return { kind: 'put', key: write.key, value: new Uint8Array(write.value) }
 }
 
 function iterate(entries: AsyncIterable<Entry> | Iterable<Entry>): AsyncIterator<Entry> | Iterator<Entry> {
