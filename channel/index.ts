@@ -55,6 +55,7 @@ export {
 } from './limits.js'
 export {
   apply,
+  faultOfSignature,
   LEGAL,
   type Machine,
   missingSignatures,

@@ -101,7 +101,8 @@ const ALIVE: readonly Phase[] = [
 export const LEGAL: Readonly<Record<Operation['kind'], readonly Phase[]>> = {
   init: ['initActing'],
   update: ['acting'],
-  addSignature: ['initSigning', 'signing', 'progressing'],
+  // also while a dispute runs: what gets complete then still counts
+  addSignature: ['initSigning', 'signing', 'registering', 'registered'],
   enable: ['initSigning', 'signing'],
   discard: ['signing'],
   adopt: ['funding', 'acting', 'signing', 'registering', 'registered'],
@@ -222,7 +223,13 @@ function whenAddSignature(
   rules: Rules,
 ): Machine | PerkunasError {
   const { staging, params } = machine
-  if (staging === undefined) throw new Error(`a channel in phase ${machine.phase} has a staged state`)
+  if (staging === undefined) {
+    return new PerkunasError('PHASE_MISMATCH', `nothing is being signed in channel ${machine.channelID}`, {
+      channel: machine.channelID,
+      expected: LEGAL.addSignature,
+      actual: machine.phase,
+    })
+  }
   const known = staging.signatures[participant]
   if (known === signature) return machine
   const fault = faultOfSignature(params, staging.state, participant, signature, rules)
