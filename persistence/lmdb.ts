@@ -1,6 +1,7 @@
 // The default store of a process of its own: LMDB, a memory-mapped tree with copy-on-write pages. A commit
 // writes new pages, flushes them (fdatasync), then writes the root through O_DSYNC: a crash at any moment
 // finds the old root or the new one, hence all of a batch or nothing.
+import { statfsSync } from 'node:fs'
 import { open, type RootDatabase } from 'lmdb'
 import { PerkunasError } from '../channel/errors.js'
 import { type Engine, EngineStore } from './engine.js'
@@ -30,11 +31,8 @@ export class LmdbStore extends EngineStore {
    * @throws PerkunasError STORE_FAILED if it can't be opened
    */
   constructor(path: string, { blockUpTo = 0.5, readOnly = false }: LmdbOptions = {}) {
-    super(
-      `LMDB store at ${path}`,
-      new LmdbEngine(openDatabase(path, readOnly), readOnly, blockUpTo),
-      setImmediate,
-    )
+    const engine = new LmdbEngine(openDatabase(path, readOnly), { path, readOnly, blockUpTo })
+    super(`LMDB store at ${path}`, engine, setImmediate)
   }
 }
 
@@ -65,13 +63,15 @@ function openDatabase(path: string, readOnly: boolean): Bytes {
 
 class LmdbEngine implements Engine {
   readonly #database: Bytes
+  readonly #path: string
   readonly #readOnly: boolean
   readonly #pace: Pace
 
-  constructor(database: Bytes, readOnly: boolean, blockUpTo: number) {
+  constructor(database: Bytes, options: { path: string; readOnly: boolean; blockUpTo: number }) {
     this.#database = database
-    this.#readOnly = readOnly
-    this.#pace = new Pace(blockUpTo)
+    this.#path = options.path
+    this.#readOnly = options.readOnly
+    this.#pace = new Pace(options.blockUpTo)
   }
 
   get(key: string): Uint8Array | undefined {
@@ -103,8 +103,12 @@ class LmdbEngine implements Engine {
   async write(writes: readonly Write[], commits: number): Promise<void> {
     if (this.#readOnly) throw new Error('it is open for reading only')
     const started = performance.now()
-    if (this.#pace.blocks(commits)) this.#writeHere(writes)
-    else await this.#writeInBackground(writes)
+    try {
+      if (this.#pace.blocks(commits)) this.#writeHere(writes)
+      else await this.#writeInBackground(writes)
+    } catch (error) {
+      throw await this.#explain(error)
+    }
     this.#pace.took(commits, performance.now() - started)
   }
 
@@ -132,6 +136,29 @@ class LmdbEngine implements Engine {
     })
     await Promise.all([whole, ...parts])
   }
+
+  /** LMDB calls a full disk an "Input/output error", since the kernel first writes what still fits. */
+  async #explain(error: unknown): Promise<Error> {
+    const cause = await systemError(error)
+    const { bavail, bsize } = statfsSync(this.#path)
+    const message = cause instanceof Error ? cause.message : String(cause)
+    return new Error(`${message}, with ${Math.floor((bavail * bsize) / 1024)} kB left on the disk`, { cause })
+  }
+}
+
+/** The error that lmdb hides behind "see commitError": a promise, which must not reject unheard either. */
+async function systemError(error: unknown): Promise<unknown> {
+  const hidden: unknown = error instanceof Error ? Reflect.get(error, 'commitError') : undefined
+  if (!(hidden instanceof Promise)) return error
+  const known = hidden.then(
+    () => error,
+    (reason: unknown) => reason,
+  )
+  // It is rejected by now; if ever it is not, no commit may hang for the sake of a better message.
+  const unknown = new Promise((resolve) => {
+    setImmediate(() => resolve(error))
+  })
+  return Promise.race([known, unknown])
 }
 
 /** Decides whether a commit blocks the event loop, from what the last lone commits have taken. */
