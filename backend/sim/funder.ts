@@ -6,6 +6,7 @@ import {
   type Funder,
   type FundingRequest,
   faultOfAgreement,
+  type Hex,
   PerkunasError,
 } from '../../channel/index.js'
 import type { SimNode } from './node.js'
@@ -26,11 +27,17 @@ export interface FunderOptions {
 
 type Shares = readonly { readonly asset: number; readonly participants: readonly number[] }[]
 
-type Step =
-  | { readonly kind: 'deposit'; readonly asset: number; readonly amount: Amount }
-  | { readonly kind: 'failed'; readonly error: PerkunasError }
-  | { readonly kind: 'timeout'; readonly missing: Shares }
-  | { readonly kind: 'funded' }
+/** One call of `fund`. */
+interface Job {
+  readonly request: FundingRequest
+  readonly participant: Address
+  /** Ledger time when the waiting ends. */
+  readonly deadline: bigint
+  /** Hashes of our deposits. */
+  readonly sent: string[]
+  /** Set while deposits are handed in, which may mine blocks and so ask the job again. */
+  isDepositing: boolean
+}
 
 /** {@link Funder} of the simulated ledger. What is done is read from the ledger each time, so a restart costs nothing. */
 export class SimFunder implements Funder {
@@ -38,7 +45,7 @@ export class SimFunder implements Funder {
 
   async fund(request: FundingRequest, { signal }: CallOptions = {}): Promise<void> {
     const { params, state, agreement } = request
-    const { node, account, closed } = this.options
+    const { node, closed } = this.options
     const participant = simAddress(params.participants[request.index])
     if (participant === undefined) {
       throw new PerkunasError('INVALID_ARGUMENT', `no participant ${request.index} on this ledger`, {
@@ -49,87 +56,97 @@ export class SimFunder implements Funder {
     if (fault) throw fault
 
     const deadline = node.ledger.head.time + params.challengeDuration
-    const sent: string[] = []
+    const job: Job = { request, participant, deadline, sent: [], isDepositing: false }
     const waiting = { call: 'fund', signal: signal ? AbortSignal.any([signal, closed]) : closed }
     const forget = node.ledger.announce(deadline)
     try {
-      for (;;) {
-        const step = await node.until(() => this.#next(request, participant, deadline, sent), waiting)
-        switch (step.kind) {
-          case 'funded':
-            return
-          case 'failed':
-            throw step.error
-          case 'timeout':
-            throw new PerkunasError(
-              'FUNDING_TIMEOUT',
-              `channel ${state.channelID} is not funded: ${step.missing
-                .map(({ asset, participants }) => `asset ${asset} by participants ${participants.join(', ')}`)
-                .join('; ')}`,
-              { channel: state.channelID, missing: step.missing },
-            )
-          case 'deposit': {
-            const asset = state.allocation.assets[step.asset]?.id ?? '0x'
-            const { channelID } = state
-            const call = { kind: 'deposit', channelID, participant, asset, amount: step.amount } as const
-            sent.push(node.ledger.submit(account, call))
-          }
-        }
-      }
+      await node.until(() => this.#isDone(job), waiting)
     } finally {
       forget()
     }
   }
 
-  #next(
-    request: FundingRequest,
-    participant: Address,
-    deadline: bigint,
-    sent: readonly string[],
-  ): Step | undefined {
+  /** Deposits what is missing. @returns true once everybody has, undefined until then @throws PerkunasError if it fails */
+  #isDone(job: Job): true | undefined {
+    const { request, deadline } = job
     const { ledger } = this.options.node
     const { channelID } = request.state
+    if (job.isDepositing) return undefined
+    let missing = this.#missing(request)
+    const isConcluded = ledger.dispute(channelID)?.phase === 'concluded'
+    const earlier = missing.some(({ participants }) => participants.some((i) => i < request.index))
+    if (!isConcluded && ledger.head.time < deadline && !(this.options.inOrder && earlier)) {
+      this.#deposit(job)
+      missing = this.#missing(request)
+    }
+    this.#demandNoneReverted(job)
+    if (missing.length === 0) return true
+    if (isConcluded) {
+      throw new PerkunasError('FUNDING_FAILED', `channel ${channelID} was concluded before it was funded`, {
+        channel: channelID,
+      })
+    }
+    if (ledger.head.time < deadline) return undefined
+    const who = missing.map(
+      ({ asset, participants }) => `asset ${asset} by participants ${participants.join(', ')}`,
+    )
+    throw new PerkunasError('FUNDING_TIMEOUT', `channel ${channelID} is not funded: ${who.join('; ')}`, {
+      channel: channelID,
+      missing,
+    })
+  }
+
+  /**
+   * Hands in our missing deposits. Nothing waits between looking and handing in, so that two calls for one channel
+   * don't both deposit.
+   */
+  #deposit(job: Job): void {
+    const { node, account } = this.options
+    const { ledger } = node
+    const { state, agreement, index } = job.request
+    const { channelID, allocation } = state
+    const { participant } = job
+    job.isDepositing = true
+    try {
+      for (const [i, { id: asset }] of allocation.assets.entries()) {
+        this.#demandNoneReverted(job)
+        const share = agreement[i]?.[index] ?? 0n
+        const amount = share - ledger.holding(asset, { channelID, participant }) - this.#onItsWay(job, asset)
+        if (amount <= 0n) continue
+        job.sent.push(ledger.submit(account, { kind: 'deposit', channelID, participant, asset, amount }))
+      }
+    } finally {
+      job.isDepositing = false
+    }
+  }
+
+  /** What waits to be mined as a deposit of ours: our own, perhaps from before a crash. */
+  #onItsWay({ request, participant }: Job, asset: Hex): Amount {
+    let amount = 0n
+    for (const { call } of this.options.node.ledger.mempool) {
+      if (call.kind !== 'deposit' || call.channelID !== request.state.channelID) continue
+      if (call.asset === asset && call.participant === participant) amount += call.amount
+    }
+    return amount
+  }
+
+  #demandNoneReverted({ request, sent }: Job): void {
     for (const hash of sent) {
-      const place = ledger.whereabouts(hash)
+      const place = this.options.node.ledger.whereabouts(hash)
       if (place.kind !== 'mined' || place.receipt.reverted === undefined) continue
       const reason = place.receipt.reverted
-      const message = `the deposit for channel ${channelID} failed: ${reason}`
-      const facts = { kind: 'deposit', hash, reason }
-      return { kind: 'failed', error: new PerkunasError('TRANSACTION_FAILED', message, facts) }
+      throw new PerkunasError(
+        'TRANSACTION_FAILED',
+        `the deposit for channel ${request.state.channelID} failed: ${reason}`,
+        { kind: 'deposit', hash, reason },
+      )
     }
-    const missing = this.#missing(request, this.options.finalityDepth)
-    if (missing.length === 0) return { kind: 'funded' }
-    if (ledger.dispute(channelID)?.phase === 'concluded') {
-      const message = `channel ${channelID} was concluded before it was funded`
-      return {
-        kind: 'failed',
-        error: new PerkunasError('FUNDING_FAILED', message, { channel: channelID }),
-      }
-    }
-    if (ledger.head.time >= deadline) return { kind: 'timeout', missing }
-    const others = missing.some(({ participants }) => participants.some((i) => i < request.index))
-    return this.options.inOrder && others ? undefined : this.#ownDeposit(request, participant)
   }
 
-  /** What is still to be deposited by us, counting what is on its way. */
-  #ownDeposit({ state, agreement, index }: FundingRequest, participant: Address): Step | undefined {
-    const { ledger } = this.options.node
-    const { channelID, allocation } = state
-    for (const [asset, { id }] of allocation.assets.entries()) {
-      let amount = agreement[asset]?.[index] ?? 0n
-      amount -= ledger.holding(id, { channelID, participant })
-      for (const { call } of ledger.mempool) {
-        if (call.kind !== 'deposit' || call.channelID !== channelID || call.asset !== id) continue
-        if (call.participant === participant) amount -= call.amount
-      }
-      if (amount > 0n) return { kind: 'deposit', asset, amount }
-    }
-    return undefined
-  }
-
-  /** Who has not deposited his share, by deposits at least `depth` blocks deep. */
-  #missing({ params, state, agreement }: FundingRequest, depth: number): Shares {
-    const { ledger } = this.options.node
+  /** Who has not deposited his share, by deposits that are final. */
+  #missing({ params, state, agreement }: FundingRequest): Shares {
+    const { node, finalityDepth: depth } = this.options
+    const { ledger } = node
     const deposits = new Map<string, Amount>()
     for (const { event, block } of ledger.logs(state.channelID)) {
       if (event.kind !== 'deposited' || ledger.head.number - block.number + 1 < depth) continue
