@@ -16,6 +16,7 @@ import {
   type Subscription,
   type WithdrawRequest,
 } from '../../channel/index.js'
+import type { Wallet } from '../../wallet/index.js'
 import type { SimCall } from './call.js'
 import { closeAuthorization, receiverOfAuthorization } from './contract.js'
 import { conclusionTime } from './dispute.js'
@@ -24,21 +25,13 @@ import type { SimNode, Waiting } from './node.js'
 import { signedBy, simAddress } from './rules.js'
 import { SimSubscription } from './subscription.js'
 
-/** What is asked of a wallet: the account of a participant. */
-export interface AccountSource {
-  /** @throws PerkunasError UNKNOWN_ACCOUNT */
-  account(
-    address: Address,
-  ): Promise<{ readonly address: Address; sign(message: Uint8Array): Hex | Promise<Hex> }>
-}
-
 /** Who acts, and how. */
 export interface AdjudicatorOptions {
   readonly node: SimNode
   /** Who sends the transactions. */
   readonly account: Address
   /** Keeps the participants' accounts, which sign for their payments. */
-  readonly wallet: AccountSource
+  readonly wallet: Pick<Wallet, 'account'>
   /** Whom our shares are paid to. */
   readonly receiver: Address
   readonly finalityDepth: number

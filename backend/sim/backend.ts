@@ -6,7 +6,8 @@ import {
   type LedgerRules,
   PerkunasError,
 } from '../../channel/index.js'
-import { type AccountSource, SimAdjudicator } from './adjudicator.js'
+import type { Wallet } from '../../wallet/index.js'
+import { SimAdjudicator } from './adjudicator.js'
 import { SimFunder } from './funder.js'
 import { SimLedger } from './ledger.js'
 import { SimNode } from './node.js'
@@ -19,7 +20,7 @@ export interface SimBackendOptions {
   /** Pays the deposits and sends the transactions. */
   readonly account: Address
   /** Keeps the accounts that are participants of channels. */
-  readonly wallet: AccountSource
+  readonly wallet: Pick<Wallet, 'account'>
   /** Whom our shares are paid to; `account` if it is left out. */
   readonly receiver?: Address
   /** How many blocks deep something must lie to be final; 1 if it is left out. */

@@ -9,7 +9,7 @@ import {
   type SignedState,
   toHex,
 } from '../../channel/index.js'
-import { verifyPersonal } from '../../wallet/personal.js'
+import { verifyPersonal } from '../../wallet/index.js'
 import type { SimCall } from './call.js'
 import { type Context, checkpoint, conclude, concludeFinal, progress, register } from './dispute.js'
 import { closeMessage, withdrawalMessage } from './encode.js'

@@ -1,5 +1,4 @@
 // A ledger in memory with its own clock, blocks and reorgs, for tests and simulations.
-export type { AccountSource } from './adjudicator.js'
 export { SimBackend, type SimBackendOptions } from './backend.js'
 export type { Dispute, SimBlock, SimCall, SimEvent, SimReceipt, SimTransaction } from './call.js'
 export { SIM_BACKEND } from './encode.js'

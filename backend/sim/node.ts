@@ -126,6 +126,7 @@ export class SimNode {
    * @throws PerkunasError TRANSACTION_FAILED if the node rejects it; LEDGER_UNREACHABLE, ABORTED
    */
   async send(from: Address, call: SimCall, depth: number, waiting: Waiting): Promise<Sent> {
+    if (waiting.signal?.aborted) return this.until((): Sent | undefined => undefined, waiting)
     const hash = this.ledger.submit(from, call)
     return this.until((): Sent | undefined => {
       const place = this.ledger.whereabouts(hash)

@@ -10,7 +10,7 @@ import {
   PerkunasError,
   type State,
 } from '../../channel/index.js'
-import { verifyPersonal } from '../../wallet/personal.js'
+import { verifyPersonal } from '../../wallet/index.js'
 import { channelIDOf, SIM_BACKEND, stateMessage } from './encode.js'
 
 /** What the simulated ledger can do, at a finality depth. */
