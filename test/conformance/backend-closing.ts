@@ -1,7 +1,7 @@
 // How channels end when everybody agrees.
 import { expect } from 'chai'
 import type { Hex, Params, State } from '../../channel/index.js'
-import { after, failure, plus, type Scene, scenes } from './backend-scene.js'
+import { failure, following, plus, type Scene, scenes } from './backend-scene.js'
 import type { BackendSetup, BackendWorld } from './backend-setup.js'
 
 /** Declares the tests of final states, `close` and `withdraw`. */
@@ -15,7 +15,7 @@ export function describeClosing<W extends BackendWorld>(setup: BackendSetup<W>):
     const { params, state } = await scene.opened()
     const others = BigInt(params.participants.length - 1)
     const row = params.participants.map((_, i) => (i === 0 ? 10n - others : 11n))
-    const last = after(after(state, {}), { balances: [row, row.toReversed()], isFinal: true })
+    const last = following(following(state, {}), { balances: [row, row.toReversed()], isFinal: true })
     return { params, first: state, last, signatures: await scene.sign(params, last) }
   }
 
@@ -48,9 +48,7 @@ export function describeClosing<W extends BackendWorld>(setup: BackendSetup<W>):
       const before = await scene.balances()
       const { params, first, last, signatures } = await agreed(scene)
       for (const index of [1, 1, 0, 1, 0]) {
-        await scene
-          .adjudicator(index)
-          .withdraw({ params, state: last, signatures, subChannels: [], index })
+        await scene.adjudicator(index).withdraw({ params, state: last, signatures, subChannels: [], index })
       }
       const restarted = await scene.party(0).restart()
       await restarted.adjudicator.withdraw({ params, state: last, signatures: [], subChannels: [], index: 0 })
@@ -64,18 +62,14 @@ export function describeClosing<W extends BackendWorld>(setup: BackendSetup<W>):
       const before = await scene.balances()
       const { params, first, last, signatures } = await agreed(scene)
       const deposits = first.allocation.balances
-      await scene
-        .adjudicator(1)
-        .withdraw({ params, state: last, signatures, subChannels: [], index: 1 })
+      await scene.adjudicator(1).withdraw({ params, state: last, signatures, subChannels: [], index: 1 })
       const onlyBob = last.allocation.balances.map((row) => row.map((amount, i) => (i === 1 ? amount : 0n)))
       expect(await scene.balances()).to.deep.equal(plus(before, onlyBob, deposits))
-      await scene
-        .adjudicator(0)
-        .withdraw({ params, state: last, signatures, subChannels: [], index: 0 })
+      await scene.adjudicator(0).withdraw({ params, state: last, signatures, subChannels: [], index: 0 })
       expect(await scene.balances()).to.deep.equal(plus(before, last.allocation.balances, deposits))
     })
 
-    it('without everybody\'s valid signature -> a failed transaction, and nothing is paid', async () => {
+    it("without everybody's valid signature -> a failed transaction, and nothing is paid", async () => {
       const scene = await open()
       const { params, last, signatures } = await agreed(scene)
       const before = await scene.balances()
@@ -108,7 +102,9 @@ export function describeClosing<W extends BackendWorld>(setup: BackendSetup<W>):
 
   const authorize = (scene: Scene<W>, params: Params, state: State): Promise<Hex[]> =>
     Promise.all(
-      scene.world.parties.map((_, index) => scene.adjudicator(index).authorizeClose({ params, state, index })),
+      scene.world.parties.map((_, index) =>
+        scene.adjudicator(index).authorizeClose({ params, state, index }),
+      ),
     )
 
   describe('cooperative close', () => {

@@ -1,7 +1,7 @@
 // Disputes: whoever registers an old state is refuted, and after its time the newest one is paid.
 import { expect } from 'chai'
 import { type Balances, initialState, type RegisterRequest, type State } from '../../channel/index.js'
-import { after, failure, plus, type Scene, scenes, turn } from './backend-scene.js'
+import { failure, following, plus, type Scene, scenes, turn } from './backend-scene.js'
 import type { BackendSetup, BackendWorld } from './backend-setup.js'
 
 /** Declares the tests of `register`, `withdraw` and `checkpoint`. */
@@ -18,7 +18,7 @@ export function describeDisputes<W extends BackendWorld>(setup: BackendSetup<W>)
     const states: State[] = [state]
     for (let i = 1n; i <= 2n; i++) {
       const row = params.participants.map((_, p) => (p === 0 ? 10n - others * i : 10n + i))
-      states.push(after(states.at(-1) ?? state, { balances: [row, row] }))
+      states.push(following(states.at(-1) ?? state, { balances: [row, row] }))
     }
     const requests = await Promise.all(states.map((each) => scene.request(params, each)))
     const [first, second, third] = states
@@ -84,7 +84,7 @@ export function describeDisputes<W extends BackendWorld>(setup: BackendSetup<W>)
       await scene.adjudicator(0).register(newest)
     })
 
-    it('a state without everybody\'s valid signature -> a failed transaction, and the channel goes on', async () => {
+    it("a state without everybody's valid signature -> a failed transaction, and the channel goes on", async () => {
       const scene = await open()
       const { newest } = await agreed(scene)
       const [own = '0x'] = newest.signed.signatures
@@ -148,7 +148,7 @@ export function describeDisputes<W extends BackendWorld>(setup: BackendSetup<W>)
       const scene = await open()
       const before = await scene.balances()
       const { params, third, old, deposits } = await agreed(scene)
-      const last = after(third, { isFinal: true })
+      const last = following(third, { isFinal: true })
       await scene.adjudicator(1).register(old)
       const request = { params, state: last, signatures: await scene.sign(params, last), subChannels: [] }
       await Promise.all([0, 1].map((index) => scene.adjudicator(index).withdraw({ ...request, index })))
@@ -200,10 +200,7 @@ export function describeDisputes<W extends BackendWorld>(setup: BackendSetup<W>)
       const one = await agreed(scene)
       const two = await agreed(scene)
       await Promise.all([scene.adjudicator(0).register(one.newest), scene.adjudicator(1).register(two.old)])
-      await Promise.all([
-        scene.withdrawAll(one.params, one.third),
-        scene.withdrawAll(two.params, two.first),
-      ])
+      await Promise.all([scene.withdrawAll(one.params, one.third), scene.withdrawAll(two.params, two.first)])
       const between = plus(before, one.third.allocation.balances, one.deposits)
       expect(await scene.balances()).to.deep.equal(plus(between, two.first.allocation.balances, two.deposits))
     })
@@ -227,7 +224,7 @@ export function describeDisputes<W extends BackendWorld>(setup: BackendSetup<W>)
       await scene.adjudicator(0).checkpoint(middle)
       await scene.world.advance(scene.duration)
       await failure(scene.adjudicator(1).register(old), 'TRANSACTION_FAILED')
-      const last = after(third, { isFinal: true })
+      const last = following(third, { isFinal: true })
       await scene.withdrawAll(params, last, { signatures: await scene.sign(params, last) })
       expect(await scene.balances()).to.deep.equal(plus(before, last.allocation.balances, deposits))
     })
@@ -286,7 +283,7 @@ export function describeDisputes<W extends BackendWorld>(setup: BackendSetup<W>)
         version: 1n,
         allocation: { assets, balances: [0, 1].map(() => params.participants.map(() => 5n)), locked },
       }
-      const childNext = after(childFirst, {
+      const childNext = following(childFirst, {
         balances: [
           [1n, 9n],
           [10n, 0n],
@@ -298,8 +295,7 @@ export function describeDisputes<W extends BackendWorld>(setup: BackendSetup<W>)
         subChannels: [await child(state)],
       })
       const deposits: Balances = first.allocation.balances
-      const outcome = (of: State) =>
-        of.allocation.balances.map((row) => row.map((amount) => amount + 5n))
+      const outcome = (of: State) => of.allocation.balances.map((row) => row.map((amount) => amount + 5n))
       return { params, first, parent, childFirst, childNext, request, deposits, outcome }
     }
 

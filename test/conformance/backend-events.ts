@@ -1,7 +1,7 @@
 // What a ledger tells: everything that happened, also to whoever comes late, and what a reorg took away.
 import { expect } from 'chai'
 import { type LedgerEvent, type State, type Subscription, sameState } from '../../channel/index.js'
-import { after, failure, type Scene, scenes, turn } from './backend-scene.js'
+import { failure, following, plus, type Scene, scenes, turn } from './backend-scene.js'
 import type { BackendSetup, BackendWorld } from './backend-setup.js'
 
 const DEPTH = 3
@@ -15,7 +15,22 @@ export function describeEvents<W extends BackendWorld>(setup: BackendSetup<W>): 
   /** A funded channel and what registers its first three states. */
   async function agreed(scene: Scene<W>) {
     const { params, state } = await scene.opened()
-    const states: State[] = [state, after(state, {}), after(after(state, {}), {})]
+    const one = following(state, {
+      balances: [
+        [9n, 11n],
+        [10n, 10n],
+      ],
+    })
+    const states: State[] = [
+      state,
+      one,
+      following(one, {
+        balances: [
+          [1n, 19n],
+          [20n, 0n],
+        ],
+      }),
+    ]
     const requests = await Promise.all(states.map((each) => scene.request(params, each)))
     const [old, middle, newest] = requests
     if (!old || !middle || !newest) throw new Error('three states')
@@ -71,10 +86,7 @@ export function describeEvents<W extends BackendWorld>(setup: BackendSetup<W>): 
       const restarted = await scene.party(0).restart()
       for (const adjudicator of [scene.adjudicator(1), restarted.adjudicator]) {
         const events = await scene.mining(
-          read(
-            adjudicator.subscribe(id),
-            (event) => event.kind === 'concluded' && event.status === 'final',
-          ),
+          read(adjudicator.subscribe(id), (event) => event.kind === 'concluded' && event.status === 'final'),
         )
         expect(of('final', events)).to.deep.equal(['registered 0', 'registered 2', 'concluded 2'])
       }
@@ -161,7 +173,10 @@ export function describeEvents<W extends BackendWorld>(setup: BackendSetup<W>): 
         const signature = await scene.party(1).sign(scene.rules.message(params, next))
         await scene.adjudicator(1).progress({ params, registered: state, next, actor: 1, signature })
         const now = await scene.adjudicator(0).now()
-        const events = await read(scene.adjudicator(0).subscribe(state.channelID), ({ version }) => version === 1n)
+        const events = await read(
+          scene.adjudicator(0).subscribe(state.channelID),
+          ({ version }) => version === 1n,
+        )
         const event = events.at(-1)
         if (event?.kind !== 'progressed') throw new Error(`progressed expected, got ${event?.kind}`)
         if (event.actor !== undefined) expect(event.actor).to.equal(1)
@@ -208,6 +223,7 @@ export function describeEvents<W extends BackendWorld>(setup: BackendSetup<W>): 
         const scene = await open({ finalityDepth: DEPTH })
         const before = await scene.balances()
         const { params, id, states, old, newest } = await scene.mining(agreed(scene))
+        const [first = fail(), , last = fail()] = states
         await scene.mining(scene.adjudicator(1).register(old))
         const events = scene.adjudicator(0).subscribe(id)[Symbol.asyncIterator]()
         const register = () => scene.adjudicator(0).register(newest)
@@ -217,8 +233,9 @@ export function describeEvents<W extends BackendWorld>(setup: BackendSetup<W>): 
         }
         await reorg(scene.world, 1)
         await scene.mining(registering)
-        await scene.withdrawAll(params, states[2] ?? fail())
-        expect(await scene.balances()).to.deep.equal(before)
+        await scene.withdrawAll(params, last)
+        const expected = plus(before, last.allocation.balances, first.allocation.balances)
+        expect(await scene.balances()).to.deep.equal(expected)
       })
     }
 

@@ -78,7 +78,17 @@ export function describeFunding<W extends BackendWorld>(setup: BackendSetup<W>):
       const before = await scene.balances()
       const params = scene.params()
       const state = scene.first(params)
-      for (const agreement of [[[10n, 11n], [10n, 10n]], [[10n, 10n]], [[-1n, 21n], [10n, 10n]]]) {
+      for (const agreement of [
+        [
+          [10n, 11n],
+          [10n, 10n],
+        ],
+        [[10n, 10n]],
+        [
+          [-1n, 21n],
+          [10n, 10n],
+        ],
+      ]) {
         expect(faultOfAgreement(state, agreement)).to.not.equal(undefined)
         await failure(fund(scene, 0, { params, state, agreement }), 'INVALID_STATE')
       }
@@ -132,7 +142,9 @@ export function describeFunding<W extends BackendWorld>(setup: BackendSetup<W>):
       const state = scene.first(params)
       const present = scene.world.parties.slice(0, last).map((_, index) => index)
       const errors = await scene.passingTime(
-        Promise.all(present.map((index) => failure(fund(scene, index, { params, state }), 'FUNDING_TIMEOUT'))),
+        Promise.all(
+          present.map((index) => failure(fund(scene, index, { params, state }), 'FUNDING_TIMEOUT')),
+        ),
       )
       for (const { facts } of errors) {
         expect(facts).to.deep.equal({
@@ -156,9 +168,7 @@ export function describeFunding<W extends BackendWorld>(setup: BackendSetup<W>):
         [5n, 0n],
         [0n, 5n],
       ])
-      const error = await scene.passingTime(
-        failure(fund(scene, 0, { params, state }), 'FUNDING_TIMEOUT'),
-      )
+      const error = await scene.passingTime(failure(fund(scene, 0, { params, state }), 'FUNDING_TIMEOUT'))
       expect(error.facts.missing).to.deep.equal([{ asset: 1, participants: [1] }])
       await fund(scene, 1, { params, state })
       expect(await scene.balances()).to.deep.equal(less(before, state.allocation.balances))

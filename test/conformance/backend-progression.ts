@@ -1,7 +1,7 @@
 // Forced progression: one participant's step of an app, enforced without the others.
 import { expect } from 'chai'
 import { NO_APP, type ProgressRequest, type State } from '../../channel/index.js'
-import { after, failure, plus, type Scene, scenes } from './backend-scene.js'
+import { failure, following, plus, type Scene, scenes } from './backend-scene.js'
 import type { BackendSetup, BackendWorld } from './backend-setup.js'
 
 /** Declares the tests of `progress`. */
@@ -15,7 +15,7 @@ export function describeProgression<W extends BackendWorld>(setup: BackendSetup<
       it('is not there -> UNSUPPORTED', async () => {
         const scene = await open()
         const { params, state } = await scene.opened()
-        const next = after(state, {})
+        const next = following(state, {})
         const request = { params, registered: state, next, actor: 0, signature: '0x' as const }
         await failure(scene.adjudicator(0).progress(request), 'UNSUPPORTED')
       })
@@ -85,7 +85,11 @@ export function describeProgression<W extends BackendWorld>(setup: BackendSetup<
       const { state, step, request } = await registered(scene)
       await scene.world.advance(scene.duration)
       const good = await request(state, step(state, 0), 0)
-      for (const bad of [{ ...good, actor: 1 }, { ...good, actor: 2 }, { ...good, signature: '0x' as const }]) {
+      for (const bad of [
+        { ...good, actor: 1 },
+        { ...good, actor: 2 },
+        { ...good, signature: '0x' as const },
+      ]) {
         await failure(
           scene.adjudicator(0).progress(bad),
           'TRANSACTION_FAILED',
@@ -130,10 +134,7 @@ export function describeProgression<W extends BackendWorld>(setup: BackendSetup<
       const one = step(state, 0)
       await scene.adjudicator(0).progress(await request(state, one, 0))
       await scene.world.advance(scene.duration)
-      await failure(
-        scene.adjudicator(1).progress(await request(one, step(one, 1), 1)),
-        'TRANSACTION_FAILED',
-      )
+      await failure(scene.adjudicator(1).progress(await request(one, step(one, 1), 1)), 'TRANSACTION_FAILED')
       await scene.withdrawAll(params, one)
       expect(await scene.balances()).to.deep.equal(plus(before, one.allocation.balances, deposits))
     })
@@ -142,7 +143,7 @@ export function describeProgression<W extends BackendWorld>(setup: BackendSetup<
       const scene = await open()
       const before = await scene.balances()
       const { params, state, step, request, deposits } = await registered(scene)
-      const newer = after(after(state, {}), {})
+      const newer = following(following(state, {}), {})
       const signed = await scene.request(params, { ...newer, version: 9n })
       await scene.world.advance(scene.duration)
       const one = step(state, 0)
@@ -157,7 +158,7 @@ export function describeProgression<W extends BackendWorld>(setup: BackendSetup<
       const { params, state } = await scene.opened({ app: NO_APP })
       await scene.adjudicator(0).register(await scene.request(params, state))
       await scene.world.advance(scene.duration)
-      const next = after(state, {})
+      const next = following(state, {})
       const signature = await scene.party(0).sign(scene.rules.message(params, next))
       await failure(
         scene.adjudicator(0).progress({ params, registered: state, next, actor: 0, signature }),

@@ -87,7 +87,13 @@ export function describeRules<W extends BackendWorld>(setup: BackendSetup<W>): v
     it('participants in another order, one more, one less -> another ID', async () => {
       const scene = await open()
       const [a, b, c] = [stranger(0), stranger(1), stranger(2)]
-      const ids = [[a, b], [b, a], [a, b, c], [a, c], [c, a, b]]
+      const ids = [
+        [a, b],
+        [b, a],
+        [a, b, c],
+        [a, c],
+        [c, a, b],
+      ]
         .filter(({ length }) => length <= capabilities.participants.max)
         .map((participants) => scene.rules.channelID(scene.params({ participants, nonce: 1n })))
       expect(new Set(ids).size).to.equal(ids.length)
@@ -184,8 +190,7 @@ export function describeRules<W extends BackendWorld>(setup: BackendSetup<W>): v
       for (const [name, other] of Object.entries(changed)) {
         const isRefused =
           refusesState(scene, params, other) || other.channelID !== scene.rules.channelID(params)
-        const isValid = () =>
-          scene.rules.verify(scene.rules.message(params, other), signature, participant)
+        const isValid = () => scene.rules.verify(scene.rules.message(params, other), signature, participant)
         // The ID is bound by the message although nobody would ask for a foreign one.
         if (!isRefused || name === 'channelID') expect(isValid(), name).to.equal(false)
       }

@@ -48,7 +48,9 @@ export class Scene<W extends BackendWorld = BackendWorld> {
 
   /** Params of a new channel of all parties. */
   params(changes: Partial<Params> = {}): Params {
-    const nonce = crypto.getRandomValues(new Uint32Array(2)).reduce((n, word) => n * 2n ** 32n + BigInt(word), 0n)
+    const nonce = crypto
+      .getRandomValues(new Uint32Array(2))
+      .reduce((n, word) => n * 2n ** 32n + BigInt(word), 0n)
     return {
       challengeDuration: this.duration,
       participants: this.world.parties.map(({ participant }) => participant),
@@ -94,7 +96,9 @@ export class Scene<W extends BackendWorld = BackendWorld> {
     agreement: Balances = state.allocation.balances,
   ): Promise<void> {
     await Promise.all(
-      this.world.parties.map(({ backend }, index) => backend.funder.fund({ params, state, index, agreement })),
+      this.world.parties.map(({ backend }, index) =>
+        backend.funder.fund({ params, state, index, agreement }),
+      ),
     )
   }
 
@@ -161,7 +165,7 @@ export interface Settling extends CallOptions {
 }
 
 /** The state after `state`, one version up. */
-export function after(
+export function following(
   state: State,
   changes: { readonly balances?: Balances; readonly isFinal?: boolean; readonly data?: Hex },
 ): State {

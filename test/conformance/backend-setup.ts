@@ -69,4 +69,3 @@ export interface BackendSetup<W extends BackendWorld = BackendWorld> {
   /** Other forms of a valid signature that the ledger refuses: see {@link ecdsaTwins}. */
   twins?(signature: Hex): readonly Hex[]
 }
-

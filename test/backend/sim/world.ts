@@ -14,8 +14,7 @@ import {
   type SignedState,
   type State,
 } from '../../../channel/index.js'
-import { addressOf, signPersonal } from '../../../wallet/personal.js'
-import { secp256k1 } from '../../../wallet/secp256k1.js'
+import { addressOf, MemoryWallet, secp256k1, signPersonal } from '../../../wallet/index.js'
 
 /** Somebody with an account, a node and a backend. */
 export interface Party {
@@ -23,6 +22,8 @@ export interface Party {
   readonly address: Address
   readonly node: SimNode
   readonly backend: SimBackend
+  /** Another backend of the same party, which knows nothing. */
+  open(): SimBackend
   sign(message: Uint8Array): Hex
 }
 
@@ -40,11 +41,12 @@ export function simWorld(
     const address = addressOf(secp256k1.publicKey(secret))
     const sign = (message: Uint8Array) => signPersonal(message, secret)
     const node = new SimNode(ledger)
-    const wallet = { account: async () => ({ address, sign }) }
+    const wallet = new MemoryWallet([secret])
     const { finalityDepth = 1 } = options
-    const backend = new SimBackend({ ledger: node, account: address, wallet, finalityDepth })
+    const open = () => new SimBackend({ ledger: node, account: address, wallet, finalityDepth })
+    const backend = open()
     for (const asset of assets) ledger.mint(asset, address, RICH)
-    return { index, address, node, backend, sign }
+    return { index, address, node, backend, open, sign }
   })
   const params: Params = {
     challengeDuration: 100n,
