@@ -163,3 +163,55 @@ describe('LMDB store: opening', () => {
     await writer.close()
   })
 })
+
+describe('LMDB store: owners', () => {
+  for (const blockUpTo of [0, Infinity]) {
+    it(`opened again by the same process, blocking up to ${blockUpTo} ms -> the earlier one can't commit`, async () => {
+      const put = (key: string) => [{ kind: 'put', key, value: Uint8Array.of(1) }] as const
+      const earlier = new LmdbStore(path, { blockUpTo })
+      await earlier.commit(put('a'))
+      const later = new LmdbStore(path, { blockUpTo })
+      expect(await later.get('a')).to.deep.equal(Uint8Array.of(1))
+      // A lone commit takes the one way, two of one turn the other.
+      const late = blockUpTo === 0 ? ['b', 'c'] : ['b']
+      const failures = await Promise.allSettled(late.map((key) => earlier.commit(put(key))))
+      for (const failure of failures) {
+        const reason: unknown = failure.status === 'rejected' ? failure.reason : undefined
+        expect(isError(reason, 'STORE_FAILED') && reason.message).to.match(
+          /another process has opened it since/,
+        )
+      }
+      await later.commit(put('d'))
+      const keys: string[] = []
+      for await (const [key] of later.scan('')) keys.push(key)
+      expect(keys).to.deep.equal(['a', 'd'])
+      await earlier.close()
+      await later.commit(put('e'))
+      await later.close()
+    })
+  }
+
+  it('opened by another process while one commits -> that one stops, and nothing of it comes later', async () => {
+    const child = spawn(process.execPath, [CHILD, path, '4', '0.5', '64'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    const finished = Promise.all([text(child.stderr), once(child, 'close')])
+    let output = ''
+    let taken: { readonly store: LmdbStore; readonly versions: number[] } | undefined
+    for await (const chunk of child.stdout.setEncoding('utf8')) {
+      output += String(chunk)
+      if (taken === undefined && output.split('\n').length > 50) {
+        const store = new LmdbStore(path)
+        taken = { store, versions: await versions(store, 'state/') }
+      }
+    }
+    const [errors, [code]] = await finished
+    expect(code, errors).to.equal(0)
+    expect(output.trimEnd().split('\n').at(-1)).to.match(
+      /^STORE_FAILED: .*another process has opened it since/,
+    )
+    if (taken === undefined) throw new Error('the child ended before it was overtaken')
+    expect(await versions(taken.store, 'state/')).to.deep.equal(taken.versions)
+    await taken.store.close()
+  })
+})
