@@ -26,7 +26,11 @@ export interface Factory {
 export interface IDBase {
   onversionchange: Handler
   createObjectStore(name: string): unknown
-  transaction(name: string, mode: 'readonly' | 'readwrite', options?: { durability: 'strict' }): Transaction
+  transaction(
+    names: string[],
+    mode: 'readonly' | 'readwrite',
+    options?: { durability: 'strict' },
+  ): Transaction
   close(): void
 }
 
@@ -36,6 +40,7 @@ export interface Transaction {
   oncomplete: Handler
   onabort: Handler
   objectStore(name: string): Table
+  abort(): void
 }
 
 /** IDBObjectStore. */
@@ -43,7 +48,7 @@ export interface Table {
   get(key: Uint8Array): Request<unknown>
   getAll(range: object | undefined, limit: number | undefined): Request<unknown[]>
   getAllKeys(range: object | undefined, limit: number | undefined): Request<unknown[]>
-  put(value: Uint8Array, key: Uint8Array): Request<unknown>
+  put(value: Uint8Array | number, key: Uint8Array): Request<unknown>
   delete(key: Uint8Array): Request<unknown>
 }
 

@@ -2,7 +2,7 @@
 // which IndexedDB orders as all our stores do; its string keys would be ordered by UTF-16 units.
 import { PerkunasError } from '../channel/errors.js'
 import { type Engine, EngineStore } from './engine.js'
-import type { Factory, IDBase, KeyRanges, Request } from './idb-types.js'
+import type { Factory, IDBase, KeyRanges, Request, Transaction } from './idb-types.js'
 import { decodeKey, encodeKey, prefixEnd } from './keys.js'
 import type { Entry, ScanOptions, Write } from './store.js'
 
@@ -12,13 +12,19 @@ export interface IndexedDBOptions {
   readonly IDBKeyRange?: KeyRanges
 }
 
-const TABLE = 'entries'
+const ENTRIES = 'entries'
+/** One key: how often the database was opened. */
+const OWNER = 'owner'
+const OWNER_KEY = encodeKey(OWNER)
 
 /**
  * A durable store in an IndexedDB database.
  *
  * A commit is one transaction of durability "strict": its `complete` event comes after the flush to disk.
  * A scan reads all that it will give at once, since a transaction of IndexedDB ends as soon as it is idle.
+ *
+ * One page or worker at a time may write: whoever opens the database last owns it, and every later commit of
+ * an earlier owner fails with STORE_FAILED, so that two tabs never sign for the same channels.
  */
 export class IndexedDBStore extends EngineStore {
   private constructor(name: string, engine: Engine) {
@@ -34,7 +40,8 @@ export class IndexedDBStore extends EngineStore {
   static async open(name: string, options: IndexedDBOptions = {}): Promise<IndexedDBStore> {
     const factory = options.indexedDB ?? globalOf<Factory>('indexedDB')
     const ranges = options.IDBKeyRange ?? globalOf<KeyRanges>('IDBKeyRange')
-    return new IndexedDBStore(name, new IndexedDBEngine(await openDatabase(name, factory), ranges))
+    const { database, term } = await openDatabase(name, factory)
+    return new IndexedDBStore(name, new IndexedDBEngine(database, term, ranges))
   }
 }
 
@@ -46,14 +53,23 @@ function globalOf<T>(name: string): T {
   return value
 }
 
-async function openDatabase(name: string, factory: Factory): Promise<IDBase> {
+interface Opened {
+  readonly database: IDBase
+  /** Who we are among all that ever opened the database. */
+  readonly term: number
+}
+
+async function openDatabase(name: string, factory: Factory): Promise<Opened> {
   const request = factory.open(name, 1)
-  request.onupgradeneeded = () => request.result.createObjectStore(TABLE)
+  request.onupgradeneeded = () => {
+    request.result.createObjectStore(ENTRIES)
+    request.result.createObjectStore(OWNER)
+  }
   try {
     const database = await done(request)
     // Another page wants to delete or upgrade the database: from here on every call fails.
     database.onversionchange = () => database.close()
-    return database
+    return { database, term: await takeOver(database) }
   } catch (error) {
     throw new PerkunasError(
       'STORE_FAILED',
@@ -64,23 +80,37 @@ async function openDatabase(name: string, factory: Factory): Promise<IDBase> {
   }
 }
 
+/** Raises the owner's term, in one transaction. */
+async function takeOver(database: IDBase): Promise<number> {
+  const transaction = database.transaction([OWNER], 'readwrite', { durability: 'strict' })
+  const complete = completion(transaction)
+  const table = transaction.objectStore(OWNER)
+  const stored = await done(table.get(OWNER_KEY))
+  const term = typeof stored === 'number' ? stored + 1 : 1
+  table.put(term, OWNER_KEY)
+  await complete
+  return term
+}
+
 class IndexedDBEngine implements Engine {
   readonly #database: IDBase
+  readonly #term: number
   readonly #ranges: KeyRanges
 
-  constructor(database: IDBase, ranges: KeyRanges) {
+  constructor(database: IDBase, term: number, ranges: KeyRanges) {
     this.#database = database
+    this.#term = term
     this.#ranges = ranges
   }
 
   async get(key: string): Promise<Uint8Array | undefined> {
-    const table = this.#database.transaction(TABLE, 'readonly').objectStore(TABLE)
+    const table = this.#database.transaction([ENTRIES], 'readonly').objectStore(ENTRIES)
     const value = await done(table.get(encodeKey(key)))
     return value === undefined ? undefined : bytes(value)
   }
 
   async *scan(prefix: string, options: ScanOptions): AsyncGenerator<Entry, void, undefined> {
-    const table = this.#database.transaction(TABLE, 'readonly').objectStore(TABLE)
+    const table = this.#database.transaction([ENTRIES], 'readonly').objectStore(ENTRIES)
     const range = this.#range(prefix, options.after)
     if (range === 'none') return
     // Both requests are made in one turn, hence in one transaction, hence of one snapshot.
@@ -92,18 +122,26 @@ class IndexedDBEngine implements Engine {
   }
 
   async write(writes: readonly Write[]): Promise<void> {
-    const transaction = this.#database.transaction(TABLE, 'readwrite', { durability: 'strict' })
-    const complete = new Promise<void>((resolve, reject) => {
-      transaction.oncomplete = () => resolve()
-      transaction.onabort = () => reject(transaction.error ?? new Error('the transaction was aborted'))
-    })
-    const table = transaction.objectStore(TABLE)
+    const transaction = this.#database.transaction([ENTRIES, OWNER], 'readwrite', { durability: 'strict' })
+    const complete = completion(transaction)
+    // The answer comes before the transaction may complete, which it can't while requests are pending.
+    let owned = true
+    const owner = transaction.objectStore(OWNER).get(OWNER_KEY)
+    owner.onsuccess = () => {
+      owned = owner.result === this.#term
+      if (!owned) transaction.abort()
+    }
+    const table = transaction.objectStore(ENTRIES)
     for (const write of writes) {
       const key = encodeKey(write.key)
       if (write.kind === 'put') table.put(write.value, key)
       else table.delete(key)
     }
-    await complete
+    try {
+      await complete
+    } catch (error) {
+      throw owned ? error : new Error('another page has opened it since and owns it now')
+    }
   }
 
   close(): void {
@@ -121,6 +159,14 @@ class IndexedDBEngine implements Engine {
     if (end === undefined) return this.#ranges.lowerBound(last, true)
     return compareBytes(last, end) < 0 ? this.#ranges.bound(last, end, true, true) : 'none'
   }
+}
+
+/** Settles with a transaction: resolved means on disk. */
+function completion(transaction: Transaction): Promise<void> {
+  return new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve()
+    transaction.onabort = () => reject(transaction.error ?? new Error('the transaction was aborted'))
+  })
 }
 
 /** Waits for a request. Its failure also aborts its transaction. */
