@@ -73,7 +73,7 @@ export class EngineStore implements Store {
         yield result.value
       }
     } finally {
-      if (this.#scans.delete(iterator)) await this.#guard('scan', async () => iterator.return?.())
+      if (this.#scans.delete(iterator)) await release(iterator)
     }
   }
 
@@ -123,10 +123,10 @@ export class EngineStore implements Store {
         this.#idle = resolve
       })
     }
+    const scans = [...this.#scans]
+    this.#scans.clear()
+    for (const scan of scans) await release(scan)
     try {
-      const scans = [...this.#scans]
-      this.#scans.clear()
-      for (const scan of scans) await scan.return?.()
       await this.#engine.close()
     } catch {
       // What was promised is durable already; there is nothing that the caller could do about the rest.
@@ -159,6 +159,15 @@ export class EngineStore implements Store {
       { operation },
       { cause: error },
     )
+  }
+}
+
+/** Ends an engine's scan, also after a failure: an engine may not be closed before its scans. */
+async function release(scan: AsyncIterator<Entry> | Iterator<Entry>): Promise<void> {
+  try {
+    await scan.return?.()
+  } catch {
+    // Reading is over; what was read stands.
   }
 }
 

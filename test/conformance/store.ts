@@ -225,6 +225,18 @@ export function describeStore(name: string, { setup, teardown, reopen }: StoreSe
         expect(await keys(store, 'b')).to.deep.equal(['b', 'b/10', 'b/11', 'b0', 'b00'])
       })
 
+      it('an open scan keeps no later read from seeing what was committed meanwhile', async () => {
+        const iterator = store.scan('b')[Symbol.asyncIterator]()
+        await iterator.next()
+        for (let i = 0; i < 5; i++) {
+          await store.commit([put('b/2', 100 + i)])
+          expect(await store.get('b/2')).to.deep.equal(bytes(100 + i))
+          expect(await all(store, 'b/2')).to.deep.equal([['b/2', bytes(100 + i)]])
+        }
+        await iterator.return?.()
+        expect(await store.get('b/2')).to.deep.equal(bytes(104))
+      })
+
       it('two scans at once go on independently; leaving one early harms nothing', async () => {
         const seen: string[] = []
         for await (const [outer] of store.scan('b/')) {

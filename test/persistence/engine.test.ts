@@ -100,6 +100,31 @@ describe('engine store: failure', () => {
     await store.close()
   })
 
+  it('a failure in mid-scan -> the scan rejects, and the engine frees what it held', async () => {
+    const { engine } = manualEngine()
+    let freed = 0
+    const store = new EngineStore('test', {
+      ...engine,
+      get: () => {
+        throw new Error('bad sector')
+      },
+      *scan() {
+        try {
+          yield ['a', Uint8Array.of(1)]
+          yield ['b', Uint8Array.of(2)]
+        } finally {
+          freed++
+        }
+      },
+    })
+    const scan = store.scan('')
+    expect((await scan.next()).value).to.deep.equal(['a', Uint8Array.of(1)])
+    expect(await codeOf(store.get('a'))).to.equal('STORE_FAILED get')
+    expect(await codeOf(scan.next())).to.equal('STORE_FAILED get')
+    expect(freed).to.equal(1)
+    await store.close()
+  })
+
   it('close after a failure, and with an engine that fails to close -> resolves', async () => {
     const { engine, next } = manualEngine()
     let closed = 0
