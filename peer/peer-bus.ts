@@ -11,7 +11,7 @@ import { isError, PerkunasError } from '../channel/errors.js'
 import { Backoff } from './backoff.js'
 import type { Bus, MessageHandler, PeerHandler } from './bus.js'
 import { type Clock, systemClock } from './clock.js'
-import { Connection, type ConnectionLimits } from './connection.js'
+import { CONNECTION_LIMITS, Connection, type ConnectionLimits } from './connection.js'
 import type { Init, Link } from './framing.js'
 import { type Identity, isPeerID, type PeerID } from './identity.js'
 import type { Dialer, Listener, Stream } from './stream.js'
@@ -278,20 +278,18 @@ export class PeerBus implements Bus {
   }
 
   #sendLater(peer: Peer, payload: Uint8Array): Promise<void> {
-    if (peer.attempt === undefined) {
-      if (peer.address === undefined) {
-        this.#forget(peer)
-        throw unreachable(peer.id)
-      }
-      this.#dial(peer)
+    if (peer.attempt === undefined && peer.address === undefined) {
+      this.#forget(peer)
+      throw unreachable(peer.id)
     }
-    const { maxQueueBytes = 16 * 1024 * 1024 } = this.#options.limits ?? {}
+    const { maxQueueBytes } = { ...CONNECTION_LIMITS, ...this.#options.limits }
     if (peer.waitingBytes + payload.length > maxQueueBytes && peer.waiting.length > 0) {
       throw new PerkunasError('PEER_OVERLOADED', `too much waits for ${peer.id}`, { peer: peer.id })
     }
     peer.waitingBytes += payload.length
     return new Promise((resolve, reject) => {
       peer.waiting.push({ payload, resolve, reject })
+      this.#dial(peer) // may fail before it returns
     })
   }
 
@@ -313,10 +311,11 @@ export class PeerBus implements Bus {
         return // its onOpen or onClose goes on
       }
       stream.destroy()
+      this.#attemptEnded(peer, attempt)
     } catch (error) {
       if (error instanceof PerkunasError) this.#options.onFailure?.(peer.id, error)
+      this.#attemptEnded(peer, attempt, error)
     }
-    this.#attemptEnded(peer, attempt)
   }
 
   #abandon({ attempt }: Peer): void {
@@ -333,11 +332,11 @@ export class PeerBus implements Bus {
   }
 
   /** An attempt of ours came to its end; a connection may be there all the same, made by the peer. */
-  #attemptEnded(peer: Peer, attempt: Attempt): void {
+  #attemptEnded(peer: Peer, attempt: Attempt, cause?: unknown): void {
     if (peer.attempt !== attempt) return
     peer.attempt = undefined
     if (peer.active !== undefined) return
-    this.#fail(peer, unreachable(peer.id))
+    this.#fail(peer, unreachable(peer.id, cause))
     this.#retry(peer)
     this.#forget(peer)
   }
@@ -494,7 +493,7 @@ export class PeerBus implements Bus {
     if (error !== undefined) this.#options.onFailure?.(remote, error)
     const peer = remote === undefined ? undefined : this.#peers.get(remote)
     if (peer?.active === connection) this.#drop(peer)
-    if (dialled?.attempt?.connection === connection) this.#attemptEnded(dialled, dialled.attempt)
+    if (dialled?.attempt?.connection === connection) this.#attemptEnded(dialled, dialled.attempt, error)
     if (this.#connections.size === 0) this.#onEmpty?.()
   }
 
@@ -567,6 +566,6 @@ export class PeerBus implements Bus {
   }
 }
 
-function unreachable(peer: PeerID): PerkunasError<'PEER_UNREACHABLE'> {
-  return new PerkunasError('PEER_UNREACHABLE', `no connection with ${peer} can be made`, { peer })
+function unreachable(peer: PeerID, cause?: unknown): PerkunasError<'PEER_UNREACHABLE'> {
+  return new PerkunasError('PEER_UNREACHABLE', `no connection with ${peer} can be made`, { peer }, { cause })
 }
