@@ -143,3 +143,20 @@ function began(
   client.errors$.subscribe((error) => party.errors.push(error))
   return { bus, backend, client, store, wallet }
 }
+
+/** Waits for the ledger or a client, turn by turn of the event loop. */
+export async function settled(done: () => boolean): Promise<void> {
+  for (let turn = 0; !done(); turn++) {
+    if (turn > 2_000) throw new Error('it never happens')
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+}
+
+/** Lets the ledger's clock run to each deadline that somebody waits for, until it is done. */
+export async function passTime({ ledger }: Group, done: () => boolean): Promise<void> {
+  await settled(() => {
+    const [deadline] = ledger.deadlines
+    if (deadline !== undefined) ledger.advanceTo(deadline)
+    return done()
+  })
+}
