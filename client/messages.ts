@@ -156,11 +156,14 @@ const closeAuthorization = defineMessage({
   version: 1,
   fields: { channelID: id, version: u64(), authorization: hex({ max: MAX_AUTHORIZATION_BYTES }) },
 })
-/** What the sender holds of a channel; said whenever a connection stands again. */
+/**
+ * What the sender holds of a channel, said whenever a connection stands again: the version of its newest state,
+ * and the highest version that it will not sign any more.
+ */
 const channelSync = defineMessage({
   name: 'channelSync',
   version: 1,
-  fields: { channelID: id, version: u64(), signedVersion: u64() },
+  fields: { channelID: id, version: u64(), usedVersion: u64() },
 })
 /** The newest state with all signatures, for a participant who lacks it. */
 const signedState = defineMessage({

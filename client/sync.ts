@@ -1,7 +1,7 @@
 // How participants repair what was lost with a connection. Whenever one stands again, each says which version
 // it holds; whoever is ahead sends its newest state with all signatures, and whoever has signed a state that
 // is not complete says so again.
-import { apply, type Index, PerkunasError } from '../channel/index.js'
+import { apply, type Index, type Machine, PerkunasError } from '../channel/index.js'
 import {
   allSignatures,
   type ChannelContext,
@@ -11,7 +11,7 @@ import {
   stay,
 } from './conversation.js'
 import type { ChannelSync, MessageOfKind } from './messages.js'
-import { repeat, superseded } from './update.js'
+import { burn, receivedRej, repeat, superseded } from './update.js'
 
 /**
  * How far a peer may move the next version on by claiming that lower ones were signed. Honest peers are one
@@ -23,11 +23,15 @@ const MAX_SKIP = 65_536n
 export function connected(state: ChannelState, peer: Index): ChannelStep {
   const { machine } = state.record
   if (machine.current === undefined) return stay(state)
-  const { channelID, signedVersion } = machine
+  const { channelID } = machine
   const { version } = machine.current.state
   return stay(
     state,
-    { kind: 'send', to: peer, message: { kind: 'channelSync', channelID, version, signedVersion } },
+    {
+      kind: 'send',
+      to: peer,
+      message: { kind: 'channelSync', channelID, version, usedVersion: usedVersion(machine) },
+    },
     ...repeat(state, peer),
     ...authorizationAgain(state, peer),
   )
@@ -47,17 +51,22 @@ export function receivedSync(state: ChannelState, from: Index, message: ChannelS
       message: { kind: 'signedState', state: current.state, signatures },
     })
   }
-  const ahead = message.signedVersion - signedVersion
-  if (ahead <= 0n) return stay(state, ...effects)
+  const ahead = message.usedVersion - signedVersion
   if (ahead > MAX_SKIP) {
-    const reason = `signed version ${message.signedVersion} claimed, ours is ${signedVersion}`
-    const error = new PerkunasError('INVALID_MESSAGE', reason, { path: 'signedVersion', reason })
+    const reason = `used version ${message.usedVersion} claimed, ours is ${signedVersion}`
+    const error = new PerkunasError('INVALID_MESSAGE', reason, { path: 'usedVersion', reason })
     return stay(state, ...effects, { kind: 'refuse', from, error, cost: 'connection' })
   }
-  // Versions that somebody signed while we were away are not used for another state. What we ourselves are
-  // signing stays: its version is below and it is answered or superseded as always.
-  const machine = { ...record.machine, signedVersion: message.signedVersion }
-  return { next: { ...state, record: { ...record, machine } }, effects }
+  const { staging, channelID } = record.machine
+  const version = staging?.state.version
+  if (version !== undefined && message.version < version && version <= message.usedVersion) {
+    // It has done with the version that we are signing, and not by signing it.
+    const reason = 'refused while there was no connection'
+    const refusal = { kind: 'channelUpdateRej', channelID, version, reason, crossed: false } as const
+    const step = receivedRej(burn(state, message.usedVersion), from, refusal)
+    return { next: step.next, effects: [...effects, ...step.effects] }
+  }
+  return { next: burn(state, message.usedVersion), effects }
 }
 
 /** A participant has a newer state that everybody signed, so we did too. */
@@ -88,4 +97,9 @@ function authorizationAgain(state: ChannelState, to: Index): ChannelEffect[] {
   const { channelID } = machine
   const { version } = machine.current.state
   return [{ kind: 'send', to, message: { kind: 'closeAuthorization', channelID, version, authorization } }]
+}
+
+/** The highest version that will not be agreed on any more; what is being signed now still may be. */
+function usedVersion({ staging, signedVersion }: Machine): bigint {
+  return staging === undefined ? signedVersion : staging.state.version - 1n
 }

@@ -160,3 +160,20 @@ export async function passTime({ ledger }: Group, done: () => boolean): Promise<
     return done()
   })
 }
+
+/** The party at an index. */
+export function who(world: Group, i: number): Party {
+  const party = world.parties[i]
+  if (party === undefined) throw new Error(`no party ${i}`)
+  return party
+}
+
+/** What a promise fails with. */
+export async function failure(promise: Promise<unknown>): Promise<PerkunasError> {
+  try {
+    await promise
+  } catch (error) {
+    return error as PerkunasError
+  }
+  throw new Error('it should have failed')
+}

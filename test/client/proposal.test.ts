@@ -3,24 +3,20 @@ import { isError, type PerkunasError } from '../../channel/index.js'
 import { accept, reject } from '../../client/index.js'
 import { type ChannelProposal, messages } from '../../client/messages.js'
 import { Mallory } from './mallory.js'
-import { type Group, group, next, open, type Party, passTime, settled, WEALTH } from './parties.js'
+import {
+  failure,
+  type Group,
+  group,
+  next,
+  open,
+  type Party,
+  passTime,
+  settled,
+  WEALTH,
+  who,
+} from './parties.js'
 
 const short = { timeouts: { proposal: 200, update: 200, settlement: 50 } }
-
-function who(world: Group, i: number): Party {
-  const party = world.parties[i]
-  if (party === undefined) throw new Error(`no party ${i}`)
-  return party
-}
-
-async function failure(promise: Promise<unknown>): Promise<PerkunasError> {
-  try {
-    await promise
-  } catch (error) {
-    return error as PerkunasError
-  }
-  throw new Error('it should have failed')
-}
 
 async function untouched(world: Group): Promise<void> {
   for (const party of world.parties) {
