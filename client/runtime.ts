@@ -73,6 +73,7 @@ export class ChannelRuntime {
   /** Asks the ledger for what the record says is to be done; after creation or restoration. */
   start(effects: readonly ChannelEffect[]): void {
     this.#perform(effects)
+    if (effects.some((effect) => effect.kind === 'over')) void this.#forget()
   }
 
   /** Hands in what happened. Handled in order. */
@@ -150,6 +151,7 @@ export class ChannelRuntime {
       const { phase } = next.record.machine
       if (phase !== before.record.machine.phase) this.#tell(this.phases$, phase)
       for (const waiter of [...this.#waiters]) waiter.check()
+      if (effects.some((effect) => effect.kind === 'over')) return this.#forget()
     }
     this.#working = false
   }
@@ -161,7 +163,6 @@ export class ChannelRuntime {
     }
     for (const effect of effects) this.#ledger.perform(effect)
     for (const effect of effects) this.#tellUser(effect)
-    for (const effect of effects) if (effect.kind === 'over') void this.#forget()
   }
 
   #tellUser(effect: ChannelEffect): void {
@@ -210,7 +211,9 @@ export class ChannelRuntime {
     return this.account.sign(this.context.rules.ledger.message(this.#state.record.machine.params, state))
   }
 
+  /** Removes what is written of a channel that is over; nothing is handled any more, so nothing is written again. */
   async #forget(): Promise<void> {
+    this.#working = true
     const { channelID } = this.#state.record.machine
     try {
       await this.world.store.commit(removed(channelID))

@@ -153,7 +153,7 @@ describe('update: agreement', () => {
     const world = await group(2)
     const [a, b] = await two(world)
     await a.update(pay(0, 1, 1n))
-    let decide: () => void = () => undefined
+    let decide: (() => void) | undefined
     who(world, 1).client.handleUpdates(
       () =>
         new Promise((resolve) => {
@@ -167,7 +167,8 @@ describe('update: agreement', () => {
     const alice = await restarted(who(world, 0), world)
     const [mine, his] = [channel(alice.client.channel(a.id)), b]
     expect(mine.phase).equals('signing')
-    decide()
+    await settled(() => decide !== undefined)
+    decide?.()
     await settled(() => mine.state.version === 2n && his.state.version === 2n)
     expect(mine.state.allocation.balances[0]).deep.equals([89n, 111n])
     await his.update(pay(1, 0, 11n))
