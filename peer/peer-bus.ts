@@ -498,7 +498,13 @@ export class PeerBus implements Bus {
   }
 
   #report(kind: 'connected' | 'disconnected', peer: PeerID): void {
-    for (const handler of [...this.#peerHandlers]) handler({ kind, peer })
+    for (const handler of [...this.#peerHandlers]) {
+      try {
+        handler({ kind, peer })
+      } catch (cause) {
+        this.#handlerFailed(peer, 'onPeer', cause)
+      }
+    }
   }
 
   #onPayload(connection: Connection, payload: Uint8Array): void | Promise<void> {
@@ -529,6 +535,7 @@ export class PeerBus implements Bus {
         pending.push(result)
       }
     } catch (error) {
+      for (const other of pending ?? []) other.catch(() => undefined) // one failure is enough
       this.#blame(connection, error)
       return undefined
     }
@@ -541,6 +548,7 @@ export class PeerBus implements Bus {
   }
 
   #blame(connection: Connection, error: unknown): void {
+    const { remote } = connection
     if (
       isError(error, 'INVALID_MESSAGE') ||
       isError(error, 'TOO_LARGE') ||
@@ -548,21 +556,21 @@ export class PeerBus implements Bus {
     ) {
       connection.accuse(error.message)
     } else {
-      const { remote } = connection
-      this.#options.onFailure?.(
-        remote,
-        new PerkunasError(
-          'HANDLER_FAILED',
-          'a handler of messages failed',
-          { handler: 'onMessage' },
-          { cause: error },
-        ),
-      )
+      this.#handlerFailed(remote, 'onMessage', error)
       connection.dismiss('internal error')
     }
-    const { remote } = connection
     const peer = remote === undefined ? undefined : this.#peers.get(remote)
     if (peer?.active === connection) this.#drop(peer)
+  }
+
+  #handlerFailed(peer: PeerID | undefined, handler: string, cause: unknown): void {
+    const error = new PerkunasError(
+      'HANDLER_FAILED',
+      `a handler of ${handler} failed`,
+      { handler },
+      { cause },
+    )
+    this.#options.onFailure?.(peer, error)
   }
 }
 

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { PerkunasError } from '../../channel/errors.js'
 import {
   type Bus,
+  Connection,
   type Identity,
   type MemoryStream,
   memoryTransport,
@@ -198,6 +199,60 @@ describe('peer: bus over connections', () => {
     await c.bus.send(bob.id, payload(8))
     expect(await got).to.deep.equal([8])
     expect(c.bus.isConnected(bob.id)).to.equal(true)
+  })
+
+  it('a handler of connections that throws -> reported, and everything goes on', async () => {
+    const { a, b, failures } = await meet()
+    b.onPeer(() => {
+      throw new PerkunasError('INVALID_STATE', 'bug', { rule: 'bug' })
+    })
+    const got = heard(b, 1)
+    await a.send(bob.id, payload(1))
+    expect(await got).to.deep.equal([1])
+    expect(failures.b.map(({ facts }) => facts)).to.deep.equal([{ handler: 'onPeer' }])
+  })
+
+  it('two handlers, one behind and one that throws -> one failure, no stray rejection', async () => {
+    const { a, b, failures } = await meet()
+    b.onMessage(async () => {
+      await turn()
+      throw new Error('late')
+    })
+    b.onMessage(() => {
+      throw new Error('at once')
+    })
+    await a.send(bob.id, payload(1))
+    await until(() => !a.isConnected(bob.id))
+    await settle()
+    expect(failures.b.map(({ code }) => code)).to.deep.equal(['HANDLER_FAILED'])
+  })
+
+  it('a peer that numbers no connections -> its newest one is used', async () => {
+    const { b } = await meet()
+    const dial = async (n: number) => {
+      const told = { opened: 0, closed: 0 }
+      const connection = new Connection(
+        await here.transport.dialer.dial(bob.id, 'bob'),
+        { identity: carol, remote: bob.id, introduce: () => ({ features: [] }), clock: here.clock },
+        {
+          onOpen: () => told.opened++,
+          onPayload: () => undefined,
+          onRaw: () => true,
+          onClose: () => told.closed++,
+        },
+      )
+      await until(() => told.opened === 1)
+      const got = heard(b, 1)
+      connection.send(payload(n))
+      expect(await got).to.deep.equal([n])
+      return { connection, told }
+    }
+    const first = await dial(1)
+    const second = await dial(2)
+    await until(() => first.told.closed === 1)
+    expect(b.isConnected(carol.id)).to.equal(true)
+    second.connection.close()
+    await until(() => !b.isConnected(carol.id))
   })
 
   it('disconnect -> the peer is told why; nothing more of it is handled', async () => {
