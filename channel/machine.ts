@@ -12,7 +12,7 @@ import type { LedgerRules } from './ledger.js'
 import type { ChannelID, Index, Params } from './params.js'
 import type { Signatures, State } from './state.js'
 import { faultOfState } from './state.js'
-import { faultOfTransition, faultOfUpdate } from './transition.js'
+import { faultByAppAtInit, faultOfTransition, faultOfUpdate } from './transition.js'
 
 /** Where a channel stands. */
 export type Phase = (typeof PHASES)[number]
@@ -165,6 +165,11 @@ export function apply(machine: Machine, operation: Operation, rules: Rules): Mac
     case 'progressing':
       return whenProgressing(machine, operation.state, rules)
     case 'progressed': {
+      if (operation.state.channelID !== machine.channelID) {
+        return new PerkunasError('INVALID_STATE', 'an enforced state of this channel expected', {
+          rule: 'the same channel',
+        })
+      }
       const signatures = machine.params.participants.map(() => undefined)
       const signedVersion = max(machine.signedVersion, operation.state.version)
       return unstaged({
@@ -177,7 +182,7 @@ export function apply(machine: Machine, operation: Operation, rules: Rules): Mac
     case 'funded':
       return { ...machine, phase: 'acting' }
     case 'cleared':
-      return { ...machine, phase: settledPhase(machine) }
+      return whenCleared(machine)
     default:
       return { ...machine, phase: operation.kind }
   }
@@ -191,10 +196,8 @@ function whenInit(machine: Machine, state: State, rules: Rules): Machine | Perku
       rule: 'initial state',
     })
   }
-  if (rules.app.kind === 'state') {
-    const rule = rules.app.faultOfInit(machine.params, state)
-    if (rule !== undefined) return new PerkunasError('APP_REFUSED', `the app refuses: ${rule}`, { rule })
-  }
+  const refusal = faultByAppAtInit(rules.app, machine.params, state)
+  if (refusal) return refusal
   return stage({ ...machine, phase: 'initSigning' }, state)
 }
 
@@ -294,6 +297,15 @@ function whenAdopt(
   return machine.phase === 'acting' || machine.phase === 'signing'
     ? { ...next, phase: settledPhase(next) }
     : next
+}
+
+function whenCleared(machine: Machine): Machine {
+  const { staging, current } = machine
+  // What was being signed when the dispute began may still get its last signature: it is not forgotten.
+  if (staging !== undefined && staging.state.version > (current?.state.version ?? -1n)) {
+    return { ...machine, phase: 'signing' }
+  }
+  return unstaged({ ...machine, phase: settledPhase(machine) })
 }
 
 /** What speaks against a participant's signature over a state, or undefined. */
