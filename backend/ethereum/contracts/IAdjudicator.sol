@@ -112,6 +112,9 @@ interface IAdjudicator {
     /// Afterwards `register` accepts this version and newer ones only.
     function checkpoint(SignedState calldata channel) external;
 
+    /// @notice Whether a channel of one asset was settled by `concludeAndPay`. Asked by the holder.
+    function isPaid(bytes32 channelID) external view returns (bool);
+
     /// @notice What a participant signs for `close`, before EIP-191. CLOSE is keccak256("Perkunas close 1").
     function closeHash(bytes32 stateHash, address receiver) external view returns (bytes32);
 

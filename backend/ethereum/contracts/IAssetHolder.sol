@@ -65,7 +65,9 @@ interface IAssetHolder {
     /// @notice A payment that was one of several failed: the amount stays in the participant's holdings.
     event PaymentFailed(bytes32 indexed fundingID, uint256 amount, address receiver);
 
-    /// @notice Whether what is held for a participant is his to withdraw.
+    /// @notice Whether what is held for a participant is his to withdraw. After `close` and `concludeAndPay` that is
+    /// so for at least one participant who had a deposit, and for all to whom something is left; see
+    /// `confirmSettled`.
     function isSettled(bytes32 channelID, address participant) external view returns (bool);
 
     /// @notice Deposits for a participant of a channel unless that is a mistake: reverts if the channel is settled,
@@ -106,12 +108,19 @@ interface IAssetHolder {
     /// @notice Whether a participant's nonce was used in `withdrawOnce`.
     function nonceUsed(address participant, uint256 nonce) external view returns (bool);
 
+    /// @notice Makes `settled(channelID)` true if the channel was paid out at once, which `participant`, one with
+    /// `isSettled`, shows. That sets free what others of its participants have deposited too late.
+    function confirmSettled(bytes32 channelID, address participant) external;
+
     /// @notice Sets a channel's outcome, once, and pays it to those participants who have a receiver. For the
-    /// adjudicator only. Same rules as `setOutcome`; a payment that fails stays in the holdings.
+    /// adjudicator only. Same rules as `setOutcome`; a payment that fails stays in the holdings. The
+    /// adjudicator must not call it for a channel for which it has called `setOutcome`. With
+    /// `mark`, the holder remembers that the channel is settled; without, the adjudicator does, see its `isPaid`.
     function settleAndPay(
         bytes32 channelID,
         address[] calldata participants,
         uint256[] calldata balances,
-        address[] calldata receivers
+        address[] calldata receivers,
+        bool mark
     ) external;
 }

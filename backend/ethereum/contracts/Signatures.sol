@@ -11,16 +11,19 @@ library Signatures {
     bytes32 internal constant PAYOUT = keccak256("Perkunas payout 1");
     bytes32 internal constant WITHDRAWAL = keccak256("Perkunas withdrawal 1");
 
-    /// @notice The address that signed `hash`; never zero.
-    /// @dev Reverts for any signature that is not 65 bytes with v 27 or 28, or 64 bytes (EIP-2098), or whose s is
-    /// in the upper half, or that belongs to no key.
-    function signer(bytes32 hash, bytes calldata sig) internal pure returns (address recovered) {
-        bytes32 digest;
+    /// @notice The digest of a hash as EIP-191 personal message.
+    function digestOf(bytes32 hash) internal pure returns (bytes32 digest) {
         assembly ("memory-safe") {
             mstore(0x00, "\x19Ethereum Signed Message:\n32")
             mstore(0x1c, hash)
             digest := keccak256(0x00, 0x3c)
         }
+    }
+
+    /// @notice The address that signed `digest`; never zero.
+    /// @dev Reverts for any signature that is not 65 bytes with v 27 or 28, or 64 bytes (EIP-2098), or whose s is
+    /// in the upper half, or that belongs to no key.
+    function signer(bytes32 digest, bytes calldata sig) internal pure returns (address recovered) {
         bytes32 r;
         uint256 s;
         uint8 v;
@@ -43,6 +46,11 @@ library Signatures {
         require(v == 27 || v == 28, "ECDSA: invalid signature 'v' value");
         recovered = ecrecover(digest, v, r, bytes32(s));
         require(recovered != address(0), "ECDSA: invalid signature");
+    }
+
+    /// @notice As `signer`, of a hash that was signed as EIP-191 personal message.
+    function signerOf(bytes32 hash, bytes calldata sig) internal pure returns (address) {
+        return signer(digestOf(hash), sig);
     }
 
     /// @notice What a participant signs to have a channel closed with a final state, being paid to `receiver`.
