@@ -33,8 +33,11 @@ export interface ActionApp {
     params: Params,
     actions: readonly (Hex | undefined)[],
   ): { readonly allocation: Allocation; readonly data: Hex }
-  /** May this participant act like this now? `action` is in the app's encoding. */
-  faultOfAction(params: Params, state: State, participant: Index, action: Hex): string | undefined
+  /**
+   * May this participant act like this now? `action` is in the app's encoding; there is no state before the opening
+   * actions.
+   */
+  faultOfAction(params: Params, state: State | undefined, participant: Index, action: Hex): string | undefined
   /** The next state's distribution, data and finality; versions are set by the machine. */
   apply(
     params: Params,

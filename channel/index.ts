@@ -1,5 +1,13 @@
 // What a channel is: params, state, allocation, app, validity, transitions, phases; and what it needs of a ledger.
 export {
+  type ActionMachine,
+  type ActionOperation,
+  type ActionRules,
+  acted,
+  applyAction,
+  newActionMachine,
+} from './action.js'
+export {
   type Allocation,
   type Amount,
   type Asset,
@@ -55,6 +63,7 @@ export {
 } from './limits.js'
 export {
   apply,
+  faultOfSignature,
   LEGAL,
   type Machine,
   missingSignatures,
@@ -96,6 +105,7 @@ export {
 } from './state.js'
 export {
   faultByApp,
+  faultByAppAtInit,
   faultOfAgreement,
   faultOfTransition,
   faultOfUpdate,

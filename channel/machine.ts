@@ -12,7 +12,7 @@ import type { LedgerRules } from './ledger.js'
 import type { ChannelID, Index, Params } from './params.js'
 import type { Signatures, State } from './state.js'
 import { faultOfState } from './state.js'
-import { faultOfTransition, faultOfUpdate } from './transition.js'
+import { faultByAppAtInit, faultOfTransition, faultOfUpdate } from './transition.js'
 
 /** Where a channel stands. */
 export type Phase = (typeof PHASES)[number]
@@ -101,7 +101,8 @@ const ALIVE: readonly Phase[] = [
 export const LEGAL: Readonly<Record<Operation['kind'], readonly Phase[]>> = {
   init: ['initActing'],
   update: ['acting'],
-  addSignature: ['initSigning', 'signing', 'progressing'],
+  // also while a dispute runs: what gets complete then still counts
+  addSignature: ['initSigning', 'signing', 'registering', 'registered'],
   enable: ['initSigning', 'signing'],
   discard: ['signing'],
   adopt: ['funding', 'acting', 'signing', 'registering', 'registered'],
@@ -164,6 +165,11 @@ export function apply(machine: Machine, operation: Operation, rules: Rules): Mac
     case 'progressing':
       return whenProgressing(machine, operation.state, rules)
     case 'progressed': {
+      if (operation.state.channelID !== machine.channelID) {
+        return new PerkunasError('INVALID_STATE', 'an enforced state of this channel expected', {
+          rule: 'the same channel',
+        })
+      }
       const signatures = machine.params.participants.map(() => undefined)
       const signedVersion = max(machine.signedVersion, operation.state.version)
       return unstaged({
@@ -176,7 +182,7 @@ export function apply(machine: Machine, operation: Operation, rules: Rules): Mac
     case 'funded':
       return { ...machine, phase: 'acting' }
     case 'cleared':
-      return { ...machine, phase: settledPhase(machine) }
+      return whenCleared(machine)
     default:
       return { ...machine, phase: operation.kind }
   }
@@ -190,10 +196,8 @@ function whenInit(machine: Machine, state: State, rules: Rules): Machine | Perku
       rule: 'initial state',
     })
   }
-  if (rules.app.kind === 'state') {
-    const rule = rules.app.faultOfInit(machine.params, state)
-    if (rule !== undefined) return new PerkunasError('APP_REFUSED', `the app refuses: ${rule}`, { rule })
-  }
+  const refusal = faultByAppAtInit(rules.app, machine.params, state)
+  if (refusal) return refusal
   return stage({ ...machine, phase: 'initSigning' }, state)
 }
 
@@ -222,7 +226,13 @@ function whenAddSignature(
   rules: Rules,
 ): Machine | PerkunasError {
   const { staging, params } = machine
-  if (staging === undefined) throw new Error(`a channel in phase ${machine.phase} has a staged state`)
+  if (staging === undefined) {
+    return new PerkunasError('PHASE_MISMATCH', `nothing is being signed in channel ${machine.channelID}`, {
+      channel: machine.channelID,
+      expected: LEGAL.addSignature,
+      actual: machine.phase,
+    })
+  }
   const known = staging.signatures[participant]
   if (known === signature) return machine
   const fault = faultOfSignature(params, staging.state, participant, signature, rules)
@@ -287,6 +297,15 @@ function whenAdopt(
   return machine.phase === 'acting' || machine.phase === 'signing'
     ? { ...next, phase: settledPhase(next) }
     : next
+}
+
+function whenCleared(machine: Machine): Machine {
+  const { staging, current } = machine
+  // What was being signed when the dispute began may still get its last signature: it is not forgotten.
+  if (staging !== undefined && staging.state.version > (current?.state.version ?? -1n)) {
+    return { ...machine, phase: 'signing' }
+  }
+  return unstaged({ ...machine, phase: settledPhase(machine) })
 }
 
 /** What speaks against a participant's signature over a state, or undefined. */

@@ -81,6 +81,21 @@ export function faultByApp(
   }
 }
 
+/** What the app says against an initial state; an app that throws refuses. An action app made it itself. */
+export function faultByAppAtInit(
+  app: App,
+  params: Params,
+  state: State,
+): PerkunasError<'APP_REFUSED'> | undefined {
+  if (app.kind === 'action') return undefined
+  try {
+    const rule = app.faultOfInit(params, state)
+    return rule === undefined ? undefined : refusal(rule)
+  } catch (cause) {
+    return refusal('the app threw', cause)
+  }
+}
+
 /** What speaks against a funding agreement: it must have the balances' shape and sums, and no negative amount. */
 export function faultOfAgreement(
   state: State,

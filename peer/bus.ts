@@ -16,7 +16,7 @@ export interface PeerEvent {
  */
 export type MessageHandler = (from: PeerID, payload: Uint8Array) => void | Promise<void>
 
-/** Is told of connections. Runs before any payload of a new connection is handed out. Must not throw. */
+/** Is told of connections, before any payload of a new one is handed out. What it throws is reported and ignored. */
 export type PeerHandler = (event: PeerEvent) => void
 
 /**
@@ -32,7 +32,7 @@ export interface Bus {
   /**
    * Queues a payload for a peer; dials if there is no connection and the peer can be reached. Resolves when
    * the payload is handed to the transport, which says nothing about its arrival. With a connection up all
-   * of that happens before the call returns.
+   * of that happens before the call returns. Nobody may change the payload afterwards.
    *
    * @throws PerkunasError (as a rejection) PEER_UNREACHABLE if there is no connection and none can be made;
    * PEER_OVERLOADED if too much waits for the peer already; TOO_LARGE; CLOSED; INVALID_ARGUMENT for ourselves

@@ -1,10 +1,46 @@
 // Who a peer is: a secp256k1 key, as everywhere in Lightning.
-import { type Hex, isHex } from '../channel/bytes.js'
+import { fromHex, type Hex, isHex, toHex } from '../channel/bytes.js'
+import { PerkunasError } from '../channel/errors.js'
+import { secp256k1 } from '../wallet/secp256k1.js'
 
 /** A peer's compressed secp256k1 public key, 33 bytes. */
 export type PeerID = Hex
 
-/** Whether a value has the form of a {@link PeerID}; that the point is on the curve shows when it is used. */
+/** A key of our own. The secret itself can not be read from it, so that nobody logs it by accident. */
+export interface Identity {
+  readonly id: PeerID
+  /** SHA-256 of the compressed point that our secret shares with a public key of 33 bytes (BOLT 8). */
+  ecdh(publicKey: Uint8Array): Uint8Array
+}
+
+/**
+ * An identity from its secret.
+ *
+ * @param secret 32 bytes; fresh random ones if not given. It is copied.
+ * @throws PerkunasError INVALID_ARGUMENT if it is no secp256k1 secret
+ */
+export function createIdentity(secret: Uint8Array = randomSecret()): Identity {
+  if (!secp256k1.isSecret(secret)) {
+    throw new PerkunasError('INVALID_ARGUMENT', 'a secp256k1 secret of 32 bytes expected', {
+      argument: 'secret',
+    })
+  }
+  const own = Uint8Array.from(secret)
+  return Object.freeze({
+    id: toHex(secp256k1.publicKey(own)),
+    ecdh: (publicKey: Uint8Array) => secp256k1.ecdh(publicKey, own),
+  })
+}
+
+/** A fresh secp256k1 secret, 32 bytes. */
+export function randomSecret(): Uint8Array {
+  for (;;) {
+    const secret = crypto.getRandomValues(new Uint8Array(32))
+    if (secp256k1.isSecret(secret)) return secret
+  }
+}
+
+/** Whether a value is a {@link PeerID}: the compressed form of a point on the curve. */
 export function isPeerID(value: unknown): value is PeerID {
-  return isHex(value, 33) && (value.startsWith('0x02') || value.startsWith('0x03'))
+  return isHex(value, 33) && secp256k1.isPoint(fromHex(value))
 }

@@ -1,5 +1,6 @@
 // Who others are and how bytes reach them: identity, messages, connections, the bus.
 export type { Bus, MessageHandler, PeerEvent, PeerHandler } from './bus.js'
+export { type Clock, systemClock } from './clock.js'
 export {
   type Codec,
   type CodecOptions,
@@ -11,8 +12,24 @@ export {
   messageHeader,
   schemaCodec,
 } from './codec.js'
-export { isPeerID, type PeerID } from './identity.js'
+export {
+  CONNECTION_LIMITS,
+  Connection,
+  type ConnectionHandlers,
+  type ConnectionLimits,
+  type ConnectionOptions,
+} from './connection.js'
+export { type Init, type Link, MAX_PAYLOAD, MESSAGE_TYPE } from './framing.js'
+export { createIdentity, type Identity, isPeerID, type PeerID } from './identity.js'
+export {
+  type MemoryStream,
+  type MemoryStreamOptions,
+  type MemoryTransport,
+  memoryStreams,
+  memoryTransport,
+} from './memory.js'
 export { type MemoryNetwork, type MemoryNetworkOptions, memoryNetwork } from './memory-bus.js'
+export { BUS_LIMITS, type BusLimits, PeerBus, type PeerBusOptions, type RawHandler } from './peer-bus.js'
 export {
   amount,
   bool,
@@ -38,3 +55,5 @@ export {
   uint,
   union,
 } from './schema.js'
+export type { Dialer, Listener, Stream, StreamReceiver } from './stream.js'
+export { decodeBigSize, decodeTlv, encodeBigSize, encodeTlv, type TlvRecord } from './tlv.js'

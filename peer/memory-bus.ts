@@ -257,7 +257,15 @@ class MemoryBus implements Bus {
   }
 
   report(kind: 'connected' | 'disconnected', peer: PeerID): void {
-    for (const handler of [...this.#peerHandlers]) handler({ kind, peer })
+    for (const handler of [...this.#peerHandlers]) {
+      try {
+        handler({ kind, peer })
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error // ignored as on the real bus, but a test should fail by it
+        })
+      }
+    }
   }
 
   async handle(from: PeerID, payload: Uint8Array): Promise<void> {

@@ -10,8 +10,12 @@ export interface Engine {
   get(key: string): Promise<Uint8Array | undefined> | Uint8Array | undefined
   /** A snapshot in key order; `return()` frees what it holds. */
   scan(prefix: string, options: ScanOptions): AsyncIterable<Entry> | Iterable<Entry>
-  /** Applies all writes in order and atomically; returns when they are durable. Never called concurrently. */
-  write(writes: readonly Write[]): Promise<void> | void
+  /**
+   * Applies all writes in order and atomically; returns when they are durable. Never called concurrently.
+   *
+   * @param commits how many commits are waiting for it
+   */
+  write(writes: readonly Write[], commits: number): Promise<void> | void
   /** Called once, when no write is under way and all scans have been returned. */
   close(): Promise<void> | void
 }
@@ -69,7 +73,7 @@ export class EngineStore implements Store {
         yield result.value
       }
     } finally {
-      if (this.#scans.delete(iterator)) await this.#guard('scan', async () => iterator.return?.())
+      if (this.#scans.delete(iterator)) await release(iterator)
     }
   }
 
@@ -100,7 +104,8 @@ export class EngineStore implements Store {
       this.#waiting = []
       try {
         const writes = group.flatMap(({ batch }) => batch)
-        if (writes.length > 0) await this.#guard('commit', async () => this.#engine.write(writes))
+        if (writes.length > 0)
+          await this.#guard('commit', async () => this.#engine.write(writes, group.length))
         for (const { resolve } of group) resolve()
       } catch (error) {
         const refused = [...group, ...this.#waiting]
@@ -118,10 +123,10 @@ export class EngineStore implements Store {
         this.#idle = resolve
       })
     }
+    const scans = [...this.#scans]
+    this.#scans.clear()
+    for (const scan of scans) await release(scan)
     try {
-      const scans = [...this.#scans]
-      this.#scans.clear()
-      for (const scan of scans) await scan.return?.()
       await this.#engine.close()
     } catch {
       // What was promised is durable already; there is nothing that the caller could do about the rest.
@@ -157,6 +162,15 @@ export class EngineStore implements Store {
   }
 }
 
+/** Ends an engine's scan, also after a failure: an engine may not be closed before its scans. */
+async function release(scan: AsyncIterator<Entry> | Iterator<Entry>): Promise<void> {
+  try {
+    await scan.return?.()
+  } catch {
+    // Reading is over; what was read stands.
+  }
+}
+
 function checkScan(prefix: string, { after, limit }: ScanOptions): void {
   checkPrefix(prefix, 'prefix')
   if (after !== undefined) checkPrefix(after, 'after')
@@ -184,7 +198,7 @@ function checkWrite(write: Write): Write {
       { limit: MAX_VALUE_BYTES, actual: length },
     )
   }
-  return { kind: 'put', key: write.key, value: Uint8Array.from(write.value) }
+  return { kind: 'put', key: write.key, value: new Uint8Array(write.value) }
 }
 
 function iterate(entries: AsyncIterable<Entry> | Iterable<Entry>): AsyncIterator<Entry> | Iterator<Entry> {

@@ -3,6 +3,13 @@
 export { type Engine, EngineStore, type Gather } from './engine.js'
 export { MemoryStore, type Snapshot } from './memory.js'
 export {
+  defineRecord,
+  type Envelope,
+  openEnvelope,
+  type RecordSpec,
+  type RecordType,
+} from './record.js'
+export {
   type Entry,
   MAX_KEY_BYTES,
   MAX_VALUE_BYTES,

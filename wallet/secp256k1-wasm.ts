@@ -2,11 +2,17 @@
 //
 // Left to the JavaScript provider: ECDH, because the library's only multiplication takes variable time, and the
 // product of two secrets, which it lacks.
+//
+// For a browser the application installs the package and its bundler must know WebAssembly modules; an application
+// that does without needs to do nothing.
 import type { Curve } from './secp256k1-curve.js'
 
 /** Loads the library. Rejects with whatever loading throws where it is not installed. */
 export async function loadWasmCurve(): Promise<Curve> {
-  const tiny = await import('tiny-secp256k1')
+  // The handler tells bundlers that the package may be missing: without it they fail, not we.
+  const tiny = await import('tiny-secp256k1').catch((cause: unknown) => {
+    throw new Error('tiny-secp256k1 is not installed or does not load', { cause })
+  })
   return {
     name: 'wasm',
     sign(digest, secret) {

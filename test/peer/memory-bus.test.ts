@@ -1,8 +1,7 @@
 import { once } from 'node:events'
 import { expect } from 'chai'
-import type { Hex } from '../../channel/bytes.js'
-import { isError } from '../../channel/errors.js'
-import { type Bus, memoryNetwork, type PeerID } from '../../peer/index.js'
+import { memoryNetwork, type PeerID } from '../../peer/index.js'
+import { codeOf, event, heard, turn } from './support.js'
 
 const ALICE: PeerID = `0x02${'aa'.repeat(32)}`
 const BOB: PeerID = `0x03${'bb'.repeat(32)}`
@@ -13,44 +12,6 @@ function meet() {
   const bob = network.bus(BOB)
   return { network, alice, bob }
 }
-
-/** Resolves after `count` payloads have come, with their first bytes. */
-function heard(bus: Bus, count: number): Promise<readonly number[]> {
-  return new Promise((resolve) => {
-    const got: number[] = []
-    const stop = bus.onMessage((_, payload) => {
-      got.push(payload[0] ?? -1)
-      if (got.length < count) return
-      stop()
-      resolve(got)
-    })
-  })
-}
-
-function event(bus: Bus, kind: 'connected' | 'disconnected'): Promise<Hex> {
-  return new Promise((resolve) => {
-    const stop = bus.onPeer((e) => {
-      if (e.kind !== kind) return
-      stop()
-      resolve(e.peer)
-    })
-  })
-}
-
-async function codeOf(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise
-  } catch (error) {
-    return isError(error, 'PEER_UNREACHABLE') ||
-      isError(error, 'CLOSED') ||
-      isError(error, 'INVALID_ARGUMENT')
-      ? error.code
-      : String(error)
-  }
-  return 'resolved'
-}
-
-const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 describe('peer: memory bus', () => {
   it('send without a connection -> connects both sides, then delivers in order and not in the same turn', async () => {

@@ -1,34 +1,22 @@
 import { execFile } from 'node:child_process'
-import { createHmac } from 'node:crypto'
 import { promisify } from 'node:util'
 import { hexToBytes } from '@noble/hashes/utils.js'
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { toHex } from '../../channel/bytes.js'
 import { isError } from '../../channel/errors.js'
-import { loadSecp256k1, type Secp256k1, secp256k1 } from '../../wallet/secp256k1.js'
+import { type Secp256k1, secp256k1 } from '../../wallet/secp256k1.js'
 import type { Curve } from '../../wallet/secp256k1-curve.js'
 import { loadNativeCurve } from '../../wallet/secp256k1-native.js'
 import { nobleCurve } from '../../wallet/secp256k1-noble.js'
 import { selfTest } from '../../wallet/secp256k1-selftest.js'
 import { loadWasmCurve } from '../../wallet/secp256k1-wasm.js'
+import { js, others, providers } from './providers.js'
 
 const ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
 const PRIME = 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffefffffc2fn
 const scalar = (value: bigint) => hexToBytes(value.toString(16).padStart(64, '0'))
 const number = (bytes: Uint8Array) => BigInt(toHex(bytes))
-
-const js = await loadSecp256k1('js')
-// The addon has no binaries for some platforms; what loads is compared.
-const others: Secp256k1[] = []
-for (const name of ['native', 'wasm'] as const) {
-  try {
-    others.push(await loadSecp256k1(name))
-  } catch (error) {
-    if (!isError(error, 'PROVIDER_UNAVAILABLE')) throw error
-  }
-}
-const all = [js, ...others]
 
 /** What a call comes to, as text: providers agree when these are equal. */
 function outcome(call: () => unknown): string {
@@ -173,7 +161,7 @@ describe('secp256k1: every provider', () => {
           ...signature.subarray(0, 32),
           ...scalar(ORDER - number(signature.subarray(32))),
         )
-        for (const curve of all) {
+        for (const curve of providers) {
           expect(curve.verify(high, digest, js.publicKey(secret))).to.equal(false)
           expect(curve.recover(high, 0, digest)).to.equal(undefined)
           expect(curve.recover(high, 1, digest)).to.equal(undefined)
@@ -201,7 +189,7 @@ describe('secp256k1: every provider', () => {
     fc.assert(
       fc.property(anyPoint, anyScalar, goodSecret, goodSecret, (point, secret, a, b) => {
         agree((curve) => curve.ecdh(point, secret))
-        for (const curve of all) {
+        for (const curve of providers) {
           expect(curve.ecdh(js.publicKey(a), b)).to.deep.equal(js.ecdh(js.publicKey(b), a))
         }
       }),
@@ -240,7 +228,7 @@ describe('secp256k1: every provider', () => {
         agree((curve) => curve.multiplySecret(secret, factor))
         agree((curve) => curve.tweakSecret(secret, scalar(ORDER - number(secret))))
         expect([secret, factor]).to.deep.equal(before)
-        for (const curve of all) {
+        for (const curve of providers) {
           expect(curve.publicKey(curve.multiplySecret(secret, other))).to.deep.equal(
             js.multiply(js.publicKey(secret), other),
           )
@@ -278,13 +266,13 @@ describe('secp256k1: every provider', () => {
   it('predicates and verification answer any value at all without throwing', () => {
     fc.assert(
       fc.property(fc.anything(), (value) => {
-        for (const curve of all) {
+        for (const curve of providers) {
           expect(curve.isSecret(value)).to.equal(false)
           expect(curve.isPoint(value)).to.equal(false)
         }
       }),
     )
-    for (const curve of all) {
+    for (const curve of providers) {
       const short = new Uint8Array(31)
       expect(curve.verify(short, short, short)).to.equal(false)
       expect(curve.recover(short, 0, short)).to.equal(undefined)
@@ -298,7 +286,7 @@ describe('secp256k1: every provider', () => {
     const digest = scalar(0xc0ffeen)
     const { signature, recovery } = js.sign(digest, secret)
     const point = js.publicKey(secret)
-    for (const curve of all) {
+    for (const curve of providers) {
       expect(curve.sign(view(digest), view(secret))).to.deep.equal({ signature, recovery })
       expect(curve.verify(view(signature), view(digest), view(point))).to.equal(true)
       expect(curve.recover(view(signature), recovery, view(digest))).to.deep.equal(js.decompress(point))
@@ -310,43 +298,11 @@ describe('secp256k1: every provider', () => {
 
   it('never shows a secret in an error', () => {
     const secret = scalar(ORDER + 0xdecafn)
-    for (const curve of all) {
+    for (const curve of providers) {
       expect(() => curve.publicKey(secret))
         .to.throw()
         .with.property('message')
         .that.does.not.include('decaf')
-    }
-  })
-})
-
-describe('secp256k1: RFC 6979', () => {
-  // The scheme of RFC 6979 section 3.2 over node:crypto's HMAC, for this curve and SHA-256.
-  function nonce(digest: Uint8Array, secret: Uint8Array): bigint {
-    const hmac = (key: Uint8Array, ...parts: readonly Uint8Array[]) =>
-      parts.reduce((mac, part) => mac.update(part), createHmac('sha256', key)).digest()
-    const seed = [secret, scalar(number(digest) % ORDER)]
-    let v: Uint8Array = new Uint8Array(32).fill(1)
-    let k = hmac(new Uint8Array(32), v, Uint8Array.of(0), ...seed)
-    v = hmac(k, v)
-    k = hmac(k, v, Uint8Array.of(1), ...seed)
-    v = hmac(k, v)
-    return number(hmac(k, v))
-  }
-
-  it('r is the x coordinate of the nonce point, for digests below and above the group order', () => {
-    for (const digest of [
-      scalar(0n),
-      scalar(7n),
-      scalar(ORDER - 1n),
-      scalar(ORDER),
-      scalar(2n ** 256n - 1n),
-    ]) {
-      for (const secret of [scalar(1n), scalar(2n), scalar(ORDER - 1n)]) {
-        const r = js.publicKey(scalar(nonce(digest, secret))).slice(1)
-        for (const curve of all) {
-          expect(curve.sign(digest, secret).signature.slice(0, 32), curve.name).to.deep.equal(r)
-        }
-      }
     }
   })
 })
@@ -360,7 +316,7 @@ describe('secp256k1: the choice of the provider', () => {
       env: { ...process.env, PERKUNAS_SECP256K1: forced },
     })
 
-  for (const { name } of all) {
+  for (const { name } of providers) {
     it(`PERKUNAS_SECP256K1=${name} -> that one`, async () => {
       expect((await start(name)).stdout.trim()).to.equal(name)
     })

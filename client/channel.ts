@@ -1,0 +1,314 @@
+// The controller of one channel: it feeds the channel's conversation and reflects it. No protocol here.
+import type { Observable } from 'rxjs'
+import {
+  apply,
+  type ChannelID,
+  type Draft,
+  draftOf,
+  type Index,
+  isError,
+  nextVersion,
+  type Params,
+  PerkunasError,
+  type Phase,
+  type SignedState,
+  type State,
+  stateOf,
+} from '../channel/index.js'
+import type { PeerID } from '../peer/index.js'
+import { allSignatures, type ChannelState, currentOf } from './conversation.js'
+import type { ChannelRuntime } from './runtime.js'
+import { isIdle } from './update.js'
+import type { ChannelEvent } from './world.js'
+
+/** Options of the calls that wait for others. */
+export interface ChannelCallOptions {
+  /** Ends the call with ABORTED. What was signed stays valid, what was sent stays sent. */
+  readonly signal?: AbortSignal
+  /** Milliseconds to wait for the other participants; the client's default otherwise. */
+  readonly timeout?: number
+}
+
+/** How long others get, in milliseconds. */
+export interface ChannelTimeouts {
+  readonly update: number
+}
+
+/** A channel of ours. */
+export class Channel {
+  readonly #runtime: ChannelRuntime
+  readonly #timeouts: ChannelTimeouts
+  readonly #onClose: () => void
+  /** Our user's updates, one after another. */
+  #updates: Promise<unknown> = Promise.resolve()
+
+  /** Channels come from a `Client`. */
+  constructor(runtime: ChannelRuntime, timeouts: ChannelTimeouts, onClose: () => void) {
+    this.#runtime = runtime
+    this.#timeouts = timeouts
+    this.#onClose = onClose
+  }
+
+  /** The channel ID, 32 bytes. */
+  get id(): ChannelID {
+    return this.#runtime.state.record.machine.channelID
+  }
+
+  /** Which participant we are. */
+  get index(): Index {
+    return this.#runtime.state.record.machine.index
+  }
+
+  /** What never changes. */
+  get params(): Params {
+    return this.#runtime.state.record.machine.params
+  }
+
+  /** Everybody's network identity, by participant index. */
+  get peers(): readonly PeerID[] {
+    return this.#runtime.state.record.peers
+  }
+
+  /** The newest agreed state. */
+  get state(): State {
+    return currentOf(this.#runtime.state.record).state
+  }
+
+  /** Where the channel stands. */
+  get phase(): Phase {
+    return this.#runtime.state.record.machine.phase
+  }
+
+  /** The newest state with everybody's signature; undefined after the ledger has enforced a step. */
+  get signedState(): SignedState | undefined {
+    const current = currentOf(this.#runtime.state.record)
+    const signatures = allSignatures(current)
+    return signatures && { params: this.params, state: current.state, signatures }
+  }
+
+  /** Every agreed or enforced change of state, after it is durable. Completes when the channel is over or closed. */
+  get updates$(): Observable<{ readonly from: State; readonly to: State }> {
+    return this.#runtime.updates$.asObservable()
+  }
+
+  /** The phase now and from now on. */
+  get phases$(): Observable<Phase> {
+    return this.#runtime.phases$.asObservable()
+  }
+
+  /** What the ledger says about the channel, alarms, and errors that did not end a call. */
+  get events$(): Observable<ChannelEvent> {
+    return this.#runtime.events$.asObservable()
+  }
+
+  /**
+   * Proposes the state that `edit` makes of the newest one, and waits until everybody has signed it.
+   *
+   * Calls are handled one after another. When another participant's proposal comes first, `edit` is run again on
+   * the state that came of it; so it must not have effects of its own.
+   *
+   * @returns the new state, durable and signed by all
+   * @throws PerkunasError INVALID_TRANSITION, INVALID_STATE, INVALID_AMOUNT, APP_REFUSED before anything is sent;
+   *   PEER_REJECTED; PHASE_MISMATCH unless the channel is acting; UPDATE_TIMEOUT or ABORTED: then our signature
+   *   is out and the state may still come to be, later calls wait for what becomes of it
+   */
+  update(edit: (draft: Draft) => void, options: ChannelCallOptions = {}): Promise<State> {
+    const turn = this.#updates.then(() => this.#update(edit, options))
+    this.#updates = turn.catch(() => undefined)
+    return turn
+  }
+
+  /**
+   * Enforces a step of an app channel on the ledger without the others: registers the newest state, waits out the
+   * refutation, then has the ledger check the step by the app's contract.
+   *
+   * @throws PerkunasError UNSUPPORTED where the ledger knows no apps or the channel has none; TRANSACTION_FAILED
+   *   if the ledger refuses the step; INVALID_TRANSITION, APP_REFUSED
+   */
+  async forceUpdate(edit: (draft: Draft) => void, options: ChannelCallOptions = {}): Promise<State> {
+    const { context, world } = this.#runtime
+    if (!context.capabilities.apps || this.params.app === '0x') {
+      throw new PerkunasError('UNSUPPORTED', 'forceUpdate needs an app channel on a ledger that runs apps', {
+        what: 'forced progression',
+      })
+    }
+    const { signal } = options
+    this.#runtime.dispatch({ kind: 'dispute', wanted: 'progress' })
+    const enforceable = ({ record }: ChannelState) =>
+      (record.machine.phase === 'registered' &&
+        record.registered?.version === currentOf(record).state.version) ||
+      record.machine.phase === 'progressed'
+    await this.#until((state) => enforceable(state) || isOver(state), signal)
+    const { machine, registered } = this.#runtime.state.record
+    if (isOver(this.#runtime.state)) throw this.#mismatch(['registered', 'progressed'])
+    if (machine.phase === 'registered' && registered !== undefined) {
+      await world.backend.adjudicator.waitUntil(registered.deadline, options)
+    }
+    const { state } = currentOf(this.#runtime.state.record)
+    const draft = draftOf(state)
+    edit(draft)
+    const next = stateOf(state, draft, state.version + 1n)
+    const { machine: now } = this.#runtime.state.record
+    const checked = apply(now, { kind: 'progressing', state: next }, context.rules)
+    if (checked instanceof PerkunasError) throw checked
+    const app = context.rules.app
+    const rule =
+      app.kind === 'state' ? app.faultOfTransition(this.params, state, next, this.index) : undefined
+    if (rule !== undefined) throw new PerkunasError('APP_REFUSED', `the app refuses: ${rule}`, { rule })
+    const signature = await this.#runtime.sign(next)
+    const before = this.#runtime.failure('progress')
+    this.#runtime.dispatch({ kind: 'force', state: next, signature })
+    const failed = () => this.#runtime.failure('progress') !== before
+    await this.#until(
+      ({ record }) => failed() || currentOf(record).state.version >= next.version || isOver({ record }),
+      signal,
+    )
+    const failure = this.#runtime.failure('progress')
+    if (failed() && failure !== undefined) throw failure
+    return this.state
+  }
+
+  /**
+   * Watches the channel on its ledger until it is over: old states that anybody registers are refuted. A client
+   * watches its channels by itself; this is for who wants to wait for the end.
+   */
+  async watch(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    await this.#until(({ record }) => record.machine.phase === 'withdrawn', options.signal)
+  }
+
+  /**
+   * Ends the channel and pays our share out to us: together in one transaction if everybody answers, else through
+   * the ledger's dispute, which takes the challenge duration.
+   *
+   * Resolves when our share is paid. May be called by every participant, and again after a restart.
+   *
+   * @throws PerkunasError ABORTED; the settlement goes on by itself
+   */
+  async settle(options: ChannelCallOptions = {}): Promise<void> {
+    const { signal } = options
+    const { phase } = this
+    if (phase === 'acting' || phase === 'signing') {
+      try {
+        await this.update((draft) => {
+          draft.isFinal = true
+        }, options)
+      } catch (error) {
+        if (signal?.aborted) throw error
+        // Refused, too late, or a dispute began meanwhile: the ledger decides.
+      }
+    }
+    if (this.phase === 'final') this.#runtime.dispatch({ kind: 'settle' })
+    else this.#runtime.dispatch({ kind: 'dispute', wanted: 'settlement' })
+    await this.#until(({ record }) => record.machine.phase === 'withdrawn', signal)
+  }
+
+  /** Forgets this object: nothing is sent and nothing done on the ledger; `Client.restore` brings the channel back. */
+  close(): void {
+    this.#onClose()
+  }
+
+  async #update(edit: (draft: Draft) => void, options: ChannelCallOptions): Promise<State> {
+    const { clock } = this.#runtime.world
+    const timeout = options.timeout ?? this.#timeouts.update
+    const expiry = new AbortController()
+    const signal = options.signal ? AbortSignal.any([options.signal, expiry.signal]) : expiry.signal
+    const cancel = clock.after(timeout, () => expiry.abort(this.#timedOut(timeout)))
+    try {
+      for (let attempt = 0; ; attempt++) {
+        await this.#until((state) => isIdle(state) || !isActing(state), signal)
+        try {
+          return await this.#propose(edit, signal)
+        } catch (error) {
+          if (!isError(error, 'UPDATE_CROSSED')) throw error
+        }
+        // Two proposals of one version cancel out. The lower index tries again at once, the others after the
+        // time that its proposal needs to reach them.
+        await this.#pause(this.index * 20 * 2 ** Math.min(attempt, 6), signal)
+      }
+    } finally {
+      cancel()
+    }
+  }
+
+  async #propose(edit: (draft: Draft) => void, signal: AbortSignal): Promise<State> {
+    const { machine } = this.#runtime.state.record
+    if (machine.phase !== 'acting') throw this.#mismatch(['acting'])
+    const { state } = currentOf(this.#runtime.state.record)
+    const draft = draftOf(state)
+    edit(draft)
+    const next = stateOf(state, draft, nextVersion(machine))
+    const checked = apply(
+      machine,
+      { kind: 'update', state: next, actor: this.index },
+      this.#runtime.context.rules,
+    )
+    if (checked instanceof PerkunasError) throw checked
+    const signed = this.#runtime.sign(next)
+    const signature = typeof signed === 'string' ? signed : await signed
+    let command = 0
+    const expire = () =>
+      this.#runtime.dispatch({ kind: 'expired', command, error: asAborted(signal.reason, 'update') })
+    try {
+      return await this.#runtime.command(next, signature, (id) => {
+        command = id
+        signal.addEventListener('abort', expire)
+      })
+    } finally {
+      signal.removeEventListener('abort', expire)
+    }
+  }
+
+  async #until(wanted: (state: ChannelState) => boolean, signal?: AbortSignal): Promise<void> {
+    try {
+      await this.#runtime.until(wanted, signal)
+    } catch (error) {
+      throw signal?.aborted ? asAborted(signal.reason, 'channel') : error
+    }
+  }
+
+  #pause(ms: number, signal: AbortSignal): Promise<void> {
+    if (ms === 0) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      const abort = () => {
+        cancel()
+        reject(asAborted(signal.reason, 'update'))
+      }
+      const cancel = this.#runtime.world.clock.after(ms, () => {
+        signal.removeEventListener('abort', abort)
+        resolve()
+      })
+      signal.addEventListener('abort', abort, { once: true })
+    })
+  }
+
+  #timedOut(timeout: number): PerkunasError<'UPDATE_TIMEOUT'> {
+    const { staging, channelID, index } = this.#runtime.state.record.machine
+    const waitingFor =
+      staging?.signatures.flatMap((s, i) => (s === undefined && i !== index ? [i] : [])) ?? []
+    const version = staging?.state.version ?? this.state.version
+    return new PerkunasError(
+      'UPDATE_TIMEOUT',
+      `participants ${waitingFor.join(', ')} have not answered version ${version} of channel ${channelID} in ${timeout} ms`,
+      { channel: channelID, version, waitingFor },
+    )
+  }
+
+  #mismatch(expected: readonly Phase[]): PerkunasError<'PHASE_MISMATCH'> {
+    const message = `channel ${this.id} is ${this.phase}, ${expected.join(' or ')} expected`
+    return new PerkunasError('PHASE_MISMATCH', message, { channel: this.id, expected, actual: this.phase })
+  }
+}
+
+/** The typed error for an aborted call, whatever reason the caller gave. */
+export function asAborted(reason: unknown, call: string): PerkunasError {
+  if (reason instanceof PerkunasError) return reason
+  return new PerkunasError('ABORTED', `${call} was aborted`, { call }, { cause: reason })
+}
+
+function isActing({ record }: ChannelState): boolean {
+  return record.machine.phase === 'acting' || record.machine.phase === 'signing'
+}
+
+function isOver({ record }: Pick<ChannelState, 'record'>): boolean {
+  return record.machine.phase === 'withdrawing' || record.machine.phase === 'withdrawn'
+}

@@ -1,0 +1,534 @@
+// One client: it negotiates channels with its peers, keeps them, and brings them back after a restart.
+import { type Observable, Subject } from 'rxjs'
+import {
+  type Address,
+  type AddressMap,
+  type Allocation,
+  type AppID,
+  type AppResolver,
+  appResolver,
+  type Backend,
+  type Balances,
+  type ChannelID,
+  EMPTY,
+  faultOfParams,
+  type Hex,
+  type Machine,
+  NO_APP,
+  NO_AUX,
+  PerkunasError,
+  type State,
+  toHex,
+} from '../channel/index.js'
+import type { Bus, PeerID } from '../peer/index.js'
+import type { Store } from '../persistence/index.js'
+import type { Wallet } from '../wallet/index.js'
+import { asAborted, Channel } from './channel.js'
+import { type ChannelContext, type ChannelRecord, channelRecord } from './conversation.js'
+import { pursue } from './dispute.js'
+import { type Clock, type Entropy, systemClock, systemEntropy } from './environment.js'
+import {
+  type ChannelMessage,
+  type ChannelProposal,
+  type ChannelUpdate,
+  channelOf,
+  type Message,
+  messages,
+} from './messages.js'
+import { sessionID } from './proposal.js'
+import { CHANNELS, created, restored } from './records.js'
+import { asError, ChannelRuntime } from './runtime.js'
+import { type OpenCommand, type ProposalDecision, Sessions } from './sessions.js'
+import { localWatcher, type Watcher } from './watcher.js'
+import type { Decision, World } from './world.js'
+
+/** How long others get for their part, in milliseconds. */
+export interface Timeouts {
+  /** For a proposal, from the first message to the last signature; funding has the ledger's own deadline. */
+  readonly proposal: number
+  /** For an update. */
+  readonly update: number
+  /** For their part of a cooperative settlement, before we go on alone. */
+  readonly settlement: number
+}
+
+/** The timeouts that a client has unless told otherwise. */
+export const defaultTimeouts: Timeouts = { proposal: 60_000, update: 30_000, settlement: 10_000 }
+
+/** What a client is made of. */
+export interface ClientOptions {
+  /** Our identity and our peers. */
+  readonly bus: Bus
+  readonly store: Store
+  readonly wallet: Wallet
+  /** The ledger: its rules, its Funder and its Adjudicator. */
+  readonly backend: Backend
+  /** Which of the wallet's addresses we are by default; otherwise its first, or a new one. */
+  readonly address?: Address
+  /** The apps that our channels may have, besides none. */
+  readonly apps?: AppResolver
+  /** Sees what happens on the ledger; by default one in this process. */
+  readonly watcher?: Watcher
+  readonly timeouts?: Partial<Timeouts>
+  readonly clock?: Clock
+  readonly entropy?: Entropy
+}
+
+/** A channel that we want. */
+export interface ProposalOptions {
+  /** The other participants' network identities; participant 0 is us. */
+  readonly peers: readonly PeerID[]
+  /** Assets and everybody's initial balances, by asset, then by participant. */
+  readonly allocation: Pick<Allocation, 'assets' | 'balances'>
+  /** How long an old state may be refuted, in the ledger's unit (`Capabilities.clock`). */
+  readonly challengeDuration: bigint
+  /** Who brings what in; by default everybody the own initial balance. Sums must be the balances'. */
+  readonly agreement?: Balances
+  readonly app?: AppID
+  /** The app's initial data. */
+  readonly data?: Hex
+  readonly aux?: Hex
+  /** With which of our wallet's addresses; by default the client's. */
+  readonly participant?: AddressMap
+  /** Ends the call with ABORTED. Before everybody has signed it ends the proposal; later the channel is opened all the same. */
+  readonly signal?: AbortSignal
+}
+
+/** Says what we think of a proposal: `accept()` or `reject(reason)`. */
+export type ProposalHandler = (proposal: ChannelProposal) => ProposalDecision | Promise<ProposalDecision>
+
+/** A state that a participant proposes. */
+export interface UpdateRequest {
+  readonly channel: Channel
+  readonly current: State
+  readonly proposed: State
+  /** The index of who proposes it. */
+  readonly actor: number
+}
+
+/** Says what we think of a proposed state: `accept()` or `reject(reason)`. It has passed all rules already. */
+export type UpdateHandler = (update: UpdateRequest) => Decision | Promise<Decision>
+
+/** A handler's yes. */
+export function accept(
+  options: { readonly participant?: AddressMap } = {},
+): ProposalDecision & { readonly accept: true } {
+  return { accept: true, ...options }
+}
+
+/** A handler's no, with what the others are told (up to 200 characters). */
+export function reject(reason: string): { readonly accept: false; readonly reason: string } {
+  return { accept: false, reason: reason.slice(0, 200) }
+}
+
+interface Entry {
+  readonly channel: Channel
+  readonly runtime: ChannelRuntime
+  readonly stopWatching: () => void
+}
+
+/** Negotiates channels, keeps them, and lets nothing get lost. */
+export class Client {
+  readonly #options: ClientOptions
+  readonly #bus: Bus
+  readonly #backend: Backend
+  readonly #timeouts: Timeouts
+  readonly #apps: AppResolver
+  readonly #world: World
+  readonly #watcher: Watcher
+  readonly #sessions: Sessions
+  readonly #channels = new Map<ChannelID, Entry>()
+  readonly #byPeer = new Map<PeerID, Set<ChannelID>>()
+  readonly #newChannels = new Subject<Channel>()
+  readonly #errors = new Subject<PerkunasError>()
+  readonly #unsubscribe: (() => void)[]
+  #handleProposal: ProposalHandler = () => reject('this participant takes no proposals')
+  #handleUpdate: UpdateHandler = () => reject('this participant takes no updates')
+  #closed: PerkunasError | undefined
+
+  constructor(options: ClientOptions) {
+    const { bus, backend, store, wallet } = options
+    const clock = options.clock ?? systemClock
+    this.#options = options
+    this.#bus = bus
+    this.#backend = backend
+    this.#timeouts = { ...defaultTimeouts, ...options.timeouts }
+    this.#apps = options.apps ?? appResolver()
+    this.#watcher = options.watcher ?? localWatcher(backend.adjudicator)
+    this.#world = {
+      store,
+      backend,
+      clock,
+      patience: this.#timeouts.settlement,
+      // What can't be sent now is repeated when the connection stands again.
+      send: (to, message) => void this.#send(to, message).catch(() => undefined),
+      disconnect: (peer, reason) => bus.disconnect(peer, reason),
+      decide: (update, current) => this.#decideUpdate(update, current),
+      report: (error) => this.#report(error),
+      fail: (error) => this.#fail(error),
+      over: (channelID) => this.#remove(channelID, this.#overError(channelID)),
+    }
+    this.#sessions = new Sessions({
+      self: bus.id,
+      backend,
+      wallet,
+      clock,
+      entropy: options.entropy ?? systemEntropy,
+      apps: this.#apps,
+      timeout: this.#timeouts.proposal,
+      send: (to, message) => this.#send(to, message),
+      decide: (proposal) => this.#handleProposal(proposal),
+      participant: () => this.#participant(),
+      context: (app) => this.#context(app),
+      open: (machine, proposal, command) => this.#open(machine, proposal, command),
+      report: (error) => this.#report(error),
+    })
+    this.#unsubscribe = [
+      bus.onMessage((from, payload) => this.#received(from, payload)),
+      bus.onPeer(({ kind, peer }) =>
+        kind === 'connected' ? this.#connected(peer) : this.#sessions.disconnected(peer),
+      ),
+    ]
+  }
+
+  /** Our network identity. */
+  get id(): PeerID {
+    return this.#bus.id
+  }
+
+  /** Channels as they open or are restored. */
+  get newChannels$(): Observable<Channel> {
+    return this.#newChannels.asObservable()
+  }
+
+  /** What went wrong without ending a call of ours: peers' nonsense, failing handlers, a struggling ledger. */
+  get errors$(): Observable<PerkunasError> {
+    return this.#errors.asObservable()
+  }
+
+  /** Answers peers' proposals from now on; without a handler all are refused. A handler that throws refuses. */
+  handleProposals(handler: ProposalHandler): void {
+    this.#handleProposal = handler
+  }
+
+  /**
+   * Answers proposed states from now on; without a handler all are refused, but for the mere end of a channel
+   * (the same balances, final), which the ledger would grant anyhow. A handler that throws refuses.
+   */
+  handleUpdates(handler: UpdateHandler): void {
+    this.#handleUpdate = handler
+  }
+
+  /** The channel with that ID, if there is one. */
+  channel(id: ChannelID): Channel | undefined {
+    return this.#channels.get(id)?.channel
+  }
+
+  /** All channels that are not over. */
+  channels(): readonly Channel[] {
+    return [...this.#channels.values()].map(({ channel }) => channel)
+  }
+
+  /**
+   * Proposes a channel to all peers, and opens it when all have accepted, signed and funded.
+   *
+   * @returns the channel, acting
+   * @throws PerkunasError INVALID_PARAMS, INVALID_STATE, INVALID_AMOUNT before anything is sent; PEER_REJECTED,
+   *   PEER_UNREACHABLE, PROPOSAL_TIMEOUT: nobody has funded; FUNDING_TIMEOUT, FUNDING_FAILED and others of the
+   *   funder: what we deposited is on its way back, `channel(facts.channel)` shows how; ABORTED
+   */
+  async proposeChannel(options: ProposalOptions): Promise<Channel> {
+    this.#check()
+    const { signal } = options
+    const participant = options.participant ?? (await this.#participant())
+    const { assets, balances } = options.allocation
+    const terms = {
+      challengeDuration: options.challengeDuration,
+      nonceShare: toHex((this.#options.entropy ?? systemEntropy)(32)),
+      app: options.app ?? NO_APP,
+      data: options.data ?? EMPTY,
+      assets,
+      balances,
+      agreement: options.agreement ?? balances,
+      participant,
+      peers: [this.id, ...options.peers],
+      aux: options.aux ?? NO_AUX,
+    }
+    this.#checkTerms(terms)
+    const proposal: ChannelProposal = { kind: 'channelProposal', session: sessionID(terms), ...terms }
+    if (signal?.aborted) throw asAborted(signal.reason, 'proposeChannel')
+    return await new Promise<Channel>((resolve, reject) => {
+      const command: PendingOpen = { resolve, reject }
+      const session = this.#sessions.begin(proposal, command)
+      const abort = () => {
+        const error = asAborted(signal?.reason, 'proposeChannel')
+        this.#sessions.abort(session, error)
+        reject(error)
+      }
+      signal?.addEventListener('abort', abort, { once: true })
+    })
+  }
+
+  /**
+   * Brings back every channel of the store, and goes on with what was under way. Call it once, before anything
+   * else; channels that are there already stay.
+   *
+   * @throws PerkunasError INVALID_RECORD if a record is damaged or of a newer version; nothing is started then
+   */
+  async restore(): Promise<readonly Channel[]> {
+    this.#check()
+    const parts = new Map<string, Map<string, Uint8Array>>()
+    for await (const [key, value] of this.#options.store.scan(CHANNELS)) {
+      const [id = '', part = ''] = key.slice(CHANNELS.length).split('/')
+      const known = parts.get(id) ?? new Map<string, Uint8Array>()
+      parts.set(id, known.set(part, value))
+    }
+    const records = [...parts].map(([id, values]) => restored(id, values))
+    const accounts = await Promise.all(records.map((record) => this.#account(record.machine)))
+    const channels: Channel[] = []
+    for (const [i, record] of records.entries()) {
+      const account = accounts[i]
+      if (account === undefined || this.#channels.has(record.machine.channelID)) continue
+      const { channel, runtime } = this.#add(record, account)
+      const effects = pursue(record, runtime.context)
+      runtime.start(effects)
+      channels.push(channel)
+      this.#newChannels.next(channel)
+      const settling = record.wanted === 'settlement' && record.machine.phase === 'acting'
+      if (settling) runtime.dispatch({ kind: 'dispute', wanted: 'settlement' })
+    }
+    return channels
+  }
+
+  /** Ends this object's life: no channel is settled, nothing is lost. The store, the bus and the backend stay open. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#end(new PerkunasError('CLOSED', 'the client is closed', { what: 'client' }))
+    await this.#options.wallet.lock()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  // Opening
+
+  async #open(machine: Machine, proposal: ChannelProposal, command: OpenCommand | undefined): Promise<void> {
+    const { channelID } = machine
+    if (this.#closed) throw this.#closed
+    if (this.#channels.has(channelID)) {
+      throw new PerkunasError('CHANNEL_EXISTS', `there is a channel ${channelID} already`, {
+        channel: channelID,
+      })
+    }
+    const record = channelRecord(machine, proposal.peers, proposal.agreement)
+    const account = await this.#account(machine)
+    // On disk before a single coin moves: a restart finds the channel and either opens it or gets the deposit back.
+    await this.#options.store.commit(created(record))
+    const { channel, runtime } = this.#add(record, account)
+    await this.#options.wallet.incrementUsage(account.address)
+    runtime.start([{ kind: 'fund' }])
+    await runtime.until(({ record: now }) => now.machine.phase !== 'funding')
+    const failure = runtime.failure('fund')
+    if (failure) return command?.reject(failure)
+    if (isPending(command)) command.resolve(channel)
+    this.#newChannels.next(channel)
+  }
+
+  #add(record: ChannelRecord, account: ConstructorParameters<typeof ChannelRuntime>[3]): Entry {
+    const { channelID, params } = record.machine
+    const runtime = new ChannelRuntime(record, this.#world, this.#context(params.app), account)
+    const channel = new Channel(runtime, this.#timeouts, () =>
+      this.#remove(
+        channelID,
+        new PerkunasError('CLOSED', `channel ${channelID} is closed`, { what: 'channel' }),
+      ),
+    )
+    const stopWatching = this.#watcher.watch(channelID, record.cursor, (event) =>
+      runtime.dispatch({ kind: 'ledger', event }),
+    )
+    const entry = { channel, runtime, stopWatching }
+    this.#channels.set(channelID, entry)
+    for (const [index, peer] of record.peers.entries()) {
+      if (peer === this.id) continue
+      const ofPeer = this.#byPeer.get(peer) ?? new Set()
+      this.#byPeer.set(peer, ofPeer.add(channelID))
+      this.#bus.connect(peer)
+      if (this.#bus.isConnected(peer)) runtime.dispatch({ kind: 'connected', peer: index })
+    }
+    return entry
+  }
+
+  #remove(channelID: ChannelID, error: PerkunasError): void {
+    const entry = this.#channels.get(channelID)
+    if (entry === undefined) return
+    this.#channels.delete(channelID)
+    entry.stopWatching()
+    const { peers } = entry.channel
+    entry.runtime.stop(error)
+    for (const peer of peers) {
+      const ofPeer = this.#byPeer.get(peer)
+      ofPeer?.delete(channelID)
+      if (ofPeer?.size !== 0) continue
+      this.#byPeer.delete(peer)
+      this.#bus.release(peer)
+    }
+  }
+
+  // Messages
+
+  #received(from: PeerID, payload: Uint8Array): void | Promise<void> {
+    const message = messages.decode(payload) // what it throws costs the peer its connection
+    switch (message.kind) {
+      case 'channelProposal':
+      case 'channelProposalAcc':
+      case 'channelProposalRej':
+      case 'initialSignature':
+        return this.#sessions.received(from, message)
+      default:
+        return this.#receivedByChannel(from, message)
+    }
+  }
+
+  #receivedByChannel(from: PeerID, message: ChannelMessage): void | Promise<void> {
+    const channelID = channelOf(message)
+    const runtime = this.#channels.get(channelID)?.runtime
+    const index = runtime?.state.record.peers.indexOf(from) ?? -1
+    if (runtime === undefined || index < 0) {
+      return this.#report(
+        new PerkunasError(
+          'UNKNOWN_CHANNEL',
+          `${from} speaks of channel ${channelID}, which we do not share`,
+          { channel: channelID },
+        ),
+      )
+    }
+    runtime.dispatch({ kind: 'received', from: index, message })
+    // A peer that says more than we handle waits; other peers go on.
+    if (runtime.backlog > MAX_BACKLOG)
+      return runtime.until(() => runtime.backlog < MAX_BACKLOG / 2).catch(() => undefined)
+  }
+
+  #connected(peer: PeerID): void {
+    for (const channelID of this.#byPeer.get(peer) ?? []) {
+      const runtime = this.#channels.get(channelID)?.runtime
+      const index = runtime?.state.record.peers.indexOf(peer) ?? -1
+      if (index >= 0) runtime?.dispatch({ kind: 'connected', peer: index })
+    }
+  }
+
+  #send(to: PeerID, message: Message): Promise<void> {
+    return this.#bus.send(to, messages.encode(message))
+  }
+
+  // Users
+
+  #decideUpdate(update: ChannelUpdate, current: State): Decision | Promise<Decision> {
+    const channel = this.channel(update.state.channelID)
+    if (channel === undefined) return reject('the channel is closed')
+    const failed = (cause: unknown): Decision => {
+      this.#report(asError(cause, 'update handler'))
+      return reject('this participant can not decide now')
+    }
+    try {
+      const { state: proposed, actor } = update
+      const decision = this.#handleUpdate({ channel, current, proposed, actor })
+      return decision instanceof Promise ? decision.catch(failed) : decision
+    } catch (cause) {
+      return failed(cause)
+    }
+  }
+
+  async #participant(): Promise<AddressMap> {
+    const { wallet, address } = this.#options
+    const own = address ?? (await wallet.addresses())[0] ?? (await wallet.newAccount()).address
+    return { [this.#backend.rules.backend]: own }
+  }
+
+  async #account(machine: Machine) {
+    const address = machine.params.participants[machine.index]?.[this.#backend.rules.backend]
+    if (address === undefined) {
+      const message = `channel ${machine.channelID} has no address of ours on this ledger`
+      throw new PerkunasError('UNKNOWN_ACCOUNT', message, { address: '' })
+    }
+    return await this.#options.wallet.account(address)
+  }
+
+  #context(app: AppID): ChannelContext {
+    const { rules, capabilities, adjudicator } = this.#backend
+    const known = this.#apps(app)
+    if (known === undefined)
+      throw new PerkunasError('INVALID_PARAMS', `unknown app ${app}`, { rule: 'a known app' })
+    return {
+      rules: { ledger: rules, app: known },
+      capabilities,
+      verifyCloseAuthorization: (request) => adjudicator.verifyCloseAuthorization(request),
+    }
+  }
+
+  /** Params are complete only with the others' answers; what is wrong already is refused before anything is sent. */
+  #checkTerms(terms: Omit<ChannelProposal, 'kind' | 'session'>): void {
+    const stand = terms.peers.map((_, i) =>
+      i === 0 ? terms.participant : { [this.#backend.rules.backend]: placeholder(i) },
+    )
+    const { challengeDuration, app, aux } = terms
+    const fault = faultOfParams({
+      challengeDuration,
+      app,
+      aux,
+      participants: stand,
+      nonce: 0n,
+      ledgerChannel: true,
+      virtualChannel: false,
+    })
+    if (fault) throw fault
+    for (const peer of terms.peers.slice(1)) {
+      if (peer === this.id)
+        throw new PerkunasError('INVALID_ARGUMENT', 'we are not our own peer', { argument: 'peers' })
+    }
+  }
+
+  // Ends
+
+  #check(): void {
+    if (this.#closed) throw this.#closed
+  }
+
+  #report(error: PerkunasError): void {
+    if (!this.#errors.closed) this.#errors.next(error)
+  }
+
+  #fail(error: PerkunasError): void {
+    this.#report(error)
+    this.#end(error)
+  }
+
+  #end(error: PerkunasError): void {
+    if (this.#closed) return
+    this.#closed = error
+    for (const unsubscribe of this.#unsubscribe) unsubscribe()
+    this.#sessions.close(error)
+    for (const channelID of [...this.#channels.keys()]) this.#remove(channelID, error)
+    this.#newChannels.complete()
+    this.#errors.complete()
+  }
+
+  #overError(channelID: ChannelID): PerkunasError<'CLOSED'> {
+    return new PerkunasError('CLOSED', `channel ${channelID} is settled`, { what: 'channel' })
+  }
+}
+
+interface PendingOpen extends OpenCommand {
+  resolve(channel: Channel): void
+}
+
+function isPending(command: OpenCommand | undefined): command is PendingOpen {
+  return command !== undefined && 'resolve' in command
+}
+
+/** Inputs that one channel may have waiting before its peers are slowed down. */
+const MAX_BACKLOG = 64
+
+function placeholder(index: number): Hex {
+  return `0x${(index + 1).toString(16).padStart(40, '0')}`
+}

@@ -1,0 +1,378 @@
+// How a channel ends: together, or before the ledger.
+//
+//   together   final state, signed by all → each authorizes being paid → one participant closes for all
+//   alone      register the newest state → others may refute until the deadline → conclude → withdraw
+//
+// What the ledger says decides: whatever state is registered, by whomever, is refuted if ours is newer, and our
+// share is withdrawn in the end, whether our user asked for it or not.
+import {
+  apply,
+  type Index,
+  type LedgerEvent,
+  type Machine,
+  type Operation,
+  PerkunasError,
+} from '../channel/index.js'
+import {
+  allSignatures,
+  type ChannelContext,
+  type ChannelEffect,
+  type ChannelInput,
+  type ChannelRecord,
+  type ChannelState,
+  type ChannelStep,
+  currentOf,
+  stay,
+  toAll,
+} from './conversation.js'
+import type { MessageOfKind } from './messages.js'
+import { superseded } from './update.js'
+
+type Input<K extends ChannelInput['kind']> = Extract<ChannelInput, { kind: K }>
+
+/** What the ledger must be asked to do now, given what is written: the same after a step and after a restart. */
+export function pursue(record: ChannelRecord, context: ChannelContext): ChannelEffect[] {
+  const { machine, wanted, registered } = record
+  switch (machine.phase) {
+    case 'funding':
+      return [{ kind: 'fund' }]
+    case 'final':
+      return pursueFinal(record, context)
+    case 'registering':
+      return registerCurrent(record)
+    case 'registered': {
+      const current = currentOf(record)
+      const older = registered !== undefined && registered.version < current.state.version
+      const refutation = older ? registerCurrent(record) : []
+      // A step that our user wants to enforce comes before the end; withdrawing follows it.
+      return wanted === 'progress' ? refutation : [...refutation, withdrawal(record)]
+    }
+    case 'progressing': {
+      const { staging, index } = machine
+      const signature = staging?.signatures[index]
+      if (staging === undefined || signature === undefined) return []
+      return [{ kind: 'progress', registered: currentOf(record).state, next: staging.state, signature }]
+    }
+    case 'progressed':
+    case 'withdrawing':
+      return [withdrawal(record)]
+    case 'withdrawn':
+      return [{ kind: 'over' }]
+    default:
+      return []
+  }
+}
+
+/** Everybody's funds are there. */
+export function funded(state: ChannelState, context: ChannelContext): ChannelStep {
+  const machine = apply(state.record.machine, { kind: 'funded' }, context.rules)
+  if (machine instanceof PerkunasError) return stay(state)
+  return stay({ ...state, record: { ...state.record, machine } })
+}
+
+/** Our user wants the end of a final channel, or of any with `dispute`. */
+export function settle(state: ChannelState, context: ChannelContext): ChannelStep {
+  const { record } = state
+  if (record.wanted === 'settlement' && record.machine.phase !== 'final') return stay(state)
+  const next = { ...record, wanted: 'settlement' as const }
+  const effects = record.machine.phase === 'final' ? pursueFinal(next, context) : []
+  return { next: { ...state, record: next }, effects }
+}
+
+/** Registers the newest state, unless something is registered already. */
+export function dispute(state: ChannelState, input: Input<'dispute'>, context: ChannelContext): ChannelStep {
+  const { record } = state
+  const wanting = { ...record, wanted: input.wanted }
+  const { phase } = record.machine
+  if (phase === 'registered' || phase === 'progressed' || phase === 'withdrawing') {
+    return { next: { ...state, record: wanting }, effects: pursue(wanting, context) }
+  }
+  if (phase === 'final') return settle({ ...state, record: wanting }, context)
+  const machine = apply(record.machine, { kind: 'registering' }, context.rules)
+  if (machine instanceof PerkunasError) return stay(state)
+  const next = { ...wanting, machine }
+  return {
+    next: { ...state, record: next },
+    effects: [{ kind: 'cancel', what: ['fund'] }, ...pursue(next, context)],
+  }
+}
+
+/** Our user enforces a step. */
+export function force(state: ChannelState, input: Input<'force'>, context: ChannelContext): ChannelStep {
+  const { record } = state
+  const { index } = record.machine
+  const staged = apply(record.machine, { kind: 'progressing', state: input.state }, context.rules)
+  if (staged instanceof PerkunasError || staged.staging === undefined) return stay(state)
+  const signatures = staged.staging.signatures.map((_, i) => (i === index ? input.signature : undefined))
+  const machine = { ...staged, staging: { ...staged.staging, signatures } }
+  const next = { ...record, machine, wanted: 'settlement' as const }
+  return {
+    next: { ...state, record: next },
+    effects: [{ kind: 'cancel', what: ['withdraw'] }, ...pursue(next, context)],
+  }
+}
+
+/** The ledger refused the step: what is registered stands. */
+export function progressFailed(state: ChannelState, context: ChannelContext): ChannelStep {
+  const { record } = state
+  if (record.machine.phase !== 'progressing') return stay(state)
+  const { staging: _, ...unstaged } = record.machine
+  const machine = apply(unstaged, { kind: 'registered' }, context.rules)
+  if (machine instanceof PerkunasError) return stay(state)
+  const next = { ...record, machine }
+  return { next: { ...state, record: next }, effects: pursue(next, context) }
+}
+
+/** Our own agreement to be paid together is made: keep it, tell the others. */
+export function authorized(
+  state: ChannelState,
+  input: Input<'authorized'>,
+  context: ChannelContext,
+): ChannelStep {
+  const { record } = state
+  const { machine } = record
+  if (machine.phase !== 'final') return stay(state)
+  const { version } = currentOf(record).state
+  const { authorization } = input
+  const next = withAuthorization(record, machine.index, authorization)
+  const { channelID } = machine
+  const told = toAll(record, { kind: 'closeAuthorization', channelID, version, authorization })
+  return { next: { ...state, record: next }, effects: [...told, ...pursueFinal(next, context)] }
+}
+
+/** A participant agrees to be paid together. */
+export function receivedAuthorization(
+  state: ChannelState,
+  from: Index,
+  message: MessageOfKind<'closeAuthorization'>,
+  context: ChannelContext,
+): ChannelStep {
+  const { record } = state
+  const { machine } = record
+  if (machine.phase !== 'final' || record.authorizations[from] !== undefined) return stay(state)
+  const current = currentOf(record).state
+  const { params } = machine
+  const { version, authorization } = message
+  const request = { params, state: current, participant: from, authorization }
+  if (version !== current.version || !context.verifyCloseAuthorization(request)) {
+    const error = new PerkunasError(
+      'INVALID_SIGNATURE',
+      `participant ${from}'s close authorization is not valid`,
+      {
+        participant: from,
+      },
+    )
+    return stay(state, { kind: 'refuse', from, error, cost: 'connection' })
+  }
+  const next = withAuthorization(record, from, authorization)
+  return { next: { ...state, record: next }, effects: pursueFinal(next, context) }
+}
+
+/** The others had their time: go on without them. */
+export function patienceOver(state: ChannelState, context: ChannelContext): ChannelStep {
+  const { record } = state
+  if (record.machine.phase !== 'final' || record.wanted !== 'settlement') return stay(state)
+  const complete = allAuthorizations(record)
+  if (complete)
+    return stay(state, { kind: 'close', transaction: currentOf(record), authorizations: complete })
+  return withdrawing(state, context)
+}
+
+/** Conclude if nobody has, and withdraw what is ours. */
+export function withdrawing(state: ChannelState, context: ChannelContext): ChannelStep {
+  const { record } = state
+  const machine = apply(record.machine, { kind: 'withdrawing' }, context.rules)
+  if (machine instanceof PerkunasError) return stay(state)
+  const next = { ...record, machine }
+  return {
+    next: { ...state, record: next },
+    effects: [{ kind: 'cancel', what: ['wait', 'close'] }, ...pursue(next, context)],
+  }
+}
+
+/** Our share is paid out: nothing is left to do. */
+export function paid(state: ChannelState, context: ChannelContext): ChannelStep {
+  const { record } = state
+  const machine = apply(record.machine, { kind: 'withdrawn' }, context.rules)
+  if (machine instanceof PerkunasError) {
+    // Paid while the phase says otherwise: a withdrawal began before the event that explains it was seen.
+    return stay(withPhases(state, ['registered', 'withdrawing', 'withdrawn'], context), { kind: 'over' })
+  }
+  return { next: { ...state, record: { ...record, machine } }, effects: [{ kind: 'over' }] }
+}
+
+/** The ledger says something about the channel. */
+export function ledgerEvent(state: ChannelState, event: LedgerEvent, context: ChannelContext): ChannelStep {
+  const step =
+    event.status === 'reorged' ? whenReorged(state, event, context) : whenSeen(state, event, context)
+  if (event.status !== 'final' || step.next.record.cursor === event.cursor) return step
+  return { ...step, next: { ...step.next, record: { ...step.next.record, cursor: event.cursor } } }
+}
+
+function whenSeen(state: ChannelState, event: LedgerEvent, context: ChannelContext): ChannelStep {
+  switch (event.kind) {
+    case 'registered':
+      return whenRegistered(state, event, context)
+    case 'progressed':
+      return whenProgressed(state, event, context)
+    case 'cleared': {
+      if (event.version < (state.record.registered?.version ?? 0n)) return stay(state)
+      return cleared(state, context)
+    }
+    case 'concluded': {
+      if (state.record.machine.phase === 'withdrawing' || state.record.machine.phase === 'withdrawn')
+        return stay(state)
+      const next = withPhases(state, ['registered', 'withdrawing'], context)
+      const effects = pursue(next.record, context)
+      return {
+        next,
+        effects: [{ kind: 'cancel', what: ['fund', 'register', 'wait', 'close', 'progress'] }, ...effects],
+      }
+    }
+    default:
+      return stay(state)
+  }
+}
+
+function whenRegistered(
+  state: ChannelState,
+  event: Extract<LedgerEvent, { kind: 'registered' }>,
+  context: ChannelContext,
+): ChannelStep {
+  const { record } = state
+  const { machine } = record
+  const { version, deadline } = event
+  const last = record.registered
+  if (
+    last !== undefined &&
+    (version < last.version || (version === last.version && deadline === last.deadline))
+  ) {
+    return stay(state) // told again
+  }
+  if (machine.phase === 'withdrawing' || machine.phase === 'withdrawn') return stay(state)
+  const adopted = adopt(machine, event, context)
+  const registered = apply(adopted, { kind: 'registered' }, context.rules)
+  if (registered instanceof PerkunasError) return stay(state)
+  const next: ChannelState = {
+    ...state,
+    asking: undefined,
+    record: { ...record, machine: registered, registered: { version, deadline } },
+  }
+  const { next: done, effects } = superseded(state, next)
+  const newest = currentOf(done.record).state.version
+  const alarm: ChannelEffect[] =
+    version < newest ? [{ kind: 'atRisk', registered: version, newest, deadline }] : []
+  const cancel: ChannelEffect = { kind: 'cancel', what: ['fund', 'register', 'wait', 'close'] }
+  return { next: done, effects: [...effects, ...alarm, cancel, ...pursue(done.record, context)] }
+}
+
+function whenProgressed(
+  state: ChannelState,
+  event: Extract<LedgerEvent, { kind: 'progressed' }>,
+  context: ChannelContext,
+): ChannelStep {
+  const { record } = state
+  const { state: enforced, version, deadline } = event
+  if (record.machine.phase === 'withdrawing' || record.machine.phase === 'withdrawn') return stay(state)
+  if (enforced === undefined)
+    return stay({ ...state, record: { ...record, registered: { version, deadline } } })
+  const current = record.machine.current?.state
+  if (record.machine.phase === 'progressed' && current !== undefined && current.version >= version)
+    return stay(state)
+  const machine = apply(record.machine, { kind: 'progressed', state: enforced }, context.rules)
+  if (machine instanceof PerkunasError) return stay(state)
+  const next = { ...record, machine, registered: { version, deadline } }
+  const update: ChannelEffect[] =
+    current === undefined ? [] : [{ kind: 'updated', from: current, to: enforced }]
+  const cancel: ChannelEffect = { kind: 'cancel', what: ['fund', 'register', 'progress', 'withdraw'] }
+  return {
+    next: { ...state, asking: undefined, record: next },
+    effects: [...update, cancel, ...pursue(next, context)],
+  }
+}
+
+/** A block went away, and what it said with it. What replaces it is told by events of its own. */
+function whenReorged(state: ChannelState, event: LedgerEvent, context: ChannelContext): ChannelStep {
+  const { record } = state
+  if (event.kind === 'registered' && record.machine.phase === 'registered') {
+    if (record.registered?.version !== event.version) return stay(state)
+    const forgotten = { ...state, record: { ...record, registered: undefined } }
+    return record.wanted === 'nothing'
+      ? cleared(forgotten, context)
+      : stay(forgotten, ...registerCurrent(record))
+  }
+  return stay(state, ...pursue(record, context))
+}
+
+/** A dispute is over without an end: the channel goes on. */
+function cleared(state: ChannelState, context: ChannelContext): ChannelStep {
+  const { record } = state
+  const machine = apply(record.machine, { kind: 'cleared' }, context.rules)
+  if (machine instanceof PerkunasError) return stay(state)
+  const next: ChannelRecord = { ...record, machine, registered: undefined, wanted: 'nothing' }
+  return { next: { ...state, record: next }, effects: [{ kind: 'cancel', what: ['register', 'withdraw'] }] }
+}
+
+/** A registered state newer than ours, with everybody's signature: a participant was ahead of us. */
+function adopt(
+  machine: Machine,
+  event: Extract<LedgerEvent, { kind: 'registered' }>,
+  context: ChannelContext,
+): Machine {
+  const { state, signatures } = event
+  if (state === undefined || signatures === undefined) return machine
+  const adopted = apply(machine, { kind: 'adopt', state, signatures }, context.rules)
+  return adopted instanceof PerkunasError ? machine : adopted
+}
+
+function pursueFinal(record: ChannelRecord, context: ChannelContext): ChannelEffect[] {
+  const { machine, wanted, stagedBy } = record
+  const current = currentOf(record)
+  if (!context.capabilities.cooperativeClose) return wanted === 'settlement' ? [withdrawal(record)] : []
+  if (record.authorizations[machine.index] === undefined) return [{ kind: 'authorize', state: current.state }]
+  if (wanted !== 'settlement') return []
+  const authorizations = allAuthorizations(record)
+  // One transaction is enough: whoever made the final state sends it, the others look on for a while.
+  return authorizations && stagedBy === machine.index
+    ? [{ kind: 'close', transaction: current, authorizations }]
+    : [{ kind: 'wait' }]
+}
+
+function allAuthorizations(record: ChannelRecord) {
+  return allSignatures({ state: currentOf(record).state, signatures: record.authorizations })
+}
+
+function withAuthorization(
+  record: ChannelRecord,
+  participant: Index,
+  authorization: `0x${string}`,
+): ChannelRecord {
+  return {
+    ...record,
+    authorizations: record.authorizations.map((known, i) => (i === participant ? authorization : known)),
+  }
+}
+
+function registerCurrent(record: ChannelRecord): ChannelEffect[] {
+  const transaction = currentOf(record)
+  return allSignatures(transaction) ? [{ kind: 'register', transaction }] : []
+}
+
+function withdrawal(record: ChannelRecord): ChannelEffect {
+  const secondary = record.stagedBy !== record.machine.index && currentOf(record).state.isFinal
+  return { kind: 'withdraw', transaction: currentOf(record), secondary }
+}
+
+function withPhases(
+  state: ChannelState,
+  kinds: readonly Operation['kind'][],
+  context: ChannelContext,
+): ChannelState {
+  let { machine } = state.record
+  for (const kind of kinds) {
+    if (kind !== 'registered' && kind !== 'withdrawing' && kind !== 'withdrawn') continue
+    const next = apply(machine, { kind }, context.rules)
+    if (!(next instanceof PerkunasError)) machine = next
+  }
+  return { ...state, record: { ...state.record, machine } }
+}

@@ -1,0 +1,195 @@
+// What a channel has under way on its ledger: at most one piece of work of each kind, repeated until it
+// succeeds or is no longer wanted.
+import {
+  type CallOptions,
+  type ChannelID,
+  isError,
+  PerkunasError,
+  type SignedState,
+  type Transaction,
+} from '../channel/index.js'
+import {
+  allSignatures,
+  type ChannelEffect,
+  type ChannelInput,
+  type ChannelRecord,
+  type LedgerEffect,
+} from './conversation.js'
+import type { World } from './world.js'
+
+/** Milliseconds before work that failed is tried again: doubling from the first to the last. */
+const RETRY = { first: 500, last: 60_000 }
+
+/** What ledger work needs of its channel. */
+interface Host {
+  readonly world: World
+  readonly channelID: ChannelID
+  record(): ChannelRecord
+  dispatch(input: ChannelInput): void
+  failed(kind: LedgerEffect['kind'], error: PerkunasError): void
+}
+
+/** Runs a channel's {@link LedgerEffect}s. */
+export class LedgerWork {
+  readonly #host: Host
+  readonly #running = new Map<LedgerEffect['kind'], AbortController>()
+
+  constructor(host: Host) {
+    this.#host = host
+  }
+
+  /** Starts work; effects of other kinds are not its business. */
+  perform(effect: ChannelEffect): void {
+    const { world, dispatch } = this.#host
+    const { adjudicator, funder } = world.backend
+    const { machine, agreement } = this.#host.record()
+    const { params, index } = machine
+    switch (effect.kind) {
+      case 'cancel':
+        for (const kind of effect.what) this.#cancel(kind)
+        return
+      case 'fund':
+        return this.#once(
+          effect.kind,
+          async (options) => {
+            const state = machine.current?.state
+            if (state === undefined) return
+            await funder.fund({ params, state, index, agreement }, options)
+            dispatch({ kind: 'funded' })
+          },
+          () => dispatch({ kind: 'fundingFailed' }),
+        )
+      case 'register':
+        return this.#persistently(effect.kind, (options) =>
+          adjudicator.register({ signed: signed(params, effect.transaction), subChannels: [] }, options),
+        )
+      case 'progress': {
+        const { registered, next, signature } = effect
+        return this.#once(
+          effect.kind,
+          (options) => adjudicator.progress({ params, registered, next, actor: index, signature }, options),
+          () => dispatch({ kind: 'progressFailed' }),
+        )
+      }
+      case 'withdraw': {
+        const { transaction, secondary } = effect
+        const { state } = transaction
+        const signatures = allSignatures(transaction) ?? []
+        return this.#persistently(effect.kind, async (options) => {
+          await adjudicator.withdraw(
+            { params, state, signatures, subChannels: [], index, secondary },
+            options,
+          )
+          dispatch({ kind: 'paid' })
+        })
+      }
+      case 'authorize':
+        return this.#once(
+          effect.kind,
+          async () => {
+            const authorization = await adjudicator.authorizeClose({ params, state: effect.state, index })
+            dispatch({ kind: 'authorized', authorization })
+          },
+          () => dispatch({ kind: 'patienceOver' }),
+        )
+      case 'close': {
+        const { transaction, authorizations } = effect
+        const signatures = allSignatures(transaction) ?? []
+        const ended = () => dispatch({ kind: 'closeEnded' })
+        return this.#once(
+          effect.kind,
+          async (options) => {
+            await adjudicator.close(
+              { params, state: transaction.state, signatures, authorizations, index },
+              options,
+            )
+            ended()
+          },
+          ended,
+        )
+      }
+      case 'wait': {
+        if (this.#running.has('wait')) return
+        const controller = new AbortController()
+        this.#running.set('wait', controller)
+        const cancel = world.clock.after(world.patience, () => {
+          this.#running.delete('wait')
+          dispatch({ kind: 'patienceOver' })
+        })
+        controller.signal.addEventListener('abort', cancel)
+        return
+      }
+      default:
+        return
+    }
+  }
+
+  /** Ends all work. */
+  stop(): void {
+    for (const kind of [...this.#running.keys()]) this.#cancel(kind)
+  }
+
+  #cancel(kind: LedgerEffect['kind']): void {
+    this.#running
+      .get(kind)
+      ?.abort(new PerkunasError('ABORTED', `${kind} is no longer wanted`, { call: kind }))
+    this.#running.delete(kind)
+  }
+
+  /** Runs work once; what it throws is reported and handed to `failed`. */
+  #once(
+    kind: LedgerEffect['kind'],
+    work: (options: CallOptions) => Promise<void>,
+    failed: (error: PerkunasError) => void,
+  ): void {
+    this.#cancel(kind)
+    const controller = new AbortController()
+    this.#running.set(kind, controller)
+    const { signal } = controller
+    const run = async () => {
+      try {
+        await work({ signal })
+      } catch (cause) {
+        if (signal.aborted || isError(cause, 'CLOSED')) return
+        const error = asLedgerError(cause, kind)
+        this.#host.failed(kind, error)
+        failed(error)
+      } finally {
+        if (this.#running.get(kind) === controller) this.#running.delete(kind)
+      }
+    }
+    void run()
+  }
+
+  /** Runs work until it succeeds or is cancelled, with pauses that double. */
+  #persistently(kind: LedgerEffect['kind'], work: (options: CallOptions) => Promise<void>): void {
+    this.#cancel(kind)
+    const controller = new AbortController()
+    this.#running.set(kind, controller)
+    const { signal } = controller
+    const { clock } = this.#host.world
+    const attempt = async (pause: number): Promise<void> => {
+      try {
+        await work({ signal })
+        if (this.#running.get(kind) === controller) this.#running.delete(kind)
+      } catch (cause) {
+        // A closed backend does nothing more; the record says what a restart has to do.
+        if (signal.aborted || isError(cause, 'CLOSED')) return
+        this.#host.failed(kind, asLedgerError(cause, kind))
+        const cancel = clock.after(pause, () => void attempt(Math.min(2 * pause, RETRY.last)))
+        signal.addEventListener('abort', cancel, { once: true })
+      }
+    }
+    void attempt(RETRY.first)
+  }
+}
+
+function signed(params: SignedState['params'], transaction: Transaction): SignedState {
+  return { params, state: transaction.state, signatures: allSignatures(transaction) ?? [] }
+}
+
+function asLedgerError(cause: unknown, kind: string): PerkunasError {
+  if (cause instanceof PerkunasError) return cause
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  return new PerkunasError('TRANSACTION_FAILED', `${kind} failed: ${reason}`, { kind, reason }, { cause })
+}

@@ -1,0 +1,258 @@
+// Makes a channel's effects real, in one order: write the record, then send, then talk to the ledger, then tell
+// our user. One input at a time for a channel; channels run side by side, and the store groups their commits.
+import { BehaviorSubject, Subject } from 'rxjs'
+import { type Hex, type Index, PerkunasError, type Phase, type State } from '../channel/index.js'
+import type { PeerID } from '../peer/index.js'
+import type { Account } from '../wallet/index.js'
+import {
+  type ChannelContext,
+  type ChannelEffect,
+  type ChannelInput,
+  type ChannelRecord,
+  type ChannelState,
+  type CommandID,
+  channelState,
+  type LedgerEffect,
+} from './conversation.js'
+import { LedgerWork } from './ledger-work.js'
+import type { ChannelUpdate } from './messages.js'
+import { progressed, removed } from './records.js'
+import { step } from './step.js'
+import type { ChannelEvent, Decision, World } from './world.js'
+
+/** One running channel. */
+export class ChannelRuntime {
+  readonly updates$ = new Subject<{ readonly from: State; readonly to: State }>()
+  readonly phases$: BehaviorSubject<Phase>
+  readonly events$ = new Subject<ChannelEvent>()
+  readonly #queue: ChannelInput[] = []
+  readonly #commands = new Map<CommandID, (result: State | PerkunasError) => void>()
+  readonly #waiters = new Set<Waiter>()
+  readonly #ledger: LedgerWork
+  readonly #failures = new Map<LedgerEffect['kind'], PerkunasError>()
+  #state: ChannelState
+  #lastCommand: CommandID = 0
+  #working = false
+  #stopped: PerkunasError | undefined
+
+  constructor(
+    record: ChannelRecord,
+    readonly world: World,
+    readonly context: ChannelContext,
+    readonly account: Account,
+  ) {
+    this.#state = channelState(record)
+    this.phases$ = new BehaviorSubject<Phase>(record.machine.phase)
+    this.#ledger = new LedgerWork({
+      world,
+      channelID: record.machine.channelID,
+      record: () => this.#state.record,
+      dispatch: (input) => this.dispatch(input),
+      failed: (kind, error) => {
+        this.#failures.set(kind, error)
+        this.#report(error)
+      },
+    })
+  }
+
+  /** The newest durable state. */
+  get state(): ChannelState {
+    return this.#state
+  }
+
+  /** Inputs that wait; a peer's are slowed down by it. */
+  get backlog(): number {
+    return this.#queue.length
+  }
+
+  /** Why the last work of that kind on the ledger failed, if any did. */
+  failure(kind: LedgerEffect['kind']): PerkunasError | undefined {
+    return this.#failures.get(kind)
+  }
+
+  /** Asks the ledger for what the record says is to be done; after creation or restoration. */
+  start(effects: readonly ChannelEffect[]): void {
+    this.#perform(effects)
+    if (effects.some((effect) => effect.kind === 'over')) void this.#forget()
+  }
+
+  /** Hands in what happened. Handled in order. */
+  dispatch(input: ChannelInput): void {
+    if (this.#stopped !== undefined) return
+    this.#queue.push(input)
+    if (!this.#working) void this.#work()
+  }
+
+  /** Hands in a proposal of our user; resolves or rejects with what becomes of it. */
+  command(state: State, signature: Hex, onStart: (command: CommandID) => void): Promise<State> {
+    return new Promise((resolve, reject) => {
+      if (this.#stopped) return reject(this.#stopped)
+      const command = ++this.#lastCommand
+      this.#commands.set(command, (result) =>
+        result instanceof PerkunasError ? reject(result) : resolve(result),
+      )
+      onStart(command)
+      this.dispatch({ kind: 'propose', command, state, signature })
+    })
+  }
+
+  /** Resolves as soon as the channel is as wanted. @throws what `signal` says, or why the channel stopped */
+  until(wanted: (state: ChannelState) => boolean, signal?: AbortSignal): Promise<void> {
+    if (wanted(this.#state)) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      if (this.#stopped) return reject(this.#stopped)
+      if (signal?.aborted) return reject(signal.reason)
+      const abort = () => finish(() => reject(signal?.reason))
+      const finish = (then: () => void) => {
+        this.#waiters.delete(waiter)
+        signal?.removeEventListener('abort', abort)
+        then()
+      }
+      const waiter: Waiter = {
+        check: () => wanted(this.#state) && finish(resolve),
+        stop: (error) => finish(() => reject(error)),
+      }
+      this.#waiters.add(waiter)
+      signal?.addEventListener('abort', abort)
+    })
+  }
+
+  /** Ends this object's life, not the channel's: nothing is sent, the record stays. */
+  stop(error: PerkunasError): void {
+    if (this.#stopped !== undefined) return
+    this.#stopped = error
+    this.#queue.length = 0
+    this.#ledger.stop()
+    for (const resolve of this.#commands.values()) resolve(error)
+    this.#commands.clear()
+    for (const waiter of [...this.#waiters]) waiter.stop(error)
+    this.updates$.complete()
+    this.phases$.complete()
+    this.events$.complete()
+  }
+
+  async #work(): Promise<void> {
+    this.#working = true
+    for (let input = this.#queue.shift(); input !== undefined; input = this.#queue.shift()) {
+      const before = this.#state
+      const { next, effects } = step(before, input, this.context)
+      if (next.record !== before.record) {
+        try {
+          await this.world.store.commit([progressed(next.record)])
+        } catch (cause) {
+          this.world.fail(asStoreError(cause))
+          break
+        }
+        if (this.#stopped !== undefined) break
+      }
+      this.#state = next
+      this.#perform(effects)
+      if (input.kind === 'ledger') this.#tell(this.events$, { kind: 'ledger', event: input.event })
+      const { phase } = next.record.machine
+      if (phase !== before.record.machine.phase) this.#tell(this.phases$, phase)
+      for (const waiter of [...this.#waiters]) waiter.check()
+      if (effects.some((effect) => effect.kind === 'over')) return this.#forget()
+    }
+    this.#working = false
+  }
+
+  #perform(effects: readonly ChannelEffect[]): void {
+    const { peers } = this.#state.record
+    for (const effect of effects) {
+      if (effect.kind === 'send') this.world.send(peerAt(peers, effect.to), effect.message)
+    }
+    for (const effect of effects) this.#ledger.perform(effect)
+    for (const effect of effects) this.#tellUser(effect)
+  }
+
+  #tellUser(effect: ChannelEffect): void {
+    switch (effect.kind) {
+      case 'updated':
+        return this.#tell(this.updates$, { from: effect.from, to: effect.to })
+      case 'atRisk':
+        return this.#tell(this.events$, effect)
+      case 'resolve': {
+        const resolve = this.#commands.get(effect.command)
+        this.#commands.delete(effect.command)
+        return resolve?.(effect.result)
+      }
+      case 'refuse':
+        this.#report(effect.error)
+        if (effect.cost === 'connection') {
+          this.world.disconnect(peerAt(this.#state.record.peers, effect.from), effect.error.message)
+        }
+        return
+      case 'ask':
+        return void this.#decide(effect.update, () => this.world.decide(effect.update, effect.current))
+      case 'acceptByRule':
+        return void this.#decide(effect.update, () => ({ accept: true }))
+      default:
+        return
+    }
+  }
+
+  /** Our user's answer to a proposed state, as an input. Signs what was checked, nothing else. */
+  async #decide(update: ChannelUpdate, ask: () => Promise<Decision> | Decision): Promise<void> {
+    try {
+      const asked = ask()
+      const decision = asked instanceof Promise ? await asked : asked
+      if (!decision.accept) return this.dispatch({ kind: 'reject', update, reason: decision.reason })
+      const signed = this.sign(update.state)
+      const signature = typeof signed === 'string' ? signed : await signed
+      this.dispatch({ kind: 'accept', update, signature })
+    } catch (cause) {
+      this.#report(asError(cause, 'signing'))
+      this.dispatch({ kind: 'reject', update, reason: 'this participant can not sign now' })
+    }
+  }
+
+  /** Our signature over a state. */
+  sign(state: State): Hex | Promise<Hex> {
+    return this.account.sign(this.context.rules.ledger.message(this.#state.record.machine.params, state))
+  }
+
+  /** Removes what is written of a channel that is over; nothing is handled any more, so nothing is written again. */
+  async #forget(): Promise<void> {
+    this.#working = true
+    const { channelID } = this.#state.record.machine
+    try {
+      await this.world.store.commit(removed(channelID))
+    } catch (cause) {
+      return this.world.fail(asStoreError(cause))
+    }
+    this.world.over(channelID)
+  }
+
+  #report(error: PerkunasError): void {
+    this.#tell(this.events$, { kind: 'error', error })
+    this.world.report(error)
+  }
+
+  /** A user's subscriber that throws is the user's error, not the channel's end: rxjs reports it by itself. */
+  #tell<T>(subject: Subject<T>, value: T): void {
+    if (!subject.closed) subject.next(value)
+  }
+}
+
+interface Waiter {
+  check(): void
+  stop(error: PerkunasError): void
+}
+
+/** Wraps what is not ours. */
+export function asError(cause: unknown, what: string): PerkunasError {
+  if (cause instanceof PerkunasError) return cause
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  return new PerkunasError('HANDLER_FAILED', `${what} failed: ${reason}`, { handler: what }, { cause })
+}
+
+function asStoreError(cause: unknown): PerkunasError {
+  if (cause instanceof PerkunasError) return cause
+  return new PerkunasError('STORE_FAILED', 'a commit failed', { operation: 'commit' }, { cause })
+}
+
+function peerAt(peers: readonly PeerID[], index: Index): PeerID {
+  const peer = peers[index]
+  if (peer === undefined) throw new Error(`no participant ${index}`)
+  return peer
+}

@@ -1,0 +1,268 @@
+// Runs proposals' conversations: routes their messages, asks our user, signs, and hands over channels to be
+// opened. Until a channel is opened nothing is at stake, so nothing of this survives a restart.
+import {
+  type AddressMap,
+  type AppResolver,
+  absurd,
+  type Backend,
+  type Hex,
+  type Index,
+  type Machine,
+  PerkunasError,
+  type SessionID,
+  toHex,
+} from '../channel/index.js'
+import type { PeerID } from '../peer/index.js'
+import type { Wallet } from '../wallet/index.js'
+import type { ChannelContext } from './conversation.js'
+import type { Clock, Entropy } from './environment.js'
+import type { ChannelProposal, Message, SessionMessage } from './messages.js'
+import {
+  faultOfProposal,
+  newSession,
+  type Session,
+  type SessionEffect,
+  type SessionInput,
+  stepSession,
+  waitingFor,
+} from './proposal.js'
+import { asError } from './runtime.js'
+import { Strays } from './strays.js'
+
+/** What our user says to a proposal. */
+export type ProposalDecision =
+  /** `participant`: with which of our wallet's addresses; by default the client's. */
+  | { readonly accept: true; readonly participant?: AddressMap }
+  | { readonly accept: false; readonly reason: string }
+
+/** What sessions need of their client. */
+export interface SessionHost {
+  readonly self: PeerID
+  readonly backend: Backend
+  readonly wallet: Wallet
+  readonly clock: Clock
+  readonly entropy: Entropy
+  readonly apps: AppResolver
+  /** Milliseconds for a whole proposal, from the first message to the last signature. */
+  readonly timeout: number
+  send(to: PeerID, message: Message): Promise<void>
+  decide(proposal: ChannelProposal): Promise<ProposalDecision> | ProposalDecision
+  participant(): Promise<AddressMap>
+  context(app: Hex): ChannelContext
+  /** Takes over a channel that everybody has signed. Rejects if it can't be written. */
+  open(machine: Machine, proposal: ChannelProposal, command: OpenCommand | undefined): Promise<void>
+  report(error: PerkunasError): void
+}
+
+/** The promise of our user's `proposeChannel`. */
+export interface OpenCommand {
+  reject(error: PerkunasError): void
+}
+
+/** Most sessions that one peer may have under way with us. */
+const MAX_SESSIONS_PER_PEER = 64
+/** Most sessions under way. */
+const MAX_SESSIONS = 4096
+
+interface Running {
+  session: Session
+  readonly command: OpenCommand | undefined
+  readonly cancelTimer: () => void
+}
+
+/** All sessions of a client. */
+export class Sessions {
+  readonly #host: SessionHost
+  readonly #running = new Map<SessionID, Running>()
+  readonly #strays: Strays
+
+  constructor(host: SessionHost) {
+    this.#host = host
+    this.#strays = new Strays(host.clock, host.timeout)
+  }
+
+  /** Starts a proposal of our own. @throws what speaks against it, before anything is sent */
+  begin(proposal: ChannelProposal, command: OpenCommand): SessionID {
+    const fault = this.#faultOf(proposal)
+    if (fault) throw fault
+    this.#start(proposal, 0, command)
+    return proposal.session
+  }
+
+  /** Our user gives up. */
+  abort(id: SessionID, error: PerkunasError): void {
+    this.#feed(id, { kind: 'failed', error })
+  }
+
+  /** A peer speaks. */
+  received(from: PeerID, message: SessionMessage): void {
+    const running = this.#running.get(message.session)
+    if (running !== undefined) {
+      const index = running.session.proposal.peers.indexOf(from)
+      if (index < 0) return this.#host.report(stranger(from, message.session))
+      return this.#feed(message.session, { kind: 'received', from: index, message })
+    }
+    if (message.kind !== 'channelProposal') return this.#strays.keep(from, message)
+    this.#proposed(from, message)
+  }
+
+  /** A connection was lost. */
+  disconnected(peer: PeerID): void {
+    for (const [id, { session }] of [...this.#running]) {
+      const from = session.proposal.peers.indexOf(peer)
+      if (from >= 0) this.#feed(id, { kind: 'disconnected', from })
+    }
+  }
+
+  /** Ends all sessions. */
+  close(error: PerkunasError): void {
+    for (const id of [...this.#running.keys()]) this.#feed(id, { kind: 'failed', error })
+    this.#strays.clear()
+  }
+
+  #proposed(from: PeerID, proposal: ChannelProposal): void {
+    const { self } = this.#host
+    const index = proposal.peers.indexOf(self)
+    const fault =
+      this.#faultOf(proposal) ??
+      (proposal.peers[0] !== from || index < 1 ? stranger(from, proposal.session) : this.#overload(from))
+    if (fault) {
+      this.#host.report(fault)
+      const reason = fault.message.slice(0, 200)
+      void this.#send(from, { kind: 'channelProposalRej', session: proposal.session, reason })
+      return
+    }
+    this.#start(proposal, index, undefined)
+  }
+
+  #overload(from: PeerID): PerkunasError | undefined {
+    const ofPeer = [...this.#running.values()].filter(
+      ({ session }) => session.proposal.peers[0] === from,
+    ).length
+    if (ofPeer < MAX_SESSIONS_PER_PEER && this.#running.size < MAX_SESSIONS) return undefined
+    return new PerkunasError('PEER_OVERLOADED', 'too many proposals are under way', { peer: from })
+  }
+
+  #faultOf(proposal: ChannelProposal): PerkunasError | undefined {
+    const { backend, apps } = this.#host
+    return faultOfProposal(proposal, { capabilities: backend.capabilities, apps })
+  }
+
+  #start(proposal: ChannelProposal, index: Index, command: OpenCommand | undefined): void {
+    const { clock, timeout } = this.#host
+    const id = proposal.session
+    const cancelTimer = clock.after(timeout, () => {
+      const session = this.#running.get(id)?.session
+      if (session) this.#feed(id, { kind: 'failed', error: timedOut(session, timeout) })
+    })
+    this.#running.set(id, { session: newSession(proposal, index), command, cancelTimer })
+    this.#feed(id, { kind: 'begin' })
+    // What others said before the proposal itself arrived.
+    for (const { from, message } of this.#strays.take(id)) this.received(from, message)
+  }
+
+  #feed(id: SessionID, input: SessionInput): void {
+    const running = this.#running.get(id)
+    if (running === undefined) return
+    const { proposal } = running.session
+    const { next, effects } = stepSession(running.session, input, this.#host.context(proposal.app))
+    running.session = next
+    if (next.phase === 'over') {
+      this.#running.delete(id)
+      running.cancelTimer()
+    }
+    for (const effect of effects) this.#perform(id, running, effect)
+  }
+
+  #perform(id: SessionID, running: Running, effect: SessionEffect): void {
+    const { proposal } = running.session
+    switch (effect.kind) {
+      case 'send': {
+        const to = proposal.peers[effect.to]
+        if (to !== undefined) void this.#send(to, effect.message)
+        return
+      }
+      case 'ask':
+        return void this.#ask(id, effect.proposal)
+      case 'sign':
+        return void this.#sign(id, effect.machine, proposal)
+      case 'opened':
+        return void this.#open(effect.machine, running, proposal)
+      case 'ended':
+        this.#host.report(effect.error)
+        return running.command?.reject(effect.error)
+      default:
+        return absurd(effect)
+    }
+  }
+
+  async #ask(id: SessionID, proposal: ChannelProposal): Promise<void> {
+    try {
+      const decision = await this.#host.decide(proposal)
+      if (!decision.accept) return this.#feed(id, { kind: 'reject', reason: decision.reason })
+      const participant = decision.participant ?? (await this.#host.participant())
+      const nonceShare = toHex(this.#host.entropy(32))
+      this.#feed(id, { kind: 'accept', contribution: { nonceShare, participant } })
+    } catch (cause) {
+      this.#host.report(asError(cause, 'proposal handler'))
+      this.#feed(id, { kind: 'reject', reason: 'this participant can not decide now' })
+    }
+  }
+
+  async #sign(id: SessionID, machine: Machine, proposal: ChannelProposal): Promise<void> {
+    const { backend, wallet } = this.#host
+    const { params, index, staging } = machine
+    if (staging === undefined) throw new Error('an initial state is staged before it is signed')
+    const { state } = staging
+    try {
+      await backend.funder.prepare?.({ params, state, index, agreement: proposal.agreement })
+      const address = params.participants[index]?.[backend.rules.backend]
+      if (address === undefined) {
+        const argument = 'participant'
+        throw new PerkunasError('INVALID_ARGUMENT', 'an address on the channel’s ledger expected', {
+          argument,
+        })
+      }
+      const account = await wallet.account(address)
+      const signature = await account.sign(backend.rules.message(params, state))
+      this.#feed(id, { kind: 'signed', signature })
+    } catch (cause) {
+      this.#feed(id, { kind: 'failed', error: asError(cause, 'signing') })
+    }
+  }
+
+  async #open(machine: Machine, running: Running, proposal: ChannelProposal): Promise<void> {
+    try {
+      await this.#host.open(machine, proposal, running.command)
+    } catch (cause) {
+      const error = asError(cause, 'opening')
+      this.#host.report(error)
+      running.command?.reject(error)
+    }
+  }
+
+  async #send(to: PeerID, message: SessionMessage): Promise<void> {
+    try {
+      await this.#host.send(to, message)
+    } catch (cause) {
+      const error = asError(cause, 'sending')
+      const running = this.#running.get(message.session)
+      if (running === undefined || message.kind === 'channelProposalRej') return this.#host.report(error)
+      this.#feed(message.session, { kind: 'failed', error })
+    }
+  }
+}
+
+function stranger(from: PeerID, session: SessionID): PerkunasError<'PEER_MISBEHAVED'> {
+  const reason = `it has no such part in session ${session}`
+  return new PerkunasError('PEER_MISBEHAVED', `peer ${from} is refused: ${reason}`, { peer: from, reason })
+}
+
+function timedOut(session: Session, timeout: number): PerkunasError<'PROPOSAL_TIMEOUT'> {
+  const waiting = waitingFor(session)
+  return new PerkunasError(
+    'PROPOSAL_TIMEOUT',
+    `participants ${waiting.join(', ')} have not done their part of the proposal in ${timeout} ms`,
+    { session: session.proposal.session, waitingFor: waiting },
+  )
+}

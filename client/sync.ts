@@ -1,0 +1,105 @@
+// How participants repair what was lost with a connection. Whenever one stands again, each says which version
+// it holds; whoever is ahead sends its newest state with all signatures, and whoever has signed a state that
+// is not complete says so again.
+import { apply, type Index, type Machine, PerkunasError } from '../channel/index.js'
+import {
+  allSignatures,
+  type ChannelContext,
+  type ChannelEffect,
+  type ChannelState,
+  type ChannelStep,
+  stay,
+} from './conversation.js'
+import type { ChannelSync, MessageOfKind } from './messages.js'
+import { burn, receivedRej, repeat, superseded } from './update.js'
+
+/**
+ * How far a peer may move the next version on by claiming that lower ones were signed. Honest peers are one
+ * or two ahead; a liar needs 2^48 connections to use up the versions.
+ */
+const MAX_SKIP = 65_536n
+
+/** A connection stands: say what we hold, and repeat what may be lost. */
+export function connected(state: ChannelState, peer: Index): ChannelStep {
+  const { machine } = state.record
+  if (machine.current === undefined) return stay(state)
+  const { channelID } = machine
+  const { version } = machine.current.state
+  return stay(
+    state,
+    {
+      kind: 'send',
+      to: peer,
+      message: { kind: 'channelSync', channelID, version, usedVersion: usedVersion(machine) },
+    },
+    ...repeat(state, peer),
+    ...authorizationAgain(state, peer),
+  )
+}
+
+/** A participant says what it holds. */
+export function receivedSync(state: ChannelState, from: Index, message: ChannelSync): ChannelStep {
+  const { record } = state
+  const { current, signedVersion } = record.machine
+  if (current === undefined) return stay(state)
+  const effects: ChannelEffect[] = []
+  const signatures = allSignatures(current)
+  if (message.version < current.state.version && signatures !== undefined) {
+    effects.push({
+      kind: 'send',
+      to: from,
+      message: { kind: 'signedState', state: current.state, signatures },
+    })
+  }
+  const ahead = message.usedVersion - signedVersion
+  if (ahead > MAX_SKIP) {
+    const reason = `used version ${message.usedVersion} claimed, ours is ${signedVersion}`
+    const error = new PerkunasError('INVALID_MESSAGE', reason, { path: 'usedVersion', reason })
+    return stay(state, ...effects, { kind: 'refuse', from, error, cost: 'connection' })
+  }
+  const { staging, channelID } = record.machine
+  const version = staging?.state.version
+  if (version !== undefined && message.version < version && version <= message.usedVersion) {
+    // It has done with the version that we are signing, and not by signing it.
+    const reason = 'refused while there was no connection'
+    const refusal = { kind: 'channelUpdateRej', channelID, version, reason, crossed: false } as const
+    const step = receivedRej(burn(state, message.usedVersion), from, refusal)
+    return { next: step.next, effects: [...effects, ...step.effects] }
+  }
+  return { next: burn(state, message.usedVersion), effects }
+}
+
+/** A participant has a newer state that everybody signed, so we did too. */
+export function receivedSignedState(
+  state: ChannelState,
+  from: Index,
+  message: MessageOfKind<'signedState'>,
+  context: ChannelContext,
+): ChannelStep {
+  const { record } = state
+  const { current } = record.machine
+  if (current === undefined || message.state.version <= current.state.version) return stay(state)
+  const operation = { kind: 'adopt', state: message.state, signatures: message.signatures } as const
+  const machine = apply(record.machine, operation, context.rules)
+  if (machine instanceof PerkunasError) {
+    const cost = machine.code === 'PHASE_MISMATCH' ? 'message' : 'connection'
+    return stay(state, { kind: 'refuse', from, error: machine, cost })
+  }
+  const next = { ...state, asking: undefined, record: { ...record, machine } }
+  const { next: done, effects } = superseded(state, next)
+  return { next: done, effects: [{ kind: 'updated', from: current.state, to: message.state }, ...effects] }
+}
+
+function authorizationAgain(state: ChannelState, to: Index): ChannelEffect[] {
+  const { machine, authorizations } = state.record
+  const authorization = authorizations[machine.index]
+  if (machine.phase !== 'final' || machine.current === undefined || authorization === undefined) return []
+  const { channelID } = machine
+  const { version } = machine.current.state
+  return [{ kind: 'send', to, message: { kind: 'closeAuthorization', channelID, version, authorization } }]
+}
+
+/** The highest version that will not be agreed on any more; what is being signed now still may be. */
+function usedVersion({ staging, signedVersion }: Machine): bigint {
+  return staging === undefined ? signedVersion : staging.state.version - 1n
+}

@@ -1,0 +1,39 @@
+// What channels share: their client's means, and how they speak to its user.
+import type { Backend, Hex, LedgerEvent, PerkunasError, State } from '../channel/index.js'
+import type { PeerID } from '../peer/index.js'
+import type { Store } from '../persistence/index.js'
+import type { Clock } from './environment.js'
+import type { ChannelMessage, ChannelUpdate } from './messages.js'
+
+/** What our user says to a proposed state. */
+export type Decision = { readonly accept: true } | { readonly accept: false; readonly reason: string }
+
+/** What a channel is told about itself. */
+export type ChannelEvent =
+  | { readonly kind: 'ledger'; readonly event: LedgerEvent }
+  /** An older state than ours is registered; the refutation is under way. */
+  | {
+      readonly kind: 'atRisk'
+      readonly registered: bigint
+      readonly newest: bigint
+      readonly deadline: bigint
+    }
+  /** A participant or the ledger did something wrong; the channel goes on. */
+  | { readonly kind: 'error'; readonly error: PerkunasError }
+
+/** What channels share: their client's means. */
+export interface World {
+  readonly store: Store
+  readonly backend: Backend
+  readonly clock: Clock
+  /** Milliseconds that others get to do their part of a settlement. */
+  readonly patience: number
+  send(to: PeerID, message: ChannelMessage): void
+  disconnect(peer: PeerID, reason: string): void
+  /** Asks our user. Never rejects: a handler that throws has refused. */
+  decide(update: ChannelUpdate, current: State): Promise<Decision> | Decision
+  report(error: PerkunasError): void
+  /** The store failed: nothing may go on from memory. */
+  fail(error: PerkunasError): void
+  over(channelID: Hex): void
+}

@@ -1,0 +1,579 @@
+// The bus over real connections: dials, listens, authenticates, keeps one connection per peer and brings it back.
+//
+// Two peers may dial each other at once, and one may come back while the other still holds a connection that
+// is dead. Both must end up with the same one. So one of them decides, the peer with the lower ID: each time a
+// connection is about to be introduced it gives it the next number (`link` of its `init`), and the newest number
+// wins. The other one follows: it uses a connection as soon as its number is announced, drops older ones, and
+// ignores a number that a newer one has overtaken on its way. The numbers carry 8 random bytes of the running
+// bus, so that they start again after a restart. Peers that send no `link` are taken as they come, newest wins.
+import { type Hex, toHex } from '../channel/bytes.js'
+import { isError, PerkunasError } from '../channel/errors.js'
+import { Backoff } from './backoff.js'
+import type { Bus, MessageHandler, PeerHandler } from './bus.js'
+import { type Clock, systemClock } from './clock.js'
+import { CONNECTION_LIMITS, Connection, type ConnectionLimits } from './connection.js'
+import type { Init, Link } from './framing.js'
+import { type Identity, isPeerID, type PeerID } from './identity.js'
+import type { Dialer, Listener, Stream } from './stream.js'
+
+/** What a bus puts up with, beside the limits of each connection. Times in milliseconds. */
+export interface BusLimits {
+  /** Connections with peers that we neither want nor dialled. */
+  readonly maxIncoming: number
+  /** Incoming streams that are not authenticated yet; one more closes the oldest. */
+  readonly maxHandshakes: number
+  /** First wait before a wanted connection is tried again; doubles, with jitter. */
+  readonly backoffMin: number
+  readonly backoffMax: number
+  /** A connection that lived as long makes the next wait short again. */
+  readonly stableAfter: number
+}
+
+/** What applies unless something else is said. */
+export const BUS_LIMITS: BusLimits = {
+  maxIncoming: 1024,
+  maxHandshakes: 64,
+  backoffMin: 200,
+  backoffMax: 30_000,
+  stableAfter: 10_000,
+}
+
+/** What a bus is made of. */
+export interface PeerBusOptions {
+  readonly identity: Identity
+  /** Tried for addresses of their scheme; the first one also for addresses without one. */
+  readonly dialers?: readonly Dialer[]
+  /** Where peers can be dialled, by their ID; `connect` adds to it. */
+  readonly addresses?: Readonly<Record<PeerID, string>>
+  readonly limits?: Partial<BusLimits & ConnectionLimits>
+  /** Feature bits and chains for `init`; none if absent. */
+  readonly init?: Pick<Init, 'features' | 'networks'>
+  /** Even feature bits of peers that we can live with. */
+  readonly understands?: (feature: number) => boolean
+  readonly clock?: Clock
+  /** From 0 to 1, for jitter. */
+  readonly random?: () => number
+  /** Is told why a connection, opened or not, came to its end; for logs. `peer` is absent before authentication. */
+  readonly onFailure?: (peer: PeerID | undefined, error: PerkunasError) => void
+}
+
+/** Takes messages that are not Perun payloads. As {@link MessageHandler}. */
+export type RawHandler = (from: PeerID, type: number, payload: Uint8Array) => void | Promise<void>
+
+interface Waiting {
+  readonly payload: Uint8Array
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+/** A dial, from the call of the dialer until the connection is used or gone. */
+interface Attempt {
+  readonly abort: AbortController
+  connection: Connection | undefined
+}
+
+/** What is known of a peer. */
+interface Peer {
+  readonly id: PeerID
+  address: string | undefined
+  isWanted: boolean
+  /** The one connection that is used. */
+  active: Connection | undefined
+  activeSince: number
+  /** Our attempt to make one. */
+  attempt: Attempt | undefined
+  /** Sends that wait for it. */
+  waiting: Waiting[]
+  waitingBytes: number
+  readonly backoff: Backoff
+  stopRetry: (() => void) | undefined
+}
+
+const SENT: Promise<void> = Promise.resolve()
+
+/** The {@link Bus} over dialers and listeners. */
+export class PeerBus implements Bus {
+  readonly id: PeerID
+  readonly #options: PeerBusOptions
+  readonly #limits: BusLimits
+  readonly #clock: Clock
+  readonly #peers = new Map<PeerID, Peer>()
+  readonly #listeners = new Set<Listener>()
+  /** Every connection from its first byte to its end. */
+  readonly #connections = new Set<Connection>()
+  /** Incoming ones that are not authenticated, oldest first. */
+  readonly #handshakes = new Set<Connection>()
+  readonly #messageHandlers = new Set<MessageHandler>()
+  readonly #peerHandlers = new Set<PeerHandler>()
+  readonly #rawHandlers = new Map<number, Set<RawHandler>>()
+  readonly #instance: Hex = toHex(crypto.getRandomValues(new Uint8Array(8)))
+  #order = 0n
+  #isClosed = false
+  #onEmpty: (() => void) | undefined
+  #closing: Promise<void> | undefined
+
+  constructor(options: PeerBusOptions) {
+    this.id = options.identity.id
+    this.#options = options
+    this.#limits = { ...BUS_LIMITS, ...options.limits }
+    this.#clock = options.clock ?? systemClock
+    for (const [id, address] of Object.entries(options.addresses ?? {})) {
+      if (!isPeerID(id))
+        throw new PerkunasError('INVALID_ARGUMENT', `${id} is no peer ID`, { argument: 'addresses' })
+      if (id !== this.id) this.#peer(id).address = address
+    }
+  }
+
+  /** Takes streams from a listener. @returns its address @throws what the listener throws; CLOSED */
+  async listen(listener: Listener): Promise<string> {
+    this.#mustBeOpen()
+    await listener.listen((stream) => this.#accept(stream))
+    if (this.#isClosed) {
+      await listener.close()
+      this.#mustBeOpen()
+    }
+    this.#listeners.add(listener)
+    return listener.address
+  }
+
+  send(to: PeerID, payload: Uint8Array): Promise<void> {
+    try {
+      const peer = this.#known(to)
+      if (peer.active !== undefined) {
+        peer.active.send(payload)
+        return SENT
+      }
+      return this.#sendLater(peer, payload)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /**
+   * Sends a message of any type over the connection that is up.
+   *
+   * @throws PerkunasError PEER_UNREACHABLE without one, PEER_OVERLOADED, TOO_LARGE, INVALID_ARGUMENT, CLOSED
+   */
+  sendRaw(to: PeerID, type: number, payload: Uint8Array): void {
+    this.#mustBeOpen()
+    const active = this.#peers.get(to)?.active
+    if (active === undefined) throw unreachable(to)
+    active.sendRaw(type, payload)
+  }
+
+  connect(id: PeerID, address?: string): void {
+    const peer = this.#known(id)
+    if (address !== undefined) peer.address = address
+    peer.isWanted = true
+    if (peer.active === undefined) this.#dial(peer)
+  }
+
+  release(id: PeerID): void {
+    const peer = this.#peers.get(id)
+    if (peer === undefined) return
+    peer.isWanted = false
+    peer.stopRetry?.()
+    peer.stopRetry = undefined
+    if (peer.waiting.length === 0) this.#abandon(peer)
+    this.#forget(peer)
+  }
+
+  isConnected(id: PeerID): boolean {
+    return this.#peers.get(id)?.active !== undefined
+  }
+
+  onMessage(handler: MessageHandler): () => void {
+    this.#messageHandlers.add(handler)
+    return () => this.#messageHandlers.delete(handler)
+  }
+
+  onPeer(handler: PeerHandler): () => void {
+    this.#peerHandlers.add(handler)
+    return () => this.#peerHandlers.delete(handler)
+  }
+
+  /** Adds a handler of messages of some types, warnings (1) and errors (17) among them; the result removes it. */
+  onRaw(types: readonly number[], handler: RawHandler): () => void {
+    for (const type of types) {
+      const handlers = this.#rawHandlers.get(type) ?? new Set()
+      this.#rawHandlers.set(type, handlers.add(handler))
+    }
+    return () => {
+      for (const type of types) {
+        const handlers = this.#rawHandlers.get(type)
+        handlers?.delete(handler)
+        if (handlers?.size === 0) this.#rawHandlers.delete(type)
+      }
+    }
+  }
+
+  disconnect(id: PeerID, reason: string): void {
+    this.#peers.get(id)?.active?.accuse(reason)
+    this.#drop(this.#peers.get(id))
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    this.#isClosed = true
+    await Promise.all([...this.#listeners].map((listener) => listener.close()))
+    for (const peer of this.#peers.values()) {
+      peer.isWanted = false
+      peer.stopRetry?.()
+      this.#abandon(peer)
+      this.#fail(peer, new PerkunasError('CLOSED', 'the bus was closed', { what: 'bus' }))
+    }
+    for (const connection of this.#connections) connection.close()
+    if (this.#connections.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onEmpty = resolve
+      })
+    }
+    this.#peers.clear()
+  }
+
+  #mustBeOpen(): void {
+    if (this.#isClosed) throw new PerkunasError('CLOSED', 'the bus is closed', { what: 'bus' })
+  }
+
+  #known(id: PeerID): Peer {
+    this.#mustBeOpen()
+    const known = this.#peers.get(id)
+    if (known !== undefined) return known
+    if (id === this.id || !isPeerID(id)) {
+      throw new PerkunasError('INVALID_ARGUMENT', 'the ID of another peer expected', { argument: 'peer' })
+    }
+    return this.#peer(id)
+  }
+
+  #peer(id: PeerID): Peer {
+    let peer = this.#peers.get(id)
+    if (peer === undefined) {
+      const { backoffMin, backoffMax } = this.#limits
+      peer = {
+        id,
+        address: undefined,
+        isWanted: false,
+        active: undefined,
+        activeSince: 0,
+        attempt: undefined,
+        waiting: [],
+        waitingBytes: 0,
+        backoff: new Backoff(backoffMin, backoffMax, this.#options.random ?? Math.random),
+        stopRetry: undefined,
+      }
+      this.#peers.set(id, peer)
+    }
+    return peer
+  }
+
+  /** Keeps nothing about peers that mean nothing to us, or strangers would fill the memory. */
+  #forget(peer: Peer): void {
+    if (peer.isWanted || peer.active || peer.attempt || peer.waiting.length > 0 || peer.address !== undefined)
+      return
+    this.#peers.delete(peer.id)
+  }
+
+  #sendLater(peer: Peer, payload: Uint8Array): Promise<void> {
+    if (peer.attempt === undefined && peer.address === undefined) {
+      this.#forget(peer)
+      throw unreachable(peer.id)
+    }
+    const { maxQueueBytes } = { ...CONNECTION_LIMITS, ...this.#options.limits }
+    if (peer.waitingBytes + payload.length > maxQueueBytes && peer.waiting.length > 0) {
+      throw new PerkunasError('PEER_OVERLOADED', `too much waits for ${peer.id}`, { peer: peer.id })
+    }
+    peer.waitingBytes += payload.length
+    return new Promise((resolve, reject) => {
+      peer.waiting.push({ payload, resolve, reject })
+      this.#dial(peer) // may fail before it returns
+    })
+  }
+
+  #dial(peer: Peer): void {
+    if (peer.address === undefined || peer.attempt !== undefined) return
+    peer.stopRetry?.()
+    peer.stopRetry = undefined
+    const attempt: Attempt = { abort: new AbortController(), connection: undefined }
+    peer.attempt = attempt
+    void this.#open(peer, peer.address, attempt)
+  }
+
+  async #open(peer: Peer, address: string, attempt: Attempt): Promise<void> {
+    const { signal } = attempt.abort
+    try {
+      const stream = await this.#dialStream(peer.id, address, signal)
+      if (!signal.aborted && peer.active === undefined) {
+        attempt.connection = this.#connect(stream, peer)
+        return // its onOpen or onClose goes on
+      }
+      stream.destroy()
+      this.#attemptEnded(peer, attempt)
+    } catch (error) {
+      if (error instanceof PerkunasError) this.#options.onFailure?.(peer.id, error)
+      this.#attemptEnded(peer, attempt, error)
+    }
+  }
+
+  #abandon({ attempt }: Peer): void {
+    attempt?.abort.abort()
+    attempt?.connection?.destroy()
+  }
+
+  #dialStream(id: PeerID, address: string, signal: AbortSignal): Promise<Stream> {
+    const [, scheme, rest] = /^(?:([a-z]+):\/\/)?(.*)$/.exec(address) ?? []
+    const dialers = this.#options.dialers ?? []
+    const dialer = scheme === undefined ? dialers[0] : dialers.find((one) => one.scheme === scheme)
+    if (dialer === undefined) throw unreachable(id)
+    return dialer.dial(id, rest ?? '', signal)
+  }
+
+  /** An attempt of ours came to its end; a connection may be there all the same, made by the peer. */
+  #attemptEnded(peer: Peer, attempt: Attempt, cause?: unknown): void {
+    if (peer.attempt !== attempt) return
+    peer.attempt = undefined
+    if (peer.active !== undefined) return
+    this.#fail(peer, unreachable(peer.id, cause))
+    this.#retry(peer)
+    this.#forget(peer)
+  }
+
+  #retry(peer: Peer): void {
+    if (!peer.isWanted || this.#isClosed || peer.address === undefined || peer.stopRetry || peer.attempt)
+      return
+    peer.stopRetry = this.#clock.after(peer.backoff.next(), () => {
+      peer.stopRetry = undefined
+      if (peer.isWanted && peer.active === undefined) this.#dial(peer)
+    })
+  }
+
+  #fail(peer: Peer, error: PerkunasError): void {
+    const { waiting } = peer
+    peer.waiting = []
+    peer.waitingBytes = 0
+    for (const { reject } of waiting) reject(error)
+  }
+
+  #accept(stream: Stream): void {
+    if (this.#isClosed) {
+      stream.destroy()
+      return
+    }
+    const connection = this.#connect(stream)
+    this.#handshakes.add(connection)
+    if (this.#handshakes.size > this.#limits.maxHandshakes) {
+      // An honest peer needs one round trip; who has been at it the longest is the least likely to be one.
+      const [oldest] = this.#handshakes
+      oldest?.destroy()
+    }
+  }
+
+  #connect(stream: Stream, dialled?: Peer): Connection {
+    const { identity, understands, limits, clock } = this.#options
+    const connection = new Connection(
+      stream,
+      {
+        identity,
+        introduce: (id) => this.#introduce(connection, id),
+        ...(dialled === undefined ? {} : { remote: dialled.id }),
+        ...(understands === undefined ? {} : { understands }),
+        ...(limits === undefined ? {} : { limits }),
+        ...(clock === undefined ? {} : { clock }),
+      },
+      {
+        onOpen: () => this.#onOpen(connection),
+        onPayload: (_, payload) => this.#onPayload(connection, payload),
+        onRaw: (_, type, payload) => this.#onRaw(connection, type, payload),
+        onClose: (_, error) => this.#onClose(connection, dialled, error),
+      },
+    )
+    this.#connections.add(connection)
+    return connection
+  }
+
+  #introduce(connection: Connection, id: PeerID): Init | undefined {
+    this.#handshakes.delete(connection)
+    // The peer called while we did: theirs is there already, ours is not needed and nobody has heard of it.
+    if (this.#isClosed || (connection.isInitiator && this.isConnected(id))) return undefined
+    this.#order++
+    const { features = [], networks } = this.#options.init ?? {}
+    return {
+      features,
+      ...(networks === undefined ? {} : { networks }),
+      link: { instance: this.#instance, order: this.#order },
+    }
+  }
+
+  #onOpen(connection: Connection): void {
+    const id = connection.remote
+    if (id === undefined) return
+    const peer = this.#peer(id)
+    const old = peer.active
+    if (old !== undefined && !this.#isNewer(connection, old)) {
+      connection.destroy()
+      return
+    }
+    if (old === undefined && !connection.isInitiator && this.#isFull(peer)) {
+      connection.dismiss('too many connections')
+      this.#forget(peer)
+      return
+    }
+    this.#activate(peer, connection)
+  }
+
+  /** Which of two connections is used: what the deciding side says, or else the later one. */
+  #isNewer(connection: Connection, old: Connection): boolean {
+    const link = this.#linkOf(connection)
+    const before = this.#linkOf(old)
+    return (
+      link === undefined ||
+      before === undefined ||
+      link.instance !== before.instance ||
+      link.order > before.order
+    )
+  }
+
+  #linkOf(connection: Connection): Link | undefined {
+    const { remote, localInit, remoteInit } = connection
+    if (remote === undefined || remoteInit?.link === undefined) return undefined
+    return this.id < remote ? localInit?.link : remoteInit.link
+  }
+
+  #isFull(peer: Peer): boolean {
+    if (peer.isWanted || peer.attempt !== undefined) return false
+    let incoming = 0
+    for (const { active, isWanted } of this.#peers.values())
+      if (active && !active.isInitiator && !isWanted) incoming++
+    return incoming >= this.#limits.maxIncoming
+  }
+
+  #activate(peer: Peer, connection: Connection): void {
+    const old = peer.active
+    peer.active = connection
+    peer.activeSince = this.#clock.now()
+    peer.stopRetry?.()
+    peer.stopRetry = undefined
+    if (peer.attempt?.connection === connection) peer.attempt = undefined
+    if (old !== undefined) {
+      old.destroy()
+      this.#report('disconnected', peer.id) // what was on its way over the old one is lost
+    }
+    const { waiting } = peer
+    peer.waiting = []
+    peer.waitingBytes = 0
+    for (const { payload, resolve, reject } of waiting) {
+      try {
+        connection.send(payload)
+        resolve()
+      } catch (error) {
+        reject(error)
+      }
+    }
+    this.#report('connected', peer.id)
+  }
+
+  /** Ends the use of a peer's connection; the connection itself ends elsewhere. */
+  #drop(peer: Peer | undefined): void {
+    if (peer?.active === undefined) return
+    if (this.#clock.now() - peer.activeSince >= this.#limits.stableAfter) peer.backoff.reset()
+    peer.active = undefined
+    this.#report('disconnected', peer.id)
+    if (peer.active !== undefined) return // a handler has made a new one
+    this.#retry(peer)
+    this.#forget(peer)
+  }
+
+  #onClose(connection: Connection, dialled: Peer | undefined, error: PerkunasError | undefined): void {
+    this.#connections.delete(connection)
+    this.#handshakes.delete(connection)
+    const { remote } = connection
+    if (error !== undefined) this.#options.onFailure?.(remote, error)
+    const peer = remote === undefined ? undefined : this.#peers.get(remote)
+    if (peer?.active === connection) this.#drop(peer)
+    if (dialled?.attempt?.connection === connection) this.#attemptEnded(dialled, dialled.attempt, error)
+    if (this.#connections.size === 0) this.#onEmpty?.()
+  }
+
+  #report(kind: 'connected' | 'disconnected', peer: PeerID): void {
+    for (const handler of [...this.#peerHandlers]) {
+      try {
+        handler({ kind, peer })
+      } catch (cause) {
+        this.#handlerFailed(peer, 'onPeer', cause)
+      }
+    }
+  }
+
+  #onPayload(connection: Connection, payload: Uint8Array): void | Promise<void> {
+    return this.#handle(connection, this.#messageHandlers, (handler, from) => handler(from, payload))
+  }
+
+  #onRaw(connection: Connection, type: number, payload: Uint8Array): boolean | Promise<void> {
+    const handlers = this.#rawHandlers.get(type)
+    if (handlers === undefined) return type === 17
+    return this.#handle(connection, handlers, (handler, from) => handler(from, type, payload)) ?? true
+  }
+
+  /** Calls handlers at once where they let us; whatever they throw costs the connection. */
+  #handle<H>(
+    connection: Connection,
+    handlers: ReadonlySet<H>,
+    call: (handler: H, from: PeerID) => void | Promise<void>,
+  ): Promise<void> | undefined {
+    const { remote } = connection
+    // What an overtaken connection still brings is as lost as what comes after it.
+    if (remote === undefined || this.#peers.get(remote)?.active !== connection) return undefined
+    let pending: Promise<void>[] | undefined
+    try {
+      for (const handler of handlers) {
+        const result = call(handler, remote)
+        if (result === undefined) continue
+        pending ??= []
+        pending.push(result)
+      }
+    } catch (error) {
+      for (const other of pending ?? []) other.catch(() => undefined) // one failure is enough
+      this.#blame(connection, error)
+      return undefined
+    }
+    return pending === undefined
+      ? undefined
+      : Promise.all(pending).then(
+          () => undefined,
+          (error: unknown) => this.#blame(connection, error),
+        )
+  }
+
+  #blame(connection: Connection, error: unknown): void {
+    const { remote } = connection
+    if (
+      isError(error, 'INVALID_MESSAGE') ||
+      isError(error, 'TOO_LARGE') ||
+      isError(error, 'PEER_MISBEHAVED')
+    ) {
+      connection.accuse(error.message)
+    } else {
+      this.#handlerFailed(remote, 'onMessage', error)
+      connection.dismiss('internal error')
+    }
+    const peer = remote === undefined ? undefined : this.#peers.get(remote)
+    if (peer?.active === connection) this.#drop(peer)
+  }
+
+  #handlerFailed(peer: PeerID | undefined, handler: string, cause: unknown): void {
+    const error = new PerkunasError(
+      'HANDLER_FAILED',
+      `a handler of ${handler} failed`,
+      { handler },
+      { cause },
+    )
+    this.#options.onFailure?.(peer, error)
+  }
+}
+
+function unreachable(peer: PeerID, cause?: unknown): PerkunasError<'PEER_UNREACHABLE'> {
+  return new PerkunasError('PEER_UNREACHABLE', `no connection with ${peer} can be made`, { peer }, { cause })
+}

@@ -1,0 +1,155 @@
+// Streams over TCP: the only file that knows Node.js sockets.
+import { createServer, type Server, type Socket, connect as tcpConnect } from 'node:net'
+import { PerkunasError } from '../channel/errors.js'
+import type { PeerID } from './identity.js'
+import type { Dialer, Listener, Stream, StreamReceiver } from './stream.js'
+
+/** Where to listen. */
+export interface TcpListenerOptions {
+  /** Default `127.0.0.1`: whoever wants to be reached from elsewhere says so. */
+  readonly host?: string
+  /** Default 0: the system chooses. */
+  readonly port?: number
+}
+
+/** A dialer of `tcp://host:port`; IPv6 hosts in brackets. Times out after `timeout` milliseconds (10 000). */
+export function tcpDialer({ timeout = 10_000 }: { readonly timeout?: number } = {}): Dialer {
+  return {
+    scheme: 'tcp',
+    dial: async (peer: PeerID, address: string, signal?: AbortSignal) => {
+      const { host, port } = parse(address)
+      return new Promise((resolve, reject) => {
+        const socket = tcpConnect({ host, port, noDelay: true })
+        const fail = (reason: string, cause?: unknown): void => {
+          clearTimeout(timer)
+          signal?.removeEventListener('abort', onAbort)
+          socket.destroy()
+          reject(
+            new PerkunasError(
+              'PEER_UNREACHABLE',
+              `${peer} at tcp://${address}: ${reason}`,
+              { peer },
+              { cause },
+            ),
+          )
+        }
+        const onAbort = (): void => fail('aborted')
+        const onError = (error: Error): void => fail(error.message, error)
+        const timer = setTimeout(() => fail(`no answer within ${timeout} ms`), timeout)
+        signal?.addEventListener('abort', onAbort, { once: true })
+        socket.once('error', onError)
+        socket.once('connect', () => {
+          clearTimeout(timer)
+          signal?.removeEventListener('abort', onAbort)
+          socket.removeListener('error', onError)
+          resolve(new TcpStream(socket))
+        })
+        if (signal?.aborted) onAbort()
+      })
+    },
+  }
+}
+
+/** A listener on a TCP port. */
+export function tcpListener(options: TcpListenerOptions = {}): Listener {
+  return new TcpListener(options)
+}
+
+class TcpListener implements Listener {
+  readonly #host: string
+  readonly #port: number
+  #server: Server | undefined
+  #address = ''
+
+  constructor({ host = '127.0.0.1', port = 0 }: TcpListenerOptions) {
+    this.#host = host
+    this.#port = port
+  }
+
+  get address(): string {
+    return this.#address
+  }
+
+  listen(onStream: (stream: Stream) => void): Promise<void> {
+    // Paused on connect, so that nothing is read before somebody is told.
+    const server = createServer({ noDelay: true, pauseOnConnect: true }, (socket) =>
+      onStream(new TcpStream(socket)),
+    )
+    this.#server = server
+    return new Promise((resolve, reject) => {
+      server.once('error', reject)
+      server.listen({ host: this.#host, port: this.#port }, () => {
+        server.removeListener('error', reject)
+        server.on('error', () => undefined) // a failed accept costs that connection only
+        const bound = server.address()
+        if (typeof bound === 'object' && bound !== null) {
+          const host = bound.family === 'IPv6' ? `[${bound.address}]` : bound.address
+          this.#address = `tcp://${host}:${bound.port}`
+        }
+        resolve()
+      })
+    })
+  }
+
+  close(): Promise<void> {
+    const server = this.#server
+    this.#server = undefined
+    return new Promise((resolve) => {
+      if (server === undefined) return resolve()
+      // The callback waits for streams to end, which have owners of their own; the port is free at once.
+      server.close()
+      resolve()
+    })
+  }
+}
+
+class TcpStream implements Stream {
+  readonly #socket: Socket
+
+  constructor(socket: Socket) {
+    this.#socket = socket
+    socket.on('error', () => undefined) // 'close' follows; before `start` there is nobody to tell
+    socket.pause()
+  }
+
+  start(receiver: StreamReceiver): void {
+    const socket = this.#socket
+    socket.on('data', (bytes: Uint8Array) => receiver.onData(bytes))
+    socket.on('drain', () => receiver.onDrain())
+    if (socket.closed) setImmediate(() => receiver.onClose())
+    else socket.once('close', () => receiver.onClose())
+    socket.resume()
+  }
+
+  write(bytes: Uint8Array): boolean {
+    return this.#socket.writable ? this.#socket.write(bytes) : true
+  }
+
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+
+  close(): void {
+    this.#socket.end()
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+}
+
+function parse(address: string): { readonly host: string; readonly port: number } {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(address)
+  const host = match?.[1] ?? match?.[2]
+  const port = Number(match?.[3])
+  if (host === undefined || port < 1 || port > 65535) {
+    throw new PerkunasError('INVALID_ARGUMENT', `host:port expected, got ${address.slice(0, 100)}`, {
+      argument: 'address',
+    })
+  }
+  return { host, port }
+}

@@ -1,0 +1,228 @@
+// The default store of a process of its own: LMDB, a memory-mapped tree with copy-on-write pages. A commit
+// writes new pages, flushes them (fdatasync), then writes the root through O_DSYNC: a crash at any moment
+// finds the old root or the new one, hence all of a batch or nothing.
+import { statfsSync } from 'node:fs'
+import { type Database, open, type RootDatabase } from 'lmdb'
+import { PerkunasError } from '../channel/errors.js'
+import { type Engine, EngineStore } from './engine.js'
+import { decodeKey, encodeKey, prefixEnd } from './keys.js'
+import type { Entry, ScanOptions, Write } from './store.js'
+
+/** How an {@link LmdbStore} behaves. */
+export interface LmdbOptions {
+  /**
+   * A commit that nobody else waits for runs on the event loop's own thread while such commits have lately
+   * taken less than so many milliseconds (default 0.5, 0 for never): it saves two thread switches, a third
+   * of the time on a fast disk and nothing on a slow one, where it would only keep other channels waiting.
+   */
+  readonly blockUpTo?: number
+  /** Opens a store that another process may be writing, to look at it; commits are refused. Default false. */
+  readonly readOnly?: boolean
+}
+
+/**
+ * A durable store in a directory.
+ *
+ * Commits of one turn of the event loop, and those that come while the disk is busy, share one transaction.
+ *
+ * One process at a time may write: whoever opens a directory last owns it, and from then on every commit of an
+ * earlier owner fails with STORE_FAILED. Two clients with the same keys would sign two states of one version;
+ * so the earlier one stops, and the later one has read all that the earlier one ever committed.
+ */
+export class LmdbStore extends EngineStore {
+  /**
+   * @param path of a directory, made if it does not exist
+   * @throws PerkunasError STORE_FAILED if it can't be opened
+   */
+  constructor(path: string, { blockUpTo = 0.5, readOnly = false }: LmdbOptions = {}) {
+    const engine = new LmdbEngine(openTables(path, readOnly), { path, readOnly, blockUpTo })
+    super(`LMDB store at ${path}`, engine, setImmediate)
+  }
+}
+
+type Bytes = Database<Uint8Array, Uint8Array>
+
+/** An open environment: the entries, and beside them, out of reach of any scan, who owns it. */
+interface Tables {
+  readonly root: RootDatabase<Uint8Array, Uint8Array>
+  readonly entries: Bytes
+  /** One key whose version counts how often the store was opened for writing. */
+  readonly owner: Bytes
+}
+
+const OWNER = encodeKey('owner')
+const TABLE = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const
+
+function openTables(path: string, readOnly: boolean): Tables {
+  try {
+    const root = open<Uint8Array, Uint8Array>({
+      ...TABLE,
+      path,
+      noSubdir: false,
+      readOnly,
+      // Else a commit is visible, though not resolved, before it is flushed, for a throughput that
+      // grouping gives us already.
+      overlappingSync: false,
+    })
+    const entries: Bytes | undefined = root.openDB({ ...TABLE, name: 'entries' })
+    const owner: Bytes | undefined = root.openDB({ ...TABLE, name: 'owner', useVersions: true })
+    if (entries === undefined || owner === undefined) throw new Error('it holds no store of ours')
+    return { root, entries, owner }
+  } catch (error) {
+    throw new PerkunasError(
+      'STORE_FAILED',
+      `the LMDB store at ${path} can't be opened: ${error instanceof Error ? error.message : String(error)}`,
+      { operation: 'open' },
+      { cause: error },
+    )
+  }
+}
+
+class LmdbEngine implements Engine {
+  readonly #root: Tables['root']
+  readonly #entries: Bytes
+  readonly #owner: Bytes
+  readonly #path: string
+  /** The owner's version while we are the owner; `undefined` if we only read. */
+  readonly #term: number | undefined
+  readonly #pace: Pace
+
+  constructor(tables: Tables, options: { path: string; readOnly: boolean; blockUpTo: number }) {
+    this.#root = tables.root
+    this.#entries = tables.entries
+    this.#owner = tables.owner
+    this.#path = options.path
+    this.#pace = new Pace(options.blockUpTo)
+    this.#term = options.readOnly ? undefined : this.#takeOver()
+  }
+
+  get(key: string): Uint8Array | undefined {
+    // Not `getBinaryFast`: what it gives is overwritten by the next read, and only pretends to its length.
+    const copy = this.#entries.getBinary(encodeKey(key))
+    return copy === undefined ? undefined : new Uint8Array(copy)
+  }
+
+  *scan(prefix: string, { after, limit }: ScanOptions): Generator<Entry, void, undefined> {
+    const first = encodeKey(prefix)
+    const last = after === undefined ? undefined : encodeKey(after)
+    const paged = last !== undefined && Buffer.compare(last, first) >= 0
+    const end = prefixEnd(first)
+    const transaction = this.#entries.useReadTransaction()
+    try {
+      const range = this.#entries.getRange({
+        transaction,
+        start: paged ? last : first,
+        exclusiveStart: paged,
+        ...(end === undefined ? {} : { end }),
+        ...(limit === undefined ? {} : { limit }),
+      })
+      for (const { key, value } of range) yield [decodeKey(key), new Uint8Array(value)]
+    } finally {
+      transaction.done()
+    }
+  }
+
+  async write(writes: readonly Write[], commits: number): Promise<void> {
+    const term = this.#term
+    if (term === undefined) throw new Error('it is open for reading only')
+    const started = performance.now()
+    let owned: boolean
+    try {
+      owned = this.#pace.blocks(commits)
+        ? this.#writeHere(term, writes)
+        : await this.#writeInBackground(term, writes)
+    } catch (error) {
+      throw await this.#explain(error)
+    }
+    if (!owned) throw new Error('another process has opened it since and owns it now')
+    this.#pace.took(commits, performance.now() - started)
+  }
+
+  async close(): Promise<void> {
+    await this.#root.close()
+  }
+
+  #takeOver(): number {
+    return this.#root.transactionSync(() => {
+      const term = 1 + (this.#owner.getEntry(OWNER)?.version ?? 0)
+      this.#owner.putSync(OWNER, Uint8Array.of(), term)
+      return term
+    })
+  }
+
+  /** @returns whether we still own the store; else nothing was written */
+  #writeHere(term: number, writes: readonly Write[]): boolean {
+    return this.#root.transactionSync(() => {
+      if (!this.#owner.doesExist(OWNER, term)) return false
+      for (const write of writes) {
+        if (write.kind === 'put') this.#entries.putSync(encodeKey(write.key), write.value)
+        else this.#entries.removeSync(encodeKey(write.key))
+      }
+      return true
+    })
+  }
+
+  /** @returns whether we still own the store; else nothing was written */
+  async #writeInBackground(term: number, writes: readonly Write[]): Promise<boolean> {
+    // Each write's own promise says no more than the batch's, but must not reject unheard.
+    const parts: Promise<boolean>[] = []
+    const whole = this.#owner.ifVersion(OWNER, term, () => {
+      for (const write of writes) {
+        const key = encodeKey(write.key)
+        parts.push(write.kind === 'put' ? this.#entries.put(key, write.value) : this.#entries.remove(key))
+      }
+    })
+    const [owned] = await Promise.all([whole, ...parts])
+    return owned
+  }
+
+  /** LMDB calls a full disk an "Input/output error", since the kernel first writes what still fits. */
+  async #explain(error: unknown): Promise<Error> {
+    const cause = await systemError(error)
+    const message = cause instanceof Error ? cause.message : String(cause)
+    return new Error(`${message}, with ${roomAt(this.#path)} left on the disk`, { cause })
+  }
+}
+
+function roomAt(path: string): string {
+  try {
+    const { bavail, bsize } = statfsSync(path)
+    return `${Math.floor((bavail * bsize) / 1024)} kB`
+  } catch {
+    return 'an unknown amount of room'
+  }
+}
+
+/** The error that lmdb hides behind "see commitError": a promise, which must not reject unheard either. */
+async function systemError(error: unknown): Promise<unknown> {
+  const hidden: unknown = error instanceof Error ? Reflect.get(error, 'commitError') : undefined
+  if (!(hidden instanceof Promise)) return error
+  const known = hidden.then(
+    () => error,
+    (reason: unknown) => reason,
+  )
+  // It is rejected by now; if ever it is not, no commit may hang for the sake of a better message.
+  const unknown = new Promise((resolve) => {
+    setImmediate(() => resolve(error))
+  })
+  return Promise.race([known, unknown])
+}
+
+/** Decides whether a commit blocks the event loop, from what the last lone commits have taken. */
+class Pace {
+  readonly #limit: number
+  /** Moving average of lone commits, in milliseconds. */
+  #lone = 0
+
+  constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  blocks(commits: number): boolean {
+    return commits === 1 && this.#lone < this.#limit
+  }
+
+  took(commits: number, milliseconds: number): void {
+    if (commits === 1) this.#lone += (milliseconds - this.#lone) / 8
+  }
+}

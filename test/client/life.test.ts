@@ -1,0 +1,40 @@
+import { expect } from 'chai'
+import { transfer } from '../../channel/index.js'
+import { group, open, WEALTH } from './parties.js'
+
+for (const size of [2, 3, 5]) {
+  describe(`client: a life of ${size} participants`, () => {
+    it('proposal, funding, updates by everybody, cooperative settlement', async () => {
+      const world = await group(size)
+      const channels = await open(world)
+      for (const [i, channel] of channels.entries()) {
+        await channel.update((draft) =>
+          transfer(draft, { from: i, to: (i + 1) % size, amount: BigInt(i + 1) }),
+        )
+      }
+      await Promise.all(channels.map((channel) => channel.settle()))
+      for (const [i, party] of world.parties.entries()) {
+        const got = BigInt(i === 0 ? size : i)
+        expect(world.ledger.balanceOf(world.assets[0], party.address)).equals(WEALTH - BigInt(i + 1) + got)
+        expect(party.errors).deep.equals([])
+      }
+    })
+    it('updates crossing all at once end in one order with all of them applied', async () => {
+      const world = await group(size)
+      const channels = await open(world)
+      await Promise.all(
+        channels.map((channel, i) =>
+          channel.update((draft) => transfer(draft, { from: i, to: (i + 1) % size, amount: BigInt(i + 1) })),
+        ),
+      )
+      const last = channels[0]?.state
+      for (const [i, channel] of channels.entries()) {
+        expect(channel.state).deep.equals(last)
+        expect(channel.state.allocation.balances[0]?.[i]).equals(
+          100n - BigInt(i + 1) + BigInt(i === 0 ? size : i),
+        )
+      }
+      for (const { client } of world.parties) await client.close()
+    })
+  })
+}

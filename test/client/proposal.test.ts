@@ -1,0 +1,247 @@
+import { expect } from 'chai'
+import { isError, type PerkunasError } from '../../channel/index.js'
+import { accept, reject } from '../../client/index.js'
+import { type ChannelProposal, messages } from '../../client/messages.js'
+import { Mallory } from './mallory.js'
+import {
+  failure,
+  type Group,
+  group,
+  next,
+  open,
+  type Party,
+  passTime,
+  settled,
+  WEALTH,
+  who,
+} from './parties.js'
+
+const short = { timeouts: { proposal: 200, update: 200, settlement: 50 } }
+
+async function untouched(world: Group): Promise<void> {
+  for (const party of world.parties) {
+    expect(world.ledger.balanceOf(world.assets[0], party.address)).equals(WEALTH)
+    expect(party.client.channels()).deep.equals([])
+  }
+}
+
+/** The next thing that a client complains of. */
+function complaint(party: Party): Promise<PerkunasError> {
+  return new Promise((resolve) => {
+    const subscription = party.client.errors$.subscribe((error) => {
+      subscription.unsubscribe()
+      resolve(error)
+    })
+  })
+}
+
+describe('proposal: refusals and silences', () => {
+  it('a participant who rejects -> everybody ends with PEER_REJECTED that names it and its reason', async () => {
+    const world = await group(3)
+    who(world, 2).client.handleProposals(() => reject('too small'))
+    const others = complaint(who(world, 1))
+    const error = await failure(open(world))
+    expect(isError(error, 'PEER_REJECTED') && error.facts).deep.equals({
+      peer: who(world, 2).peer,
+      participant: 2,
+      reason: 'too small',
+    })
+    expect((await others).code).equals('PEER_REJECTED')
+    await untouched(world)
+  })
+
+  it('a handler that throws -> a refusal for the others, HANDLER_FAILED for its own client, which goes on', async () => {
+    const world = await group(2)
+    who(world, 1).client.handleProposals(() => {
+      throw new Error('bug')
+    })
+    const own = complaint(who(world, 1))
+    expect((await failure(open(world))).code).equals('PEER_REJECTED')
+    expect((await own).code).equals('HANDLER_FAILED')
+    who(world, 1).client.handleProposals(() => accept())
+    expect((await open(world)).length).equals(2)
+  })
+
+  it('a participant who never decides -> PROPOSAL_TIMEOUT that names it, on all sides', async () => {
+    const world = await group(3, { client: short })
+    who(world, 2).client.handleProposals(() => new Promise(() => undefined))
+    const others = complaint(who(world, 1))
+    const error = await failure(open(world))
+    expect(isError(error, 'PROPOSAL_TIMEOUT') && error.facts.waitingFor).deep.equals([2])
+    expect(['PROPOSAL_TIMEOUT', 'PEER_REJECTED']).includes((await others).code)
+    await untouched(world)
+  })
+
+  it('nobody listens -> PEER_UNREACHABLE', async () => {
+    const world = await group(2)
+    await who(world, 1).client.close()
+    await who(world, 1).bus.close()
+    expect((await failure(open(world))).code).equals('PEER_UNREACHABLE')
+  })
+
+  it('aborted before it is agreed -> ABORTED, and the others end it too', async () => {
+    const world = await group(2)
+    const controller = new AbortController()
+    who(world, 1).client.handleProposals(() => {
+      controller.abort()
+      return new Promise(() => undefined)
+    })
+    const others = complaint(who(world, 1))
+    expect((await failure(open(world, { signal: controller.signal }))).code).equals('ABORTED')
+    expect((await others).code).equals('PEER_REJECTED')
+    await untouched(world)
+  })
+
+  for (const [what, change] of [
+    ['no other peer', { peers: [] }],
+    ['a challenge duration of 0', { challengeDuration: 0n }],
+    ['a challenge duration of 2^64', { challengeDuration: 2n ** 64n }],
+    ['an unknown app', { app: '0x1234' as const }],
+    ['an agreement of other sums', { agreement: [[1n, 2n]] }],
+  ] as const) {
+    it(`our own proposal with ${what} -> refused before anything is sent`, async () => {
+      const world = await group(2)
+      const error = await failure(open(world, change))
+      expect(['INVALID_PARAMS', 'INVALID_STATE', 'INVALID_ARGUMENT']).includes(error.code)
+      expect(world.network.delivered).equals(0)
+    })
+  }
+})
+
+describe('proposal: a hostile proposer', () => {
+  type Change = (m: Mallory, victim: Party) => Partial<ChannelProposal>
+  const wrong: readonly (readonly [string, Change])[] = [
+    ['herself alone', (m) => ({ peers: [m.party.peer] })],
+    [
+      'the same peer twice',
+      (m, v) => ({
+        peers: [m.party.peer, v.peer, v.peer],
+        balances: [[1n, 1n, 1n]],
+        agreement: [[1n, 1n, 1n]],
+      }),
+    ],
+    ['another proposer', (m, v) => ({ peers: [v.peer, m.party.peer] })],
+    ['balances for three', () => ({ balances: [[1n, 1n, 1n]], agreement: [[1n, 1n, 1n]] })],
+    [
+      'unequal dimensions',
+      () => ({
+        balances: [
+          [1n, 1n],
+          [1n, 1n],
+        ],
+        agreement: [
+          [1n, 1n],
+          [1n, 1n],
+        ],
+      }),
+    ],
+    ['an agreement of other sums', () => ({ agreement: [[100n, 101n]] })],
+    ['an agreement of other dimensions', () => ({ agreement: [[200n]] })],
+    [
+      'amounts whose sum is more than an amount',
+      () => ({ balances: [[2n ** 256n - 1n, 1n]], agreement: [[2n ** 256n - 1n, 1n]] }),
+    ],
+    ['a challenge duration of 0', () => ({ challengeDuration: 0n })],
+    ['a challenge duration beyond the ledger', () => ({ challengeDuration: 2n ** 64n - 1n })],
+    ['an unknown asset', () => ({ assets: [{ backend: 0, id: '0xffff' }] })],
+    ['an unknown app', () => ({ app: '0xabcd' })],
+    ['data without an app', () => ({ data: '0x01' })],
+    ["the victim's own address", (_m, v) => ({ participant: { [v.backend.rules.backend]: v.address } })],
+    ['a session ID that is no hash of it', () => ({ session: `0x${'42'.repeat(32)}` })],
+  ]
+  for (const [what, change] of wrong) {
+    it(`proposes ${what} -> refused with a reason, nothing is funded`, async () => {
+      const world = await group(2)
+      const victim = who(world, 1)
+      const mallory = await Mallory.over(who(world, 0), world)
+      const complained = complaint(victim)
+      await mallory.say(victim, mallory.proposal([victim.peer], change(mallory, victim)))
+      expect((await mallory.hear('channelProposalRej')).reason).not.equals('')
+      expect(['INVALID_PARAMS', 'INVALID_STATE', 'INVALID_AMOUNT', 'PEER_MISBEHAVED']).includes(
+        (await complained).code,
+      )
+      await untouched(world)
+    })
+  }
+
+  it('proposes 1 025 participants -> the connection is lost, the client goes on', async () => {
+    const world = await group(3)
+    const victim = who(world, 1)
+    const mallory = await Mallory.over(who(world, 0), world)
+    const many = Array.from({ length: 1025 }, (_, i) => `0x02${i.toString(16).padStart(64, '0')}` as const)
+    const good = messages.encode(mallory.proposal([victim.peer]))
+    expect(() =>
+      messages.encode(mallory.proposal([victim.peer], { peers: many, session: `0x${'00'.repeat(32)}` })),
+    ).throws()
+    await mallory.shout(victim, Uint8Array.of(...good, 0))
+    await new Promise((resolve) => mallory.bus.onPeer(resolve))
+    expect(mallory.bus.isConnected(victim.peer)).equals(false)
+    await openWith(world, 2, 1)
+  })
+
+  it('signs the initial state wrongly -> the victim ends it and funds nothing', async () => {
+    const world = await group(2)
+    const victim = who(world, 1)
+    const mallory = await Mallory.over(who(world, 0), world)
+    const proposal = mallory.proposal([victim.peer])
+    await mallory.say(victim, proposal)
+    await mallory.hear('channelProposalAcc')
+    const complained = complaint(victim)
+    await mallory.say(victim, {
+      kind: 'initialSignature',
+      session: proposal.session,
+      signature: `0x${'11'.repeat(65)}`,
+    })
+    expect((await complained).code).equals('INVALID_SIGNATURE')
+    await untouched(world)
+  })
+
+  it('never deposits -> FUNDING_TIMEOUT names her, and the victim has its deposit back', async () => {
+    const world = await group(2)
+    const victim = who(world, 1)
+    const mallory = await Mallory.over(who(world, 0), world)
+    mallory.party.backend.funder.fund = async () => undefined
+    const errors: PerkunasError[] = []
+    victim.client.errors$.subscribe((error) => errors.push(error))
+    await mallory.open(victim)
+    await settled(() => world.ledger.balanceOf(world.assets[0], victim.address) < WEALTH)
+    await passTime(world, () => world.ledger.balanceOf(world.assets[0], victim.address) === WEALTH)
+    const timeout = errors.find((error) => error.code === 'FUNDING_TIMEOUT')
+    expect(timeout !== undefined && isError(timeout, 'FUNDING_TIMEOUT') && timeout.facts.missing).deep.equals(
+      [{ asset: 0, participants: [0] }],
+    )
+  })
+
+  it('vanishes before she has signed -> the victim ends it with PEER_UNREACHABLE', async () => {
+    const world = await group(2)
+    const victim = who(world, 1)
+    const mallory = await Mallory.over(who(world, 0), world)
+    await mallory.say(victim, mallory.proposal([victim.peer]))
+    await mallory.hear('channelProposalAcc')
+    const complained = complaint(victim)
+    await mallory.bus.close()
+    expect((await complained).code).equals('PEER_UNREACHABLE')
+    await untouched(world)
+  })
+
+  it('speaks of sessions that nobody began -> nothing happens, and what is kept is bounded', async () => {
+    const world = await group(3)
+    const victim = who(world, 1)
+    const mallory = await Mallory.over(who(world, 0), world)
+    for (let i = 0; i < 200; i++) {
+      const session = `0x${i.toString(16).padStart(64, '0')}` as const
+      await mallory.say(victim, { kind: 'initialSignature', session, signature: '0x' })
+    }
+    await openWith(world, 2, 1)
+  })
+})
+
+async function openWith(world: Group, proposer: number, other: number): Promise<void> {
+  const opened = next(who(world, other).client)
+  await who(world, proposer).client.proposeChannel({
+    peers: [who(world, other).peer],
+    allocation: { assets: [world.assets[0]], balances: [[5n, 5n]] },
+    challengeDuration: 60n,
+  })
+  await opened
+}

@@ -1,0 +1,264 @@
+import { expect } from 'chai'
+import { appResolver, type PerkunasError, type StateApp, transfer } from '../../channel/index.js'
+import { type Channel, type ChannelEvent, reject } from '../../client/index.js'
+import {
+  failure,
+  type Group,
+  group,
+  kill,
+  open,
+  passTime,
+  restarted,
+  settled,
+  WEALTH,
+  who,
+} from './parties.js'
+
+const short = { timeouts: { proposal: 500, update: 100, settlement: 30 } }
+
+function balances({ ledger, assets, parties }: Group, asset = 0): bigint[] {
+  return parties.map(({ address }) => ledger.balanceOf(assets[asset] ?? assets[0], address))
+}
+
+function at<T>(items: readonly T[], i: number): T {
+  const item = items[i]
+  if (item === undefined) throw new Error(`no item ${i}`)
+  return item
+}
+
+const pay = (channel: Channel, from: number, to: number, amount: bigint) =>
+  channel.update((draft) => transfer(draft, { from, to, amount }))
+
+describe('settlement: together', () => {
+  it('one participant settles -> one transaction pays everybody, and all others are through with it too', async () => {
+    const world = await group(3)
+    const channels = await open(world)
+    await pay(at(channels, 0), 0, 1, 30n)
+    const before = world.ledger.head.number
+    await at(channels, 1).settle()
+    expect(balances(world)).deep.equals([WEALTH - 30n, WEALTH + 30n, WEALTH])
+    await settled(() => world.parties.every(({ client }) => client.channels().length === 0))
+    expect(world.ledger.head.number - before).equals(1)
+    for (const { store } of world.parties) expect(store.snapshot().size).equals(0)
+  })
+
+  it('everybody settles at once -> everybody is paid once', async () => {
+    const world = await group(4)
+    const channels = await open(world)
+    await pay(at(channels, 0), 0, 3, 30n)
+    await Promise.all(channels.map((channel) => channel.settle()))
+    expect(balances(world)).deep.equals([WEALTH - 30n, WEALTH, WEALTH, WEALTH + 30n])
+  })
+
+  it('a participant who authorizes nothing -> the final state is concluded without it', async () => {
+    const world = await group(2, { client: short })
+    const channels = await open(world)
+    await pay(at(channels, 0), 0, 1, 30n)
+    who(world, 1).backend.adjudicator.authorizeClose = () => new Promise(() => undefined)
+    await at(channels, 0).settle()
+    await at(channels, 1).settle()
+    expect(balances(world)).deep.equals([WEALTH - 30n, WEALTH + 30n])
+  })
+
+  it('a settled channel -> its calls end with CLOSED or PHASE_MISMATCH, its observables complete', async () => {
+    const world = await group(2)
+    const channels = await open(world)
+    const phases: string[] = []
+    let completed = false
+    at(channels, 0).phases$.subscribe({
+      next: (phase) => phases.push(phase),
+      complete: () => (completed = true),
+    })
+    await at(channels, 0).settle()
+    await settled(() => completed)
+    expect(phases.at(0)).equals('acting')
+    expect(phases.slice(-3)).deep.equals(['final', 'withdrawing', 'withdrawn'])
+    expect(['CLOSED', 'PHASE_MISMATCH']).includes((await failure(pay(at(channels, 0), 0, 1, 1n))).code)
+  })
+})
+
+describe('settlement: alone', () => {
+  it('a peer that is gone -> register, deadline, withdraw: our share of the newest state, and the peer finds its own later', async () => {
+    const world = await group(2, { client: short })
+    const channels = await open(world)
+    await pay(at(channels, 0), 0, 1, 30n)
+    await pay(at(channels, 1), 1, 0, 10n)
+    await kill(who(world, 1))
+    let done = false
+    const settling = at(channels, 0)
+      .settle()
+      .then(() => {
+        done = true
+      })
+    await passTime(world, () => done)
+    await settling
+    expect(balances(world)).deep.equals([WEALTH - 20n, WEALTH - 100n])
+    const bob = await restarted(who(world, 1), world, short)
+    await passTime(world, () => balances(world)[1] === WEALTH + 20n)
+    await settled(() => bob.client.channels().length === 0)
+  })
+
+  it('a peer that refuses the end -> the ledger decides', async () => {
+    const app: StateApp = {
+      kind: 'state',
+      id: '0x01',
+      faultOfInit: () => undefined,
+      faultOfTransition: () => undefined,
+    }
+    const world = await group(2, { apps: appResolver(app), client: short })
+    const channels = await open(world, { app: '0x01', data: '0x00' })
+    who(world, 1).client.handleUpdates(() => reject('I am winning'))
+    let done = false
+    const settling = at(channels, 0)
+      .settle()
+      .then(() => {
+        done = true
+      })
+    await passTime(world, () => done)
+    await settling
+    await passTime(world, () => balances(world).every((balance) => balance === WEALTH))
+  })
+
+  it('an old state is registered -> refuted by the newest, without anybody calling anything', async () => {
+    const world = await group(2, { client: short })
+    const [a, b] = await open(world)
+    const alice = who(world, 0)
+    if (a === undefined || b === undefined) throw new Error('two channels')
+    const old = a.signedState
+    if (old === undefined) throw new Error('signed by all')
+    await pay(a, 0, 1, 60n)
+    const events: ChannelEvent[] = []
+    b.events$.subscribe((event) => events.push(event))
+    await alice.backend.adjudicator.register({ signed: old, subChannels: [] })
+    await settled(() => events.some(({ kind }) => kind === 'atRisk'))
+    await settled(() => world.ledger.dispute(a.id)?.version === 1n)
+    await passTime(world, () => balances(world).join() === [WEALTH - 60n, WEALTH + 60n].join())
+  })
+
+  it('an old state is registered while we are away -> refuted as soon as we are back', async () => {
+    const world = await group(2, { client: short })
+    const [a] = await open(world)
+    const alice = who(world, 0)
+    const old = a?.signedState
+    if (a === undefined || old === undefined) throw new Error('signed by all')
+    await pay(a, 0, 1, 60n)
+    await kill(who(world, 1))
+    await alice.client.close()
+    await alice.backend.adjudicator.register({ signed: old, subChannels: [] })
+    await restarted(who(world, 1), world, short)
+    await settled(() => world.ledger.dispute(a.id)?.version === 1n)
+    await passTime(world, () => balances(world)[1] === WEALTH + 60n)
+  })
+
+  it('the node of the chain stops during a dispute -> the settlement goes on when it is back', async () => {
+    const world = await group(2, { client: short })
+    const [a] = await open(world)
+    if (a === undefined) throw new Error('a channel')
+    await pay(a, 0, 1, 10n)
+    await kill(who(world, 1))
+    who(world, 0).node.stop()
+    let done = false
+    const settling = a.settle().then(() => {
+      done = true
+    })
+    await settled(() => a.phase === 'registering')
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    who(world, 0).node.start()
+    await passTime(world, () => done)
+    await settling
+    expect(balances(world)[0]).equals(WEALTH - 10n)
+  })
+
+  it('a transaction that the ledger rejects -> tried again, reported, and in the end everybody is paid', async () => {
+    const world = await group(2, { client: short })
+    const channels = await open(world)
+    world.ledger.fail({ how: 'reject', reason: 'try later', kind: 'register' })
+    await kill(who(world, 1))
+    let done = false
+    const settling = at(channels, 0)
+      .settle()
+      .then(() => {
+        done = true
+      })
+    await passTime(world, () => done)
+    await settling
+    expect(who(world, 0).errors.some((error: PerkunasError) => error.code === 'TRANSACTION_FAILED')).equals(
+      true,
+    )
+    expect(balances(world)[0]).equals(WEALTH)
+  })
+})
+
+describe('forced progression', () => {
+  /** Data is one byte that may only grow by one; who acts takes one coin from the other. */
+  const counter: StateApp = {
+    kind: 'state',
+    id: '0x0c',
+    faultOfInit: (_params, state) => (state.data === '0x00' ? undefined : 'begin at 0'),
+    faultOfTransition: (_params, from, to) =>
+      Number(to.data) === Number(from.data) + 1 ? undefined : 'count by one',
+  }
+  const move = (channel: Channel, by: 'update' | 'forceUpdate') =>
+    channel[by]((draft) => {
+      draft.data = `0x${(Number(draft.data) + 1).toString(16).padStart(2, '0')}`
+      transfer(draft, { from: 1 - channel.index, to: channel.index, amount: 1n })
+    })
+
+  it('a peer that no longer answers -> the ledger enforces our step, and pays by it', async () => {
+    const world = await group(2, { apps: appResolver(counter), client: short })
+    const channels = await open(world, { app: '0x0c', data: '0x00' })
+    await move(at(channels, 0), 'update')
+    await kill(who(world, 1))
+    let forced = false
+    const forcing = move(at(channels, 0), 'forceUpdate').then(() => {
+      forced = true
+    })
+    await passTime(world, () => forced)
+    await forcing
+    expect(at(channels, 0).phase).equals('progressed')
+    expect(at(channels, 0).state.version).equals(2n)
+    let done = false
+    const settling = at(channels, 0)
+      .settle()
+      .then(() => {
+        done = true
+      })
+    await passTime(world, () => done)
+    await settling
+    expect(balances(world)[0]).equals(WEALTH + 2n)
+    await restarted(who(world, 1), world, short)
+    await passTime(world, () => balances(world)[1] === WEALTH - 2n)
+  })
+
+  it('a step that breaks the rules of the app -> APP_REFUSED, and the channel still pays out', async () => {
+    const world = await group(2, { apps: appResolver(counter), client: short })
+    const channels = await open(world, { app: '0x0c', data: '0x00' })
+    await kill(who(world, 1))
+    let error: PerkunasError | undefined
+    const forcing = failure(
+      at(channels, 0).forceUpdate((draft) => {
+        draft.data = '0x07'
+      }),
+    ).then((caught) => {
+      error = caught
+    })
+    await passTime(world, () => error !== undefined)
+    await forcing
+    expect(error?.code).equals('APP_REFUSED')
+    let done = false
+    const settling = at(channels, 0)
+      .settle()
+      .then(() => {
+        done = true
+      })
+    await passTime(world, () => done)
+    await settling
+    expect(balances(world)[0]).equals(WEALTH)
+  })
+
+  it('a channel without an app -> UNSUPPORTED', async () => {
+    const world = await group(2)
+    const channels = await open(world)
+    expect((await failure(at(channels, 0).forceUpdate(() => undefined))).code).equals('UNSUPPORTED')
+  })
+})

@@ -1,0 +1,4 @@
+// What every plug-in must do, as suites for mocha that its author runs: one call with a set-up hook each.
+export { describeBackend, ecdsaTwins } from './backend.js'
+export type { AppFixture, BackendParty, BackendSetup, BackendWorld } from './backend-setup.js'
+export { describeStore, type StoreSetup } from './store.js'
