@@ -21,6 +21,7 @@ import { type Identity, type PeerID, randomSecret } from './identity.js'
 import { RateLimit } from './rate.js'
 import { Session } from './session.js'
 import type { Stream } from './stream.js'
+import { nextTurn } from './turn.js'
 
 /** What a connection puts up with. Times in milliseconds. */
 export interface ConnectionLimits {
@@ -317,7 +318,7 @@ export class Connection {
       // While it is we who do not read, silence means nothing.
       if (this.#session.isBehind) this.#heardAt = this.#clock.now()
       const silence = this.#clock.now() - this.#heardAt
-      if (this.#isPongAwaited && silence >= pingTimeout) return this.#isGone()
+      if (this.#isPongAwaited && silence >= pingTimeout) return this.#giveUp()
       if (silence < pingInterval && !this.#isPongAwaited) return this.#watch(pingInterval - silence)
       if (!this.#isPongAwaited) {
         this.#isPongAwaited = true
@@ -328,9 +329,18 @@ export class Connection {
     })
   }
 
-  #isGone(): void {
-    const peer = this.#remote ?? '0x'
-    this.destroy(new PerkunasError('PEER_UNREACHABLE', `${peer} does not answer`, { peer }))
+  /** Timers come before sockets in a turn: after a stop of our own the answer may be there, not yet read. */
+  #giveUp(): void {
+    const { pingTimeout } = this.#limits
+    nextTurn(() => {
+      if (this.#isClosed) return
+      if (this.#clock.now() - this.#heardAt < pingTimeout) {
+        this.#watch(pingTimeout)
+        return
+      }
+      const peer = this.#remote ?? '0x'
+      this.destroy(new PerkunasError('PEER_UNREACHABLE', `${peer} does not answer`, { peer }))
+    })
   }
 
   #tooSlow(): void {
