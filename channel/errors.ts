@@ -71,6 +71,8 @@ export interface Facts {
   ABORTED: { readonly call: string }
   /** The object was closed. */
   CLOSED: { readonly what: string }
+  /** A mistake of ours: what it happened in is stopped, and nothing is done about it on a ledger. */
+  INTERNAL: { readonly where: string }
   /** A user's handler threw; it counts as a refusal. */
   HANDLER_FAILED: { readonly handler: string }
 

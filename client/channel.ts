@@ -32,6 +32,7 @@ export interface ChannelCallOptions {
 /** How long others get, in milliseconds. */
 export interface ChannelTimeouts {
   readonly update: number
+  readonly settlement: number
 }
 
 /** A channel of ours. */
@@ -189,9 +190,13 @@ export class Channel {
     const { phase } = this
     if (phase === 'acting' || phase === 'signing') {
       try {
-        await this.update((draft) => {
-          draft.isFinal = true
-        }, options)
+        const timeout = options.timeout ?? this.#timeouts.settlement
+        await this.update(
+          (draft) => {
+            draft.isFinal = true
+          },
+          { ...options, timeout },
+        )
       } catch (error) {
         if (signal?.aborted) throw error
         // Refused, too late, or a dispute began meanwhile: the ledger decides.

@@ -118,7 +118,7 @@ export function accept(
 
 /** A handler's no, with what the others are told (up to 200 characters). */
 export function reject(reason: string): { readonly accept: false; readonly reason: string } {
-  return { accept: false, reason: reason.slice(0, 200) }
+  return { accept: false, reason }
 }
 
 interface Entry {
@@ -166,7 +166,7 @@ export class Client {
       decide: (update, current) => this.#decideUpdate(update, current),
       report: (error) => this.#report(error),
       fail: (error) => this.#fail(error),
-      over: (channelID) => this.#remove(channelID, this.#overError(channelID)),
+      over: (channelID) => this.#over(channelID),
     }
     this.#sessions = new Sessions({
       self: bus.id,
@@ -290,6 +290,7 @@ export class Client {
       const account = accounts[i]
       if (account === undefined || this.#channels.has(record.machine.channelID)) continue
       const { channel, runtime } = this.#add(record, account)
+      await this.#options.wallet.incrementUsage(account.address)
       const effects = pursue(record, runtime.context)
       runtime.start(effects)
       channels.push(channel)
@@ -513,8 +514,14 @@ export class Client {
     this.#errors.complete()
   }
 
-  #overError(channelID: ChannelID): PerkunasError<'CLOSED'> {
-    return new PerkunasError('CLOSED', `channel ${channelID} is settled`, { what: 'channel' })
+  #over(channelID: ChannelID): void {
+    const address = this.#channels.get(channelID)?.runtime.account.address
+    this.#remove(
+      channelID,
+      new PerkunasError('CLOSED', `channel ${channelID} is settled`, { what: 'channel' }),
+    )
+    if (address === undefined) return
+    this.#options.wallet.decrementUsage(address).catch((cause) => this.#report(asError(cause, 'wallet')))
   }
 }
 

@@ -32,7 +32,7 @@ type Input<K extends ChannelInput['kind']> = Extract<ChannelInput, { kind: K }>
 
 /** What the ledger must be asked to do now, given what is written: the same after a step and after a restart. */
 export function pursue(record: ChannelRecord, context: ChannelContext): ChannelEffect[] {
-  const { machine, wanted, registered } = record
+  const { machine, registered } = record
   switch (machine.phase) {
     case 'funding':
       return [{ kind: 'fund' }]
@@ -43,9 +43,8 @@ export function pursue(record: ChannelRecord, context: ChannelContext): ChannelE
     case 'registered': {
       const current = currentOf(record)
       const older = registered !== undefined && registered.version < current.state.version
-      const refutation = older ? registerCurrent(record) : []
-      // A step that our user wants to enforce comes before the end; withdrawing follows it.
-      return wanted === 'progress' ? refutation : [...refutation, withdrawal(record)]
+      // Withdrawing waits for the deadlines; a step that our user enforces meanwhile takes its place.
+      return [...(older ? registerCurrent(record) : []), withdrawal(record)]
     }
     case 'progressing': {
       const { staging, index } = machine

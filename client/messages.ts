@@ -29,8 +29,9 @@ import {
   uint,
 } from '../peer/index.js'
 
-/** Bytes of a reason given to a peer. */
-export const MAX_REASON_BYTES = 1024
+/** UTF-16 units of a reason that we give, and the bytes that a peer's may have. */
+const MAX_REASON_LENGTH = 200
+const MAX_REASON_BYTES = 1024
 /** Bytes of a close authorization. */
 const MAX_AUTHORIZATION_BYTES = 4096
 
@@ -216,6 +217,11 @@ export const messages: Codec<Message> = messageCodec(definitions)
 /** The channel that a message is about. */
 export function channelOf(message: ChannelMessage): State['channelID'] {
   return 'state' in message ? message.state.channelID : message.channelID
+}
+
+/** A reason as it may be sent: short, and well-formed whatever it is made of. */
+export function reasonOf(words: string): string {
+  return `${words}`.slice(0, MAX_REASON_LENGTH).replace(/\p{Surrogate}|^\uFEFF/gu, '\uFFFD')
 }
 
 function unordered(): PerkunasError<'INVALID_MESSAGE'> {

@@ -33,7 +33,7 @@ import {
 } from '../channel/index.js'
 import { object, type PeerID, schemaCodec } from '../peer/index.js'
 import type { ChannelContext } from './conversation.js'
-import { type ChannelProposal, proposalFields, type SessionMessage } from './messages.js'
+import { type ChannelProposal, proposalFields, reasonOf, type SessionMessage } from './messages.js'
 
 /** What a participant brings to the channel's making. */
 export interface Contribution {
@@ -273,7 +273,7 @@ function end(session: Session, error: PerkunasError, reason?: string): SessionSt
   const told =
     reason === undefined
       ? []
-      : tell(session, { kind: 'channelProposalRej', session: id, reason: reason.slice(0, 200) })
+      : tell(session, { kind: 'channelProposalRej', session: id, reason: reasonOf(reason) })
   return { next: over(session), effects: [...told, ended] }
 }
 

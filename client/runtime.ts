@@ -133,27 +133,47 @@ export class ChannelRuntime {
 
   async #work(): Promise<void> {
     this.#working = true
-    for (let input = this.#queue.shift(); input !== undefined; input = this.#queue.shift()) {
-      const before = this.#state
-      const { next, effects } = step(before, input, this.context)
-      if (next.record !== before.record) {
-        try {
-          await this.world.store.commit([progressed(next.record)])
-        } catch (cause) {
-          this.world.fail(asStoreError(cause))
-          break
-        }
-        if (this.#stopped !== undefined) break
+    try {
+      for (let input = this.#queue.shift(); input !== undefined; input = this.#queue.shift()) {
+        const isOver = await this.#handle(input)
+        if (this.#stopped !== undefined) return
+        if (isOver) return await this.#forget()
       }
-      this.#state = next
-      this.#perform(effects)
-      if (input.kind === 'ledger') this.#tell(this.events$, { kind: 'ledger', event: input.event })
-      const { phase } = next.record.machine
-      if (phase !== before.record.machine.phase) this.#tell(this.phases$, phase)
-      for (const waiter of [...this.#waiters]) waiter.check()
-      if (effects.some((effect) => effect.kind === 'over')) return this.#forget()
+    } catch (cause) {
+      this.#breakDown(cause)
     }
     this.#working = false
+  }
+
+  /** One input: write, send, ask the ledger, tell our user. Returns whether the channel is over. */
+  async #handle(input: ChannelInput): Promise<boolean> {
+    const before = this.#state
+    const { next, effects } = step(before, input, this.context)
+    if (next.record !== before.record) {
+      try {
+        await this.world.store.commit([progressed(next.record)])
+      } catch (cause) {
+        this.world.fail(asStoreError(cause))
+      }
+      if (this.#stopped !== undefined) return false
+    }
+    this.#state = next
+    this.#perform(effects)
+    if (input.kind === 'ledger') this.#tell(this.events$, { kind: 'ledger', event: input.event })
+    const { phase } = next.record.machine
+    if (phase !== before.record.machine.phase) this.#tell(this.phases$, phase)
+    for (const waiter of [...this.#waiters]) waiter.check()
+    return effects.some((effect) => effect.kind === 'over')
+  }
+
+  /** A mistake of ours. The channel stands still until a restart; the ledger is not asked to make up for it. */
+  #breakDown(cause: unknown): void {
+    const { channelID } = this.#state.record.machine
+    const where = `channel ${channelID}`
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    const error = new PerkunasError('INTERNAL', `${where} is stopped: ${reason}`, { where }, { cause })
+    this.#report(error)
+    this.stop(error)
   }
 
   #perform(effects: readonly ChannelEffect[]): void {

@@ -16,7 +16,7 @@ import type { PeerID } from '../peer/index.js'
 import type { Wallet } from '../wallet/index.js'
 import type { ChannelContext } from './conversation.js'
 import type { Clock, Entropy } from './environment.js'
-import type { ChannelProposal, Message, SessionMessage } from './messages.js'
+import { type ChannelProposal, type Message, reasonOf, type SessionMessage } from './messages.js'
 import {
   faultOfProposal,
   newSession,
@@ -128,7 +128,7 @@ export class Sessions {
       (proposal.peers[0] !== from || index < 1 ? stranger(from, proposal.session) : this.#overload(from))
     if (fault) {
       this.#host.report(fault)
-      const reason = fault.message.slice(0, 200)
+      const reason = reasonOf(fault.message)
       void this.#send(from, { kind: 'channelProposalRej', session: proposal.session, reason })
       return
     }

@@ -30,7 +30,7 @@ import {
   stay,
   toAll,
 } from './conversation.js'
-import type { ChannelUpdate, ChannelUpdateAcc, ChannelUpdateRej } from './messages.js'
+import { type ChannelUpdate, type ChannelUpdateAcc, type ChannelUpdateRej, reasonOf } from './messages.js'
 
 type Input<K extends ChannelInput['kind']> = Extract<ChannelInput, { kind: K }>
 
@@ -368,7 +368,7 @@ function rejects(record: ChannelRecord, version: bigint, reason: string, crossed
     kind: 'channelUpdateRej',
     channelID,
     version,
-    reason: reason.slice(0, 200),
+    reason: reasonOf(reason),
     crossed,
   })
 }
@@ -379,7 +379,7 @@ function reply(record: ChannelRecord, to: Index, version: bigint, reason: string
     kind: 'channelUpdateRej',
     channelID,
     version,
-    reason: reason.slice(0, 200),
+    reason: reasonOf(reason),
     crossed: false,
   } as const
   return { kind: 'send', to, message }
