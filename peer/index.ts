@@ -19,6 +19,7 @@ export {
   type ConnectionLimits,
   type ConnectionOptions,
 } from './connection.js'
+export type { RawHandler } from './dispatch.js'
 export { type Init, type Link, MAX_PAYLOAD, MESSAGE_TYPE } from './framing.js'
 export { createIdentity, type Identity, isPeerID, type PeerID } from './identity.js'
 export {
@@ -29,7 +30,7 @@ export {
   memoryTransport,
 } from './memory.js'
 export { type MemoryNetwork, type MemoryNetworkOptions, memoryNetwork } from './memory-bus.js'
-export { BUS_LIMITS, type BusLimits, PeerBus, type PeerBusOptions, type RawHandler } from './peer-bus.js'
+export { BUS_LIMITS, type BusLimits, PeerBus, type PeerBusOptions } from './peer-bus.js'
 export {
   amount,
   bool,

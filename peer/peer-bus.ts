@@ -9,9 +9,10 @@
 import { type Hex, toHex } from '../channel/bytes.js'
 import { isError, PerkunasError } from '../channel/errors.js'
 import { Backoff } from './backoff.js'
-import type { Bus, MessageHandler, PeerHandler } from './bus.js'
+import type { Bus, MessageHandler, PeerEvent, PeerHandler } from './bus.js'
 import { type Clock, systemClock } from './clock.js'
 import { CONNECTION_LIMITS, Connection, type ConnectionLimits } from './connection.js'
+import { Dispatch, type RawHandler } from './dispatch.js'
 import type { Init, Link } from './framing.js'
 import { type Identity, isPeerID, type PeerID } from './identity.js'
 import type { Dialer, Listener, Stream } from './stream.js'
@@ -57,9 +58,6 @@ export interface PeerBusOptions {
   readonly onFailure?: (peer: PeerID | undefined, error: PerkunasError) => void
 }
 
-/** Takes messages that are not Perun payloads. As {@link MessageHandler}. */
-export type RawHandler = (from: PeerID, type: number, payload: Uint8Array) => void | Promise<void>
-
 interface Waiting {
   readonly payload: Uint8Array
   readonly resolve: () => void
@@ -103,9 +101,7 @@ export class PeerBus implements Bus {
   readonly #connections = new Set<Connection>()
   /** Incoming ones that are not authenticated, oldest first. */
   readonly #handshakes = new Set<Connection>()
-  readonly #messageHandlers = new Set<MessageHandler>()
-  readonly #peerHandlers = new Set<PeerHandler>()
-  readonly #rawHandlers = new Map<number, Set<RawHandler>>()
+  readonly #dispatch = new Dispatch()
   readonly #instance: Hex = toHex(crypto.getRandomValues(new Uint8Array(8)))
   #order = 0n
   #isClosed = false
@@ -183,28 +179,16 @@ export class PeerBus implements Bus {
   }
 
   onMessage(handler: MessageHandler): () => void {
-    this.#messageHandlers.add(handler)
-    return () => this.#messageHandlers.delete(handler)
+    return this.#dispatch.onMessage(handler)
   }
 
   onPeer(handler: PeerHandler): () => void {
-    this.#peerHandlers.add(handler)
-    return () => this.#peerHandlers.delete(handler)
+    return this.#dispatch.onPeer(handler)
   }
 
   /** Adds a handler of messages of some types, warnings (1) and errors (17) among them; the result removes it. */
   onRaw(types: readonly number[], handler: RawHandler): () => void {
-    for (const type of types) {
-      const handlers = this.#rawHandlers.get(type) ?? new Set()
-      this.#rawHandlers.set(type, handlers.add(handler))
-    }
-    return () => {
-      for (const type of types) {
-        const handlers = this.#rawHandlers.get(type)
-        handlers?.delete(handler)
-        if (handlers?.size === 0) this.#rawHandlers.delete(type)
-      }
-    }
+    return this.#dispatch.onRaw(types, handler)
   }
 
   disconnect(id: PeerID, reason: string): void {
@@ -497,80 +481,46 @@ export class PeerBus implements Bus {
     if (this.#connections.size === 0) this.#onEmpty?.()
   }
 
-  #report(kind: 'connected' | 'disconnected', peer: PeerID): void {
-    for (const handler of [...this.#peerHandlers]) {
-      try {
-        handler({ kind, peer })
-      } catch (cause) {
-        this.#handlerFailed(peer, 'onPeer', cause)
-      }
-    }
+  #report(kind: PeerEvent['kind'], peer: PeerID): void {
+    this.#dispatch.report({ kind, peer }, (cause) => this.#handlerFailed('onPeer', peer, cause))
+  }
+
+  /** Whose messages count: what an overtaken connection still brings is as lost as what comes after it. */
+  #sender(connection: Connection): PeerID | undefined {
+    const { remote } = connection
+    return remote !== undefined && this.#peers.get(remote)?.active === connection ? remote : undefined
   }
 
   #onPayload(connection: Connection, payload: Uint8Array): void | Promise<void> {
-    return this.#handle(connection, this.#messageHandlers, (handler, from) => handler(from, payload))
+    const from = this.#sender(connection)
+    if (from === undefined) return
+    return this.#dispatch.message(from, payload, (cause) => this.#blame('onMessage', connection, from, cause))
   }
 
   #onRaw(connection: Connection, type: number, payload: Uint8Array): boolean | Promise<void> {
-    const handlers = this.#rawHandlers.get(type)
-    if (handlers === undefined) return type === 17
-    return this.#handle(connection, handlers, (handler, from) => handler(from, type, payload)) ?? true
+    const from = this.#sender(connection)
+    if (from === undefined) return true
+    return this.#dispatch.raw(from, type, payload, (cause) => this.#blame('onRaw', connection, from, cause))
   }
 
-  /** Calls handlers at once where they let us; whatever they throw costs the connection. */
-  #handle<H>(
-    connection: Connection,
-    handlers: ReadonlySet<H>,
-    call: (handler: H, from: PeerID) => void | Promise<void>,
-  ): Promise<void> | undefined {
-    const { remote } = connection
-    // What an overtaken connection still brings is as lost as what comes after it.
-    if (remote === undefined || this.#peers.get(remote)?.active !== connection) return undefined
-    let pending: Promise<void>[] | undefined
-    try {
-      for (const handler of handlers) {
-        const result = call(handler, remote)
-        if (result === undefined) continue
-        pending ??= []
-        pending.push(result)
-      }
-    } catch (error) {
-      for (const other of pending ?? []) other.catch(() => undefined) // one failure is enough
-      this.#blame(connection, error)
-      return undefined
-    }
-    return pending === undefined
-      ? undefined
-      : Promise.all(pending).then(
-          () => undefined,
-          (error: unknown) => this.#blame(connection, error),
-        )
-  }
-
-  #blame(connection: Connection, error: unknown): void {
-    const { remote } = connection
+  /** What a handler of messages throws costs the connection; the peer is told if it was its fault. */
+  #blame(handler: string, connection: Connection, from: PeerID, cause: unknown): void {
     if (
-      isError(error, 'INVALID_MESSAGE') ||
-      isError(error, 'TOO_LARGE') ||
-      isError(error, 'PEER_MISBEHAVED')
+      isError(cause, 'INVALID_MESSAGE') ||
+      isError(cause, 'TOO_LARGE') ||
+      isError(cause, 'PEER_MISBEHAVED')
     ) {
-      connection.accuse(error.message)
+      connection.accuse(cause.message)
     } else {
-      this.#handlerFailed(remote, 'onMessage', error)
+      this.#handlerFailed(handler, from, cause)
       connection.dismiss('internal error')
     }
-    const peer = remote === undefined ? undefined : this.#peers.get(remote)
-    if (peer?.active === connection) this.#drop(peer)
+    if (this.#sender(connection) !== undefined) this.#drop(this.#peers.get(from))
   }
 
-  #handlerFailed(peer: PeerID | undefined, handler: string, cause: unknown): void {
-    const error = new PerkunasError(
-      'HANDLER_FAILED',
-      `a handler of ${handler} failed`,
-      { handler },
-      { cause },
-    )
-    this.#options.onFailure?.(peer, error)
+  #handlerFailed(handler: string, peer: PeerID, cause: unknown): void {
+    const message = `a handler of ${handler} failed`
+    this.#options.onFailure?.(peer, new PerkunasError('HANDLER_FAILED', message, { handler }, { cause }))
   }
 }
 
