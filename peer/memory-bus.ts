@@ -116,8 +116,8 @@ class Network implements MemoryNetwork {
   /** Breaks a connection. Whether there was one. */
   sever(a: PeerID, b: PeerID): boolean {
     if (!this.#links.delete(pair(a, b))) return false
-    this.#pipes.delete(`${a}>${b}`) // a handler at work holds on to the old pipe, which leads nowhere
-    this.#pipes.delete(`${b}>${a}`)
+    this.#replace(a, b)
+    this.#replace(b, a)
     this.#buses.get(a)?.report('disconnected', b)
     this.#buses.get(b)?.report('disconnected', a)
     return true
@@ -137,6 +137,12 @@ class Network implements MemoryNetwork {
 
   #revive(a: PeerID, b: PeerID): void {
     if (this.#buses.get(a)?.wants(b) || this.#buses.get(b)?.wants(a)) this.establish(a, b)
+  }
+
+  /** A handler at work holds on to the old pipe, which leads nowhere. What the test has ordered stays in force. */
+  #replace(from: PeerID, to: PeerID): void {
+    const { filters, held } = this.#pipe(from, to)
+    this.#pipes.set(`${from}>${to}`, { queue: [], filters, held, busy: false })
   }
 
   #pipe(from: PeerID, to: PeerID): Pipe {

@@ -103,6 +103,20 @@ describe('peer: memory bus', () => {
     expect(await rest).to.deep.equal([0, 1, 3])
   })
 
+  it('hold and drop -> stay in force over a new connection', async () => {
+    const { network, alice, bob } = meet()
+    await alice.send(BOB, Uint8Array.of(0))
+    network.hold(ALICE, BOB)
+    network.drop(ALICE, BOB, (payload) => payload[0] === 2)
+    network.disconnect(ALICE, BOB)
+    const got = heard(bob, 2)
+    for (const n of [1, 2, 3]) await alice.send(BOB, Uint8Array.of(n))
+    for (let i = 0; i < 5; i++) await turn()
+    expect(network.delivered).to.equal(0)
+    network.resume(ALICE, BOB)
+    expect(await got).to.deep.equal([1, 3])
+  })
+
   it('close -> disconnects peers, refuses calls, can be repeated; the ID is free again', async () => {
     const { network, alice, bob } = meet()
     await alice.send(BOB, Uint8Array.of(1))
