@@ -1,0 +1,6 @@
+// BOLT 4, "Onion Messages": the message that carries them. Their packet is BOLT 4's to read.
+import { point, sizedBytes } from '../../../peer/wire/fields.js'
+import { type MessageOf, message } from '../../../peer/wire/message.js'
+
+export const onionMessage = message('onion_message', 513, { pathKey: point, onionMessagePacket: sizedBytes })
+export type OnionMessage = MessageOf<typeof onionMessage>
