@@ -1,0 +1,28 @@
+// The keys of Lightning channels (BOLT 3): from seed to commitment, and the secrets of both sides.
+export {
+  type Basepoints,
+  basepointsOf,
+  type ChannelSecrets,
+  channelSecrets,
+  commitmentKeys,
+  nodeSecret,
+} from './channel-keys.js'
+export {
+  commitmentPoint,
+  derivePublicKey,
+  deriveRevocationKey,
+  deriveRevocationSecret,
+  deriveSecret,
+} from './derive.js'
+export {
+  commitmentSecret,
+  EMPTY_SECRETS,
+  FIRST_SECRET_INDEX,
+  findCommitmentSecret,
+  findSecret,
+  generateSecret,
+  insertSecret,
+  type SecretEntry,
+  type SecretStore,
+  secretIndexOf,
+} from './secrets.js'

@@ -1,0 +1,142 @@
+// Signature hashes of version 0 witnesses (BIP 143), written by hand because a commitment needs hundreds of them.
+import { PerkunasError } from '../../../channel/errors.js'
+import type { Sat } from '../../../channel/units.js'
+import { sha256d } from './hash.js'
+import { SIGHASH_ALL, type SighashType } from './signature.js'
+import type { Outpoint, Transaction, TransactionOutput } from './transaction.js'
+
+/** What an input's signature commits to besides the transaction. */
+export interface SpentOutput {
+  readonly amount: Sat
+  /** The witness script, or for P2WPKH the script of P2PKH with the same hash (BIP 143, "scriptCode"). */
+  readonly scriptCode: Uint8Array
+}
+
+/**
+ * The digest that the signature of a version 0 witness signs.
+ *
+ * @throws PerkunasError INVALID_ARGUMENT if there is no such input, or no output beside it for SIGHASH_SINGLE
+ */
+export function witnessDigest(
+  tx: Transaction,
+  input: number,
+  spent: SpentOutput,
+  sighash: SighashType = SIGHASH_ALL,
+): Uint8Array {
+  const own = tx.inputs[input]
+  const all = sighash === SIGHASH_ALL
+  const outputs = all ? tx.outputs : tx.outputs.slice(input, input + 1)
+  if (own === undefined || outputs.length === 0) {
+    throw new PerkunasError('INVALID_ARGUMENT', `no input or output ${input}`, { argument: 'input' })
+  }
+  const preimage = new Preimage(spent.scriptCode.length)
+  preimage.version(tx.version)
+  if (all) {
+    const points = new Uint8Array(36 * tx.inputs.length)
+    const sequences = new Uint8Array(4 * tx.inputs.length)
+    tx.inputs.forEach(({ outpoint, sequence }, i) => {
+      writeOutpoint(points, 36 * i, outpoint)
+      writeUint32(sequences, 4 * i, sequence)
+    })
+    preimage.hashPrevouts(sha256d(points))
+    preimage.hashSequence(sha256d(sequences))
+  }
+  preimage.input(own.outpoint, spent, own.sequence)
+  preimage.hashOutputs(sha256d(encodeOutputs(outputs)))
+  preimage.end(tx.locktime, sighash)
+  return preimage.digest()
+}
+
+/**
+ * The bytes that are hashed, as a buffer to be filled in and, for the next input that is much the same, changed.
+ * Fields that are never set are zero, which is what SIGHASH_SINGLE | ANYONECANPAY wants of the first two hashes.
+ */
+export class Preimage {
+  readonly #bytes: Uint8Array
+  readonly #scriptAt: number
+  readonly #tail: number
+
+  /** @param scriptLength bytes of the script code, which fixes where everything behind it stands */
+  constructor(readonly scriptLength: number) {
+    this.#scriptAt = 104 + (scriptLength < 0xfd ? 1 : 3)
+    this.#tail = this.#scriptAt + scriptLength
+    this.#bytes = new Uint8Array(this.#tail + 52)
+    if (scriptLength < 0xfd) this.#bytes[104] = scriptLength
+    else this.#bytes.set([0xfd, scriptLength & 0xff, scriptLength >> 8], 104)
+  }
+
+  version(version: number): void {
+    writeUint32(this.#bytes, 0, version)
+  }
+
+  hashPrevouts(hash: Uint8Array): void {
+    this.#bytes.set(hash, 4)
+  }
+
+  hashSequence(hash: Uint8Array): void {
+    this.#bytes.set(hash, 36)
+  }
+
+  input(outpoint: Outpoint, { amount, scriptCode }: SpentOutput, sequence: number): void {
+    writeOutpoint(this.#bytes, 68, outpoint)
+    this.#bytes.set(scriptCode, this.#scriptAt)
+    writeUint64(this.#bytes, this.#tail, amount)
+    writeUint32(this.#bytes, this.#tail + 8, sequence)
+  }
+
+  hashOutputs(hash: Uint8Array): void {
+    this.#bytes.set(hash, this.#tail + 12)
+  }
+
+  end(locktime: number, sighash: SighashType): void {
+    writeUint32(this.#bytes, this.#tail + 44, locktime)
+    writeUint32(this.#bytes, this.#tail + 48, sighash)
+  }
+
+  digest(): Uint8Array {
+    return sha256d(this.#bytes)
+  }
+}
+
+/** Outputs one after the other, each an amount and a script with its length. */
+export function encodeOutputs(outputs: readonly TransactionOutput[]): Uint8Array {
+  const length = outputs.reduce(
+    (sum, { script }) => sum + 8 + (script.length < 0xfd ? 1 : 3) + script.length,
+    0,
+  )
+  const bytes = new Uint8Array(length)
+  let at = 0
+  for (const { amount, script } of outputs) {
+    writeUint64(bytes, at, amount)
+    at += 8
+    if (script.length < 0xfd) bytes[at++] = script.length
+    else {
+      bytes.set([0xfd, script.length & 0xff, script.length >> 8], at)
+      at += 3
+    }
+    bytes.set(script, at)
+    at += script.length
+  }
+  return bytes
+}
+
+/** Writes 36 bytes: the ID as hashed, and the index. */
+export function writeOutpoint(bytes: Uint8Array, at: number, { txid, index }: Outpoint): void {
+  bytes.set(txid, at)
+  writeUint32(bytes, at + 32, index)
+}
+
+/** Little-endian, as everything in a transaction. */
+export function writeUint32(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value & 0xff
+  bytes[at + 1] = (value >>> 8) & 0xff
+  bytes[at + 2] = (value >>> 16) & 0xff
+  bytes[at + 3] = value >>> 24
+}
+
+/** Little-endian. An amount is below 2^51, so two numbers hold it. */
+export function writeUint64(bytes: Uint8Array, at: number, value: bigint): void {
+  const number = Number(value)
+  writeUint32(bytes, at, (number % 0x1_0000_0000) >>> 0)
+  writeUint32(bytes, at + 4, Math.floor(number / 0x1_0000_0000))
+}
