@@ -1,0 +1,456 @@
+// Sending transactions of one account on one chain, so that each is mined once and none blocks the next: nonces,
+// fees, replacement, rebroadcast, reorgs, and the reason when one fails.
+import type { Interface, TransactionLike } from 'ethers'
+import {
+  type Address,
+  type CallOptions,
+  fromHex,
+  type Hex,
+  isError,
+  PerkunasError,
+  toHex,
+} from '../../channel/index.js'
+import { keccak256 } from '../../wallet/index.js'
+import { ADJUDICATOR, HOLDER, revertReason, TOKEN } from './abi.js'
+import { type Chain, type Head, orAborted, type Receipt } from './chain.js'
+import { currentFees, type Fees, priceOf, raisedFees } from './fees.js'
+import { integer, quantity } from './json.js'
+import { RpcError } from './rpc.js'
+import type { TransactionSigner } from './signer.js'
+
+/** What to send. */
+export interface Call {
+  /** For errors: deposit, register, ... */
+  readonly kind: string
+  /** The contract; undefined to deploy one. */
+  readonly to?: Address
+  readonly data: Hex
+  /** In wei. */
+  readonly value?: bigint
+  /**
+   * Gas beyond the estimate. A node looks for the least gas with which a call does not revert; where a failing inner
+   * call does not make it revert, that is too little for the inner call.
+   */
+  readonly spareGas?: bigint
+}
+
+/** How transactions are sent. */
+export interface SenderOptions {
+  /** A transaction that is in none of this many further blocks ... */
+  readonly bumpAfterBlocks: number
+  /** ... nor in those of this many milliseconds is replaced by one that offers more. */
+  readonly bumpAfter: number
+  /** Never offer more than this, in wei per gas. */
+  readonly maxFeePerGas: bigint
+  /** Added to the estimated gas, in percent. What is not used costs nothing. */
+  readonly gasMargin: number
+  /** A transaction in no block after this many milliseconds ends the call with TRANSACTION_TIMEOUT. */
+  readonly timeout: number
+  /** Contracts whose custom errors to name. */
+  readonly interfaces?: readonly Interface[]
+}
+
+/** Defaults of {@link SenderOptions}. */
+export const SENDER_DEFAULTS: SenderOptions = Object.freeze({
+  bumpAfterBlocks: 3,
+  bumpAfter: 30_000,
+  maxFeePerGas: 2_000n * 10n ** 9n,
+  gasMargin: 20,
+  timeout: 1_800_000,
+})
+
+/** A transaction under way. All its variants have one nonce, so at most one is mined. */
+interface Pending {
+  readonly call: Call
+  gas: bigint
+  nonce: number
+  fees: Fees
+  variants: { readonly hash: Hex; readonly raw: Hex }[]
+  sentAtBlock: number
+  sentAt: number
+  readonly since: number
+  isMined: boolean
+  /** Looks in a row at which another transaction seemed to have its nonce. */
+  missed: number
+  readonly resolve: (receipt: Receipt) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** Newer variants push older ones out; as each costs an eighth more, an older one than these is never mined. */
+const MAX_VARIANTS = 16
+const TRANSFER_GAS = 21_000n
+/** So many looks in a row must find a transaction ousted before its call is sent anew. */
+const OUSTED_LOOKS = 3
+/** Takes a nonce and does nothing. */
+const FILLER = 'cancel'
+
+/** Sends one account's transactions on one chain. Two of them for one account would fight for nonces: have one. */
+export class TransactionSender {
+  readonly address: Address
+  readonly #pending: Pending[] = []
+  readonly #options: SenderOptions
+  #turn: Promise<unknown> = Promise.resolve()
+  #tracking = false
+  #starting = 0
+  /** Since when, and until which mined count, transactions that are not ours are in the way. */
+  #blocked:
+    | { readonly count: number; readonly block: number; readonly time: number; readonly tries: number }
+    | undefined
+
+  constructor(
+    readonly chain: Chain,
+    readonly signer: TransactionSigner,
+    options: Partial<SenderOptions> = {},
+  ) {
+    this.address = signer.address
+    this.#options = { ...SENDER_DEFAULTS, ...options }
+  }
+
+  /**
+   * Sends a call and waits until it is final. It is tried before it is sent, so that most calls that can't succeed
+   * cost nothing.
+   *
+   * @throws PerkunasError TRANSACTION_FAILED with the contract's reason; TRANSACTION_TIMEOUT, LEDGER_UNREACHABLE,
+   *   ABORTED: the transaction may be mined yet
+   */
+  async send(call: Call, options: CallOptions = {}): Promise<Receipt> {
+    let mined: Promise<Receipt> | undefined
+    this.#starting++
+    try {
+      const gas = await this.#estimate(call, options)
+      mined = new Promise<Receipt>((resolve, reject) => {
+        const turn = this.#turn.then(async () => {
+          if (options.signal?.aborted) return
+          await this.#submit({ call, gas, resolve, reject })
+        })
+        this.#turn = turn.catch(reject)
+      })
+      await orAborted(this.#turn, options.signal)
+    } finally {
+      this.#starting--
+      // Whoever aborts hears nothing of what becomes of it.
+      mined?.catch(() => undefined)
+    }
+    return orAborted(mined, options.signal)
+  }
+
+  /** Whether all that is left to do is to wait for further blocks. */
+  get isIdle(): boolean {
+    return this.#starting === 0 && this.#pending.every(({ isMined }) => isMined)
+  }
+
+  /**
+   * Waits until no transaction of this account is unmined that this sender knows nothing of: those of an earlier
+   * life of the process, whose effects are to be seen before anything is decided anew. One that is stuck is
+   * replaced by an empty one.
+   */
+  async quiet(options: CallOptions = {}): Promise<void> {
+    await this.chain.until(async (head) => {
+      const mined = await this.chain.transactionCount(this.address, 'latest', options)
+      const known = await this.chain.transactionCount(this.address, 'pending', options)
+      const ours = this.#pending.filter(({ nonce, call }) => nonce >= mined && call.kind !== FILLER)
+      if (known - mined <= ours.length) return true
+      // With transactions of ours pending, their review does it.
+      if (this.#pending.length === 0) this.#unblock(mined, head)
+      return undefined
+    }, options)
+  }
+
+  async #estimate(call: Call, options: CallOptions): Promise<bigint> {
+    const { to, data, value = 0n, spareGas = 0n } = call
+    const transaction = {
+      from: this.address,
+      data,
+      value: quantity(value),
+      ...(to === undefined ? {} : { to }),
+    }
+    try {
+      const gas = integer(await this.chain.request('eth_estimateGas', [transaction], options), 'gas')
+      return gas + (gas * BigInt(this.#options.gasMargin)) / 100n + spareGas
+    } catch (error) {
+      throw error instanceof RpcError ? this.#failed(call, error, undefined) : error
+    }
+  }
+
+  /** Signs and broadcasts under a nonce that is free, whatever the node says of nonces. One at a time. */
+  async #submit(
+    draft: Pick<Pending, 'call' | 'gas' | 'resolve' | 'reject'>,
+    first?: { readonly nonce: number; readonly fees: Fees },
+  ): Promise<void> {
+    const head = await this.chain.head()
+    const now = Date.now()
+    let nonce = first?.nonce ?? (await this.#nextNonce())
+    let fees = first?.fees ?? (await currentFees(this.chain, head))
+    for (let attempt = 0; ; attempt++) {
+      const variant = await this.#sign(draft.call, draft.gas, nonce, fees)
+      const entry: Pending = {
+        ...draft,
+        nonce,
+        fees,
+        variants: [variant],
+        sentAtBlock: head.number,
+        sentAt: now,
+        since: now,
+        isMined: false,
+        missed: 0,
+      }
+      // Known before it is sent: if the answer gets lost, it may be on its way all the same.
+      this.#pending.push(entry)
+      this.#pending.sort((a, b) => a.nonce - b.nonce)
+      const outcome = await this.#broadcast(variant)
+      if (outcome.kind === 'sent') {
+        void this.#track()
+        return
+      }
+      // Looked after in the meantime, and given another nonce.
+      if (!this.#drop(entry)) return
+      const again = attempt < 20
+      if (again && outcome.kind === 'nonce used') {
+        nonce = Math.max(nonce + 1, await this.#nextNonce())
+      } else if (again && outcome.kind === 'nonce taken') {
+        if (first) return
+        nonce++
+      } else if (again && outcome.kind === 'underpriced') {
+        const raised = raisedFees(fees, await currentFees(this.chain, head), this.#options.maxFeePerGas)
+        if (raised === undefined) throw this.#failed(draft.call, outcome.error, undefined)
+        fees = raised
+      } else {
+        throw this.#failed(draft.call, outcome.error, undefined)
+      }
+    }
+  }
+
+  async #nextNonce(): Promise<number> {
+    const known = await this.chain.transactionCount(this.address, 'pending')
+    return Math.max(known, (this.#pending.at(-1)?.nonce ?? -1) + 1)
+  }
+
+  async #sign(call: Call, gas: bigint, nonce: number, fees: Fees): Promise<Pending['variants'][number]> {
+    const transaction: TransactionLike<string> = {
+      type: fees.kind === 'legacy' ? 0 : 2,
+      chainId: this.chain.id,
+      nonce,
+      gasLimit: gas,
+      data: call.data,
+      value: call.value ?? 0n,
+      ...(call.to === undefined ? {} : { to: call.to }),
+      ...(fees.kind === 'legacy'
+        ? { gasPrice: fees.gasPrice }
+        : { maxFeePerGas: fees.maxFee, maxPriorityFeePerGas: fees.tip }),
+    }
+    const raw = await this.signer.sign(transaction)
+    return { raw, hash: hashOf(raw) }
+  }
+
+  async #broadcast(variant: Pending['variants'][number]): Promise<Broadcast> {
+    try {
+      await this.chain.request('eth_sendRawTransaction', [variant.raw])
+      return { kind: 'sent' }
+    } catch (error) {
+      if (isError(error, 'LEDGER_UNREACHABLE')) return { kind: 'sent' }
+      if (!(error instanceof RpcError)) throw error
+      const kind = kindOfRefusal(error.message)
+      if (kind === 'known') return { kind: 'sent' }
+      // A repeated broadcast whose first answer was lost: what used the nonce may be this very transaction.
+      if (kind === 'nonce used' && (await this.#isKnown(variant.hash))) return { kind: 'sent' }
+      return { kind, error }
+    }
+  }
+
+  async #isKnown(hash: Hex): Promise<boolean> {
+    return (await this.chain.request('eth_getTransactionByHash', [hash])) !== null
+  }
+
+  /** Looks after what is pending until nothing is. */
+  async #track(): Promise<void> {
+    if (this.#tracking) return
+    this.#tracking = true
+    try {
+      while (this.#pending.length > 0 && !this.chain.closed.aborted) {
+        try {
+          await this.#review(await this.chain.tick())
+        } catch (error) {
+          // The callers hear of it and may end; the transactions are followed on.
+          for (const { reject } of this.#pending) reject(error)
+        }
+      }
+    } finally {
+      this.#tracking = false
+    }
+  }
+
+  async #review(head: Head): Promise<void> {
+    const { finalityDepth } = this.chain
+    const mined = await this.chain.transactionCount(this.address, 'latest')
+    for (const entry of [...this.#pending]) {
+      if (entry.nonce >= mined) {
+        entry.isMined = false
+        await this.#hasten(entry, mined, head)
+        continue
+      }
+      const receipt = await this.#receiptOf(entry)
+      entry.isMined = receipt !== undefined
+      if (receipt === undefined) {
+        entry.missed = (await this.#isOusted(entry, head)) ? entry.missed + 1 : 0
+        if (entry.missed >= OUSTED_LOOKS) this.#sendAnew(entry)
+      } else if (head.number - receipt.blockNumber + 1 >= finalityDepth) {
+        this.#drop(entry)
+        if (receipt.succeeded) entry.resolve(receipt)
+        else entry.reject(await this.#explain(entry, receipt))
+      }
+    }
+    const lowest = this.#pending[0]
+    if (lowest !== undefined && lowest.nonce > mined) this.#unblock(mined, head)
+    else this.#blocked = undefined
+  }
+
+  /**
+   * Whether another transaction has the nonce, finally, so that ours can't come after all. A node that is busy with
+   * a block, and one of several behind one address, may know of the nonce and not yet of the transaction.
+   */
+  async #isOusted({ nonce, variants }: Pending, head: Head): Promise<boolean> {
+    const final = Math.max(0, head.number - this.chain.finalityDepth + 1)
+    if ((await this.chain.transactionCount(this.address, final)) <= nonce) return false
+    for (const { hash } of variants) if (await this.#isKnown(hash)) return false
+    return true
+  }
+
+  async #receiptOf(entry: Pending): Promise<Receipt | undefined> {
+    for (const { hash } of [...entry.variants].reverse()) {
+      const receipt = await this.chain.receipt(hash)
+      if (receipt) return receipt
+    }
+    return undefined
+  }
+
+  /** Sees to it that an unmined transaction is in the node's pool and offers enough. */
+  async #hasten(entry: Pending, mined: number, head: Head): Promise<void> {
+    if (Date.now() - entry.since > this.#options.timeout) {
+      const { kind } = entry.call
+      const hash = entry.variants.at(-1)?.hash
+      entry.reject(
+        new PerkunasError(
+          'TRANSACTION_TIMEOUT',
+          `the ${kind} transaction ${hash} is in no block after ${this.#options.timeout} ms`,
+          { kind, ...(hash === undefined ? {} : { hash }) },
+        ),
+      )
+    }
+    const newest = entry.variants.at(-1)
+    if (newest === undefined) return
+    if (this.#isStuck(entry, head) && entry.nonce === mined) {
+      const fees = raisedFees(entry.fees, await currentFees(this.chain, head), this.#options.maxFeePerGas)
+      if (fees !== undefined) {
+        const variant = await this.#sign(entry.call, entry.gas, entry.nonce, fees)
+        entry.variants = [...entry.variants.slice(1 - MAX_VARIANTS), variant]
+        // Also when the node refuses: the next try has to offer more.
+        entry.fees = fees
+        entry.sentAtBlock = head.number
+        entry.sentAt = Date.now()
+        await this.#broadcast(variant)
+        return
+      }
+    }
+    if (!(await this.#isKnown(newest.hash))) await this.#broadcast(newest)
+  }
+
+  #isStuck({ sentAtBlock, sentAt, fees }: Pending, head: Head): boolean {
+    const blocks = head.number - sentAtBlock
+    if (blocks >= 1 && head.baseFee !== undefined && priceOf(fees) < head.baseFee) return true
+    return blocks >= this.#options.bumpAfterBlocks && Date.now() - sentAt >= this.#options.bumpAfter
+  }
+
+  #sendAnew(entry: Pending): void {
+    this.#drop(entry)
+    const turn = this.#turn.then(async () => {
+      const gas = await this.#estimate(entry.call, {})
+      await this.#submit({ call: entry.call, gas, resolve: entry.resolve, reject: entry.reject })
+    })
+    this.#turn = turn.catch(entry.reject)
+  }
+
+  /** A nonce below ours is missing or held by a stuck transaction that is not ours: takes it, if that lasts. */
+  #unblock(mined: number, head: Head): void {
+    if (this.#blocked?.count !== mined) {
+      this.#blocked = { count: mined, block: head.number, time: Date.now(), tries: 0 }
+      return
+    }
+    const { block, time, tries } = this.#blocked
+    if (head.number - block < this.#options.bumpAfterBlocks || Date.now() - time < this.#options.bumpAfter)
+      return
+    this.#blocked = { count: mined, block: head.number, time: Date.now(), tries: tries + 1 }
+    const filler: Call = { kind: FILLER, to: this.address, data: '0x' }
+    const ignore = () => undefined
+    this.#turn = this.#turn.then(async () => {
+      const current = await currentFees(this.chain, head)
+      // What got stuck offers less than the going price, or about that; the next try offers twice as much.
+      const fees = raisedFees(multiplied(current, 2n ** BigInt(tries)), current, this.#options.maxFeePerGas)
+      if (fees === undefined) return
+      const draft = { call: filler, gas: TRANSFER_GAS, resolve: ignore, reject: ignore }
+      await this.#submit(draft, { nonce: mined, fees })
+    }, ignore)
+    this.#turn = this.#turn.catch(ignore)
+  }
+
+  #drop(entry: Pending): boolean {
+    const at = this.#pending.indexOf(entry)
+    if (at >= 0) this.#pending.splice(at, 1)
+    return at >= 0
+  }
+
+  /** Asks the node to repeat a reverted transaction, for its reason. */
+  async #explain({ call, gas }: Pending, receipt: Receipt): Promise<PerkunasError> {
+    const { to, data, value = 0n } = call
+    const transaction = {
+      from: this.address,
+      data,
+      value: quantity(value),
+      gas: quantity(gas),
+      ...(to === undefined ? {} : { to }),
+    }
+    try {
+      await this.chain.request('eth_call', [transaction, quantity(receipt.blockNumber)])
+      return this.#failed(call, new Error('reverted when it was mined, but would succeed now'), receipt.hash)
+    } catch (error) {
+      return this.#failed(call, error, receipt.hash)
+    }
+  }
+
+  #failed({ kind }: Call, error: unknown, hash: Hex | undefined): PerkunasError<'TRANSACTION_FAILED'> {
+    const interfaces = [ADJUDICATOR, HOLDER, TOKEN, ...(this.#options.interfaces ?? [])]
+    const reason = revertReason(error, interfaces).slice(0, 500)
+    return new PerkunasError(
+      'TRANSACTION_FAILED',
+      `the ${kind} transaction of ${this.address} failed: ${reason}`,
+      { kind, reason, ...(hash === undefined ? {} : { hash }) },
+      { cause: error },
+    )
+  }
+}
+
+type Broadcast =
+  | { readonly kind: 'sent' }
+  | { readonly kind: 'nonce used' | 'nonce taken' | 'underpriced' | 'refused'; readonly error: RpcError }
+
+/** What kind of refusal a node's words mean: there are no codes for it (geth, Erigon, Nethermind, Besu, Reth, anvil). */
+function kindOfRefusal(message: string): 'known' | 'nonce used' | 'nonce taken' | 'underpriced' | 'refused' {
+  if (/already known|already imported|known transaction|alreadyknown/i.test(message)) return 'known'
+  if (/nonce (is )?too low|old ?nonce|nonce_?too_?low|nonce has already been used/i.test(message)) {
+    return 'nonce used'
+  }
+  if (/replacement|fee too low to compete/i.test(message)) return 'nonce taken'
+  if (/underpriced|less than block base fee|fee ?too ?low|below (the )?base ?fee/i.test(message)) {
+    return 'underpriced'
+  }
+  return 'refused'
+}
+
+function multiplied(fees: Fees, factor: bigint): Fees {
+  return fees.kind === 'legacy'
+    ? { kind: 'legacy', gasPrice: factor * fees.gasPrice }
+    : { kind: 'dynamic', maxFee: factor * fees.maxFee, tip: factor * fees.tip }
+}
+
+function hashOf(raw: Hex): Hex {
+  return toHex(keccak256(fromHex(raw)))
+}
