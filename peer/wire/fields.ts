@@ -176,7 +176,14 @@ export const restText: Field<string> = {
 }
 
 /** Nothing: that the record is there says it all. */
-export const present: Field<true> = { format: '', least: 0, read: () => true, write: () => {} }
+export const present: Field<true> = {
+  format: '',
+  least: 0,
+  read: () => true,
+  write: (to, value) => {
+    if (value !== true) to.fail('true expected, or no record at all')
+  },
+}
 
 /** Items up to the end; the last field of a record. */
 export function rest<T>(item: Field<T>): Field<readonly T[]> {

@@ -76,7 +76,7 @@ export function stream<R extends Records>(records: R): Stream<R> {
     write: (to, value) => {
       const { path } = to
       const given = value['unknown']
-      const extra = given === undefined ? [] : sorted(to, given as readonly UnknownRecord[], known)
+      const extra = given === undefined ? [] : sorted(to, given, known)
       let next = 0
       const upTo = (type: bigint | undefined) => {
         for (let one = extra[next]; one !== undefined; one = extra[++next]) {
@@ -101,18 +101,20 @@ export function stream<R extends Records>(records: R): Stream<R> {
 }
 
 /** Checks that unknown records increase and are none of the known. An even one may be written: it was agreed on. */
-function sorted(
-  to: Writer,
-  records: readonly UnknownRecord[],
-  known: ReadonlyMap<bigint, unknown>,
-): readonly UnknownRecord[] {
+function sorted(to: Writer, given: unknown, known: ReadonlyMap<bigint, unknown>): readonly UnknownRecord[] {
+  if (!Array.isArray(given)) return to.fail('unknown: list expected')
   let last = -1n
-  for (const { type } of records) {
-    if (type <= last) to.fail('unknown records must increase')
-    if (known.has(type)) to.fail(`record ${type} has a name`)
+  return given.map((one: unknown) => {
+    if (typeof one !== 'object' || one === null) return to.fail('unknown: records expected')
+    const { type, value } = one as Partial<UnknownRecord>
+    if (typeof type !== 'bigint' || !(value instanceof Uint8Array)) {
+      return to.fail('unknown: type and bytes expected')
+    }
+    if (type <= last) to.fail('unknown: types must increase')
+    if (known.has(type)) to.fail(`unknown: record ${type} has a name`)
     last = type
-  }
-  return records
+    return { type, value }
+  })
 }
 
 /**

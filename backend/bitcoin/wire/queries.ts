@@ -46,9 +46,9 @@ const pair: Field<Pair> = {
   format: 'channel_update_checksums',
   least: 8,
   read: (from) => [from.u32(), from.u32()],
-  write: (to, [first, second]) => {
-    to.u32(first)
-    to.u32(second)
+  write: (to, value) => {
+    if (!Array.isArray(value) || value.length !== 2) to.fail('two numbers expected')
+    for (const one of value) to.u32(one)
   },
 }
 

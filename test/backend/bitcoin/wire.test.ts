@@ -155,7 +155,9 @@ describe('wire: messages as a whole', () => {
       fc.constantFrom(-1, 256, 1.5, Number.NaN, -1n, 2n ** 64n, '0x00', null),
     )
     const choices = schemas.flatMap((schema) =>
-      Object.keys({ ...schema.fields, ...schema.extension?.records }).map((name) => ({ schema, name })),
+      ['unknown', 'excess', ...Object.keys({ ...schema.fields, ...schema.extension?.records })].map(
+        (name) => ({ schema, name }),
+      ),
     )
     fc.assert(
       fc.property(fc.constantFrom(...choices), wrong, fc.nat(), ({ schema, name }, value, seed) => {
@@ -171,7 +173,7 @@ describe('wire: messages as a whole', () => {
         // It was of the type after all, or a record that says nothing by its value.
         expect(judge(bytes)).to.equal('message')
       }),
-      { numRuns: 400 },
+      { numRuns: 1000 },
     )
   })
 
