@@ -220,7 +220,7 @@ export class Channel {
     const cancel = clock.after(timeout, () => expiry.abort(this.#timedOut(timeout)))
     try {
       for (let attempt = 0; ; attempt++) {
-        await this.#until((state) => isIdle(state) || !isActing(state), signal)
+        await this.#until((state) => isIdle(state) || !mayAct(state), signal)
         try {
           return await this.#propose(edit, signal)
         } catch (error) {
@@ -310,8 +310,10 @@ export function asAborted(reason: unknown, call: string): PerkunasError {
   return new PerkunasError('ABORTED', `${call} was aborted`, { call }, { cause: reason })
 }
 
-function isActing({ record }: ChannelState): boolean {
-  return record.machine.phase === 'acting' || record.machine.phase === 'signing'
+/** Whether updates are possible now or soon. */
+function mayAct({ record }: ChannelState): boolean {
+  const { phase } = record.machine
+  return phase === 'funding' || phase === 'acting' || phase === 'signing'
 }
 
 function isOver({ record }: Pick<ChannelState, 'record'>): boolean {
