@@ -1,5 +1,7 @@
 // Channels on Ethereum and its like: contracts that hold funds and settle disputes (Perun on Ethereum).
 export { EthereumAdjudicator } from './adjudicator.js'
+/** The compiled contracts: interface, creation and runtime code. */
+export { Adjudicator, AssetHolderERC20, AssetHolderETH, TicTacToe } from './artifacts/index.js'
 export { address, asset, ETHEREUM, type EthereumAsset, parseAsset } from './assets.js'
 export { capabilitiesOf, EthereumBackend, type EthereumOptions } from './backend.js'
 export { Chain, type ChainOptions, type Head, type Receipt } from './chain.js'

@@ -1,0 +1,83 @@
+// What the demo prints: progress while it runs, tables at the end. All of it goes to standard error when the result
+// is wanted as JSON, so that standard output holds nothing else.
+import Table from 'cli-table3'
+import { formatEther } from 'ethers'
+
+/** What became of one channel. Amounts in wei. */
+export interface ChannelReport {
+  readonly id: string
+  readonly kind: 'cooperative' | 'dispute'
+  readonly updates: number
+  /** By participant, on the chain. */
+  readonly balancesBefore: readonly bigint[]
+  readonly balancesAfter: readonly bigint[]
+  /** What each must own afterwards: before, and what the last agreed state changes, minus the fees paid. */
+  readonly expected: readonly bigint[]
+  readonly fees: readonly bigint[]
+  /** Gas per transaction, named by who sent what. */
+  readonly gas: Readonly<Record<string, number>>
+  readonly seconds: number
+}
+
+/** Where the demo's words go. */
+export class Screen {
+  readonly #out: NodeJS.WriteStream
+  #isLineOpen = false
+
+  constructor(out: NodeJS.WriteStream) {
+    this.#out = out
+  }
+
+  /** One line. */
+  say(line: string): void {
+    this.#end()
+    this.#out.write(`${line}\n`)
+  }
+
+  /** A bar that grows on the same line of a terminal, and nothing elsewhere. */
+  progress(label: string, done: number, of: number): void {
+    if (!this.#out.isTTY) return
+    const width = 40
+    const filled = Math.round((done / of) * width)
+    this.#out.write(`\r  ${'█'.repeat(filled)}${'░'.repeat(width - filled)} ${done}/${of} ${label}`)
+    this.#isLineOpen = true
+  }
+
+  /** Tables of balances, gas and times. */
+  report(channels: readonly ChannelReport[], names: readonly string[]): void {
+    const balances = new Table({
+      head: ['channel', 'participant', 'before (ETH)', 'after (ETH)', 'fees (ETH)', 'as expected'],
+      style: { head: [], border: [] },
+    })
+    const gas = new Table({ head: ['channel', 'transaction', 'gas'], style: { head: [], border: [] } })
+    const times = new Table({
+      head: ['channel', 'updates', 'updates per second', 'whole life (s)'],
+      style: { head: [], border: [] },
+    })
+    for (const channel of channels) {
+      for (const [i, name] of names.entries()) {
+        balances.push([
+          channel.kind,
+          name,
+          formatEther(channel.balancesBefore[i] ?? 0n),
+          formatEther(channel.balancesAfter[i] ?? 0n),
+          formatEther(channel.fees[i] ?? 0n),
+          channel.balancesAfter[i] === channel.expected[i] ? 'yes' : 'NO',
+        ])
+      }
+      for (const [name, used] of Object.entries(channel.gas)) gas.push([channel.kind, name, used])
+      times.push([
+        channel.kind,
+        channel.updates,
+        Math.round(channel.updates / channel.seconds),
+        channel.seconds.toFixed(2),
+      ])
+    }
+    for (const table of [balances, gas, times]) this.say(`\n${table.toString()}`)
+  }
+
+  #end(): void {
+    if (this.#isLineOpen) this.#out.write('\n')
+    this.#isLineOpen = false
+  }
+}
