@@ -183,27 +183,23 @@ export class TransactionSender {
     let fees = first?.fees ?? (await currentFees(this.chain, head))
     for (let attempt = 0; ; attempt++) {
       const variant = await this.#sign(draft.call, draft.gas, nonce, fees)
-      const entry: Pending = {
-        ...draft,
-        nonce,
-        fees,
-        variants: [variant],
-        sentAtBlock: head.number,
-        sentAt: now,
-        since: now,
-        isMined: false,
-        missed: 0,
-      }
-      // Known before it is sent: if the answer gets lost, it may be on its way all the same.
-      this.#pending.push(entry)
-      this.#pending.sort((a, b) => a.nonce - b.nonce)
-      const outcome = await this.#broadcast(variant)
+      const outcome = await this.#broadcastFirst(variant)
       if (outcome.kind === 'sent') {
+        this.#pending.push({
+          ...draft,
+          nonce,
+          fees,
+          variants: [variant],
+          sentAtBlock: head.number,
+          sentAt: now,
+          since: now,
+          isMined: false,
+          missed: 0,
+        })
+        this.#pending.sort((a, b) => a.nonce - b.nonce)
         void this.#track()
         return
       }
-      // Looked after in the meantime, and given another nonce.
-      if (!this.#drop(entry)) return
       const again = attempt < 20
       if (again && outcome.kind === 'nonce used') {
         nonce = Math.max(nonce + 1, await this.#nextNonce())
@@ -240,6 +236,23 @@ export class TransactionSender {
     }
     const raw = await this.signer.sign(transaction)
     return { raw, hash: hashOf(raw) }
+  }
+
+  /**
+   * The first broadcast of a transaction. If the node knows it already, it is a twin: the same call of the same
+   * account under the same nonce, sent by somebody else who has the key.
+   */
+  async #broadcastFirst(variant: Pending['variants'][number]): Promise<Broadcast> {
+    try {
+      await this.chain.rpc.request('eth_sendRawTransaction', [variant.raw])
+      return { kind: 'sent' }
+    } catch (error) {
+      // Whether it arrived is not known: from now on the node may know it from us.
+      if (isError(error, 'LEDGER_UNREACHABLE')) return this.#broadcast(variant)
+      if (!(error instanceof RpcError)) throw error
+      const kind = kindOfRefusal(error.message)
+      return { kind: kind === 'known' ? 'nonce taken' : kind, error }
+    }
   }
 
   async #broadcast(variant: Pending['variants'][number]): Promise<Broadcast> {
@@ -392,10 +405,9 @@ export class TransactionSender {
     this.#turn = this.#turn.catch(ignore)
   }
 
-  #drop(entry: Pending): boolean {
+  #drop(entry: Pending): void {
     const at = this.#pending.indexOf(entry)
     if (at >= 0) this.#pending.splice(at, 1)
-    return at >= 0
   }
 
   /** Asks the node to repeat a reverted transaction, for its reason. */
