@@ -1,17 +1,22 @@
 // BOLT 1: what a message on an authenticated connection looks like. Two bytes of type, then a payload, together
 // at most 65535 bytes. Lightning's own control messages are understood here; Perun payloads travel in two
 // custom types of the odd range, which other Lightning nodes ignore.
-import { concat, fromHex, type Hex, toHex } from '../channel/bytes.js'
+import { concat, type Hex } from '../channel/bytes.js'
 import { PerkunasError } from '../channel/errors.js'
-import { decodeTlv, encodeTlv, type TlvRecord } from './tlv.js'
+import { bitmapOf, bitsOf, unionOf } from './wire/bits.js'
+import { error, init, initRecords, ping, pong, warning } from './wire/control.js'
+import { channelID, hexArray, sizedBytes, struct, u64 } from './wire/fields.js'
+import { message, messageSet } from './wire/message.js'
+import { Reader } from './wire/reader.js'
+import { record } from './wire/tlv.js'
 
 /** Message types that a connection handles itself. */
 export const MESSAGE_TYPE = {
-  warning: 1,
-  init: 16,
-  error: 17,
-  ping: 18,
-  pong: 19,
+  warning: warning.type,
+  init: init.type,
+  error: error.type,
+  ping: ping.type,
+  pong: pong.type,
   /** A whole Perun payload. */
   payload: 50443,
   /** A piece of a Perun payload that does not fit into one message. */
@@ -51,6 +56,13 @@ export type Message =
   | { readonly kind: 'fragment'; readonly total: number; readonly offset: number; readonly part: Uint8Array }
   | { readonly kind: 'other'; readonly type: number; readonly payload: Uint8Array }
 
+/** Lightning's `init` with one more record, odd and in the range for custom ones. */
+const ownInit = message('init', init.type, init.fields, {
+  ...initRecords,
+  link: record(0x504b4f, struct('link', { instance: hexArray(8), order: u64 })),
+})
+const control = messageSet(ownInit, ping, pong, warning)
+
 /** Puts a type before a payload. */
 export function encodeMessage(type: number, payload: Uint8Array): Uint8Array {
   const out = new Uint8Array(2 + payload.length)
@@ -79,35 +91,65 @@ export function decodeMessage(message: Uint8Array): Message {
         part: payload.subarray(FRAGMENT_HEADER),
       }
     case MESSAGE_TYPE.init:
-      return { kind: 'init', init: decodeInit(payload) }
-    case MESSAGE_TYPE.ping: {
-      const answer = readU16(payload, 0, 'ping.num_pong_bytes')
-      readPadding(payload, 2, 'ping.byteslen')
-      return { kind: 'ping', answer: answer <= MAX_PONG ? answer : undefined }
-    }
+    case MESSAGE_TYPE.ping:
     case MESSAGE_TYPE.pong:
-      return { kind: 'pong', length: readPadding(payload, 0, 'pong.byteslen') }
+      return decodeControl(message)
     default:
       return { kind: 'other', type, payload }
   }
 }
 
+function decodeControl(bytes: Uint8Array): Message {
+  const decoded = control.decode(bytes)
+  switch (decoded.kind) {
+    case 'init': {
+      const { globalfeatures, features, networks, link } = decoded
+      return {
+        kind: 'init',
+        init: {
+          features: [...bitsOf(unionOf(globalfeatures, features))],
+          ...(networks === undefined ? {} : { networks }),
+          ...(link === undefined ? {} : { link }),
+        },
+      }
+    }
+    case 'ping': {
+      const { numPongBytes } = decoded
+      return { kind: 'ping', answer: numPongBytes <= MAX_PONG ? numPongBytes : undefined }
+    }
+    case 'pong':
+      return { kind: 'pong', length: decoded.ignored.length }
+    default:
+      throw malformed('type', 'no control message')
+  }
+}
+
+/** Encodes `init` with its type. */
+export function encodeInit({ features, networks, link }: Init): Uint8Array {
+  return control.encode({
+    kind: 'init',
+    globalfeatures: NOTHING,
+    features: bitmapOf(features),
+    ...(networks === undefined ? {} : { networks }),
+    ...(link === undefined ? {} : { link }),
+  })
+}
+
 /** A ping that asks for a pong of `answer` bytes. */
 export function encodePing(answer: number): Uint8Array {
-  return encodeMessage(MESSAGE_TYPE.ping, Uint8Array.of(answer >> 8, answer & 0xff, 0, 0))
+  return control.encode({ kind: 'ping', numPongBytes: answer, ignored: NOTHING })
 }
 
 /** The answer to a ping: `length` zero bytes. */
 export function encodePong(length: number): Uint8Array {
-  const payload = new Uint8Array(2 + length)
-  payload[0] = length >> 8
-  payload[1] = length & 0xff
-  return encodeMessage(MESSAGE_TYPE.pong, payload)
+  return control.encode({ kind: 'pong', ignored: new Uint8Array(length) })
 }
+
+const NOTHING = new Uint8Array(0)
 
 /** Longest text of an error or a warning that we send or show, in bytes. */
 const MAX_TEXT = 512
-const ALL_CHANNELS = new Uint8Array(32)
+const ALL_CHANNELS: Hex = `0x${'00'.repeat(32)}`
 
 /**
  * A warning about the connection as a whole. Not an `error`: that one, for no channel in particular, would make
@@ -115,10 +157,7 @@ const ALL_CHANNELS = new Uint8Array(32)
  */
 export function encodeWarning(text: string): Uint8Array {
   const data = new TextEncoder().encode(printable(text).slice(0, MAX_TEXT))
-  return encodeMessage(
-    MESSAGE_TYPE.warning,
-    concat(ALL_CHANNELS, Uint8Array.of(data.length >> 8, data.length & 0xff), data),
-  )
+  return control.encode({ kind: 'warning', channelID: ALL_CHANNELS, data })
 }
 
 /**
@@ -127,78 +166,14 @@ export function encodeWarning(text: string): Uint8Array {
  * @throws PerkunasError INVALID_MESSAGE if it is too short
  */
 export function decodeText(payload: Uint8Array): string {
-  const length = readU16(payload, 32, 'len')
-  if (payload.length < 34 + length) throw short('data')
-  return printable(String.fromCharCode(...payload.subarray(34, 34 + Math.min(length, MAX_TEXT))))
+  const from = new Reader(payload, 'text')
+  channelID.read(from)
+  const data = sizedBytes.read(from)
+  return printable(String.fromCharCode(...data.subarray(0, MAX_TEXT)))
 }
 
 function printable(text: string): string {
   return text.replace(/[^ -~]/g, '?')
-}
-
-const TLV_NETWORKS = 1n
-/** Odd, in the range for custom records. */
-const TLV_LINK = 0x504b4fn
-
-/** Encodes `init` with its type. */
-export function encodeInit({ features, networks, link }: Init): Uint8Array {
-  const bitmap = new Uint8Array(features.length === 0 ? 0 : (Math.max(...features) >> 3) + 1)
-  for (const bit of features) {
-    const at = bitmap.length - 1 - (bit >> 3)
-    bitmap[at] = (bitmap[at] ?? 0) | (1 << (bit & 7))
-  }
-  const records: TlvRecord[] = []
-  if (networks !== undefined)
-    records.push({ type: TLV_NETWORKS, value: concat(...networks.map((chain) => fromHex(chain, 32))) })
-  if (link !== undefined) {
-    const value = new Uint8Array(16)
-    value.set(fromHex(link.instance, 8))
-    new DataView(value.buffer).setBigUint64(8, link.order)
-    records.push({ type: TLV_LINK, value })
-  }
-  return encodeMessage(
-    MESSAGE_TYPE.init,
-    concat(Uint8Array.of(0, 0, bitmap.length >> 8, bitmap.length & 0xff), bitmap, encodeTlv(records)),
-  )
-}
-
-function decodeInit(payload: Uint8Array): Init {
-  const globalLength = readU16(payload, 0, 'init.gflen')
-  const length = readU16(payload, 2 + globalLength, 'init.flen')
-  const end = 4 + globalLength + length
-  if (payload.length < end) throw short('init.features')
-  const features = new Set([
-    ...bitsOf(payload.subarray(2, 2 + globalLength)),
-    ...bitsOf(payload.subarray(4 + globalLength, end)),
-  ])
-  const out: { features: readonly number[]; networks?: readonly Hex[]; link?: Link } = {
-    features: [...features].sort((a, b) => a - b),
-  }
-  for (const { type, value } of decodeTlv(
-    payload.subarray(end),
-    (t) => t === TLV_NETWORKS || t === TLV_LINK,
-  )) {
-    if (type === TLV_NETWORKS) {
-      if (value.length % 32 !== 0) throw malformed('init.networks', 'not a list of 32-byte hashes')
-      out.networks = Array.from({ length: value.length / 32 }, (_, i) =>
-        toHex(value.subarray(32 * i, 32 * i + 32)),
-      )
-    } else {
-      if (value.length !== 16) throw malformed('init.link', '16 bytes expected')
-      const order = new DataView(value.buffer, value.byteOffset, 16).getBigUint64(8)
-      out.link = { instance: toHex(value.subarray(0, 8)), order }
-    }
-  }
-  return out
-}
-
-function bitsOf(bitmap: Uint8Array): number[] {
-  const bits: number[] = []
-  for (let i = bitmap.length - 1; i >= 0; i--) {
-    const byte = bitmap[i] ?? 0
-    for (let bit = 0; bit < 8; bit++) if (byte & (1 << bit)) bits.push(8 * (bitmap.length - 1 - i) + bit)
-  }
-  return bits
 }
 
 const FRAGMENT_HEADER = 8
@@ -287,15 +262,8 @@ function readU32(bytes: Uint8Array, at: number, path: string): number {
   return readU16(bytes, at, path) * 0x10000 + readU16(bytes, at + 2, path)
 }
 
-/** Reads a length and checks that as many bytes follow. */
-function readPadding(bytes: Uint8Array, at: number, path: string): number {
-  const length = readU16(bytes, at, path)
-  if (bytes.length < at + 2 + length) throw short(path)
-  return length
-}
-
 function short(path: string): PerkunasError<'INVALID_MESSAGE'> {
-  return malformed(path, 'message ends early')
+  return malformed(path, 'too short')
 }
 
 function malformed(path: string, reason: string): PerkunasError<'INVALID_MESSAGE'> {

@@ -57,4 +57,3 @@ export {
   union,
 } from './schema.js'
 export type { Dialer, Listener, Stream, StreamReceiver } from './stream.js'
-export { decodeBigSize, decodeTlv, encodeBigSize, encodeTlv, type TlvRecord } from './tlv.js'

@@ -3,13 +3,11 @@ import { chainHash, channelID, rest, restBytes, sizedBytes, u16 } from './fields
 import { type MessageOf, message } from './message.js'
 import { record } from './tlv.js'
 
+/** What may follow the features of `init`. */
+export const initRecords = { networks: record(1, rest(chainHash)), remoteAddr: record(3, restBytes) }
+
 /** What a node can do; the first message of a connection in either direction. */
-export const init = message(
-  'init',
-  16,
-  { globalfeatures: sizedBytes, features: sizedBytes },
-  { networks: record(1, rest(chainHash)), remoteAddr: record(3, restBytes) },
-)
+export const init = message('init', 16, { globalfeatures: sizedBytes, features: sizedBytes }, initRecords)
 export type Init = MessageOf<typeof init>
 
 /** Ends the channel of that ID, or with 32 zero bytes all channels with the peer. `data` is text for people. */

@@ -17,39 +17,16 @@ import {
   MAX_PAYLOAD,
   MESSAGE_TYPE,
 } from '../../peer/framing.js'
-import { decodeBigSize, decodeTlv, encodeBigSize, encodeTlv } from '../../peer/tlv.js'
 import { bytes, load } from '../vectors/cases.js'
 
 interface Vectors {
-  readonly bigsize: { readonly decode: readonly { readonly hex: string; readonly value?: string }[] }
-  readonly tlv: {
-    readonly namespaces: Readonly<Record<string, Readonly<Record<string, unknown>>>>
-    readonly valid: readonly Stream[]
-    readonly invalid: readonly Stream[]
-  }
   readonly message_extension: {
     readonly valid: readonly { readonly hex: string }[]
     readonly invalid: readonly { readonly hex: string }[]
   }
 }
 
-interface Stream {
-  readonly namespace: string
-  readonly hex: string
-  readonly reason?: string
-}
-
 const vectors = load<Vectors>('bolt01')
-
-/** Whether a stream's namespace has a type; the one called `any` has none. */
-function knows({ namespace }: Stream): (type: bigint) => boolean {
-  return (type) => vectors.tlv.namespaces[namespace]?.[String(type)] !== undefined
-}
-
-/** Those that fail as a stream; the others have values that are wrong for their types. */
-const brokenStreams = vectors.tlv.invalid.filter(({ reason }) =>
-  /^(type|length)-|^value-(missing|truncated)|^unknown-even|^wrong-order|^duplicate/.test(reason ?? ''),
-)
 
 function refusal(run: () => unknown): string {
   try {
@@ -61,32 +38,7 @@ function refusal(run: () => unknown): string {
   return 'nothing'
 }
 
-describe('BOLT 1, Appendices A to C: BigSize, TLV streams, message extension', () => {
-  for (const { hex, value } of vectors.bigsize.decode) {
-    it(`BigSize ${hex} -> ${value ?? 'refused'}`, () => {
-      if (value === undefined) {
-        expect(refusal(() => decodeBigSize(bytes(hex), 0))).to.equal('INVALID_MESSAGE')
-        return
-      }
-      expect(decodeBigSize(bytes(hex), 0)).to.deep.equal({ value: BigInt(value), end: hex.length / 2 })
-      expect(toHex(encodeBigSize(BigInt(value)))).to.equal(`0x${hex}`)
-    })
-  }
-
-  for (const stream of brokenStreams) {
-    it(`TLV stream ${stream.hex.slice(0, 30)} -> refused: ${stream.reason}`, () => {
-      expect(refusal(() => decodeTlv(bytes(stream.hex), knows(stream)))).to.equal('INVALID_MESSAGE')
-    })
-  }
-
-  it('valid TLV streams -> the known records, which encode to the same bytes', () => {
-    for (const stream of vectors.tlv.valid) {
-      const records = decodeTlv(bytes(stream.hex), (type) => knows(stream)(type) || type % 2n === 1n)
-      expect(toHex(encodeTlv(records))).to.equal(`0x${stream.hex}`)
-    }
-    expect([vectors.tlv.valid.length, brokenStreams.length]).to.deep.equal([19, 19])
-  })
-
+describe('BOLT 1, Appendix C: message extension', () => {
   it('init with an extension -> read if the stream is valid, refused if not', () => {
     for (const { hex } of vectors.message_extension.valid) {
       expect(decodeMessage(bytes(hex))).to.deep.equal({ kind: 'init', init: { features: [] } })

@@ -287,9 +287,9 @@ describe('peer: connection', () => {
       [encodeInit({ features: [] }), Uint8Array.of(0x80, 0, 1)],
       /unknown message type 32768/,
     ],
-    ['an empty message', [encodeInit({ features: [] }), new Uint8Array(0)], /ends early/],
-    ['a ping cut short', [encodeInit({ features: [] }), encodePing(1).subarray(0, 4)], /ends early/],
-    ['a fragment of nothing', [encodeInit({ features: [] }), Uint8Array.of(0xc5, 0x0d)], /ends early/],
+    ['an empty message', [encodeInit({ features: [] }), new Uint8Array(0)], /too short/],
+    ['a ping cut short', [encodeInit({ features: [] }), encodePing(1).subarray(0, 4)], /too short/],
+    ['a fragment of nothing', [encodeInit({ features: [] }), Uint8Array.of(0xc5, 0x0d)], /too short/],
     [
       'a fragment of 4 GiB',
       [encodeInit({ features: [] }), Uint8Array.of(0xc5, 0x0d, 255, 255, 255, 255, 0, 0, 0, 0, 1)],
