@@ -22,10 +22,11 @@ import {
   type HtlcOutput,
   htlcTransactionAmount,
 } from './commitment.js'
+import { countBytes, encodeOutputs } from './encode.js'
 import { dustLimitOf, feeOf } from './fees.js'
 import { FORMATS } from './format.js'
 import { p2wpkhScriptCode } from './scripts.js'
-import { encodeOutputs, witnessDigest } from './sighash.js'
+import { witnessDigest } from './sighash.js'
 import { SIGHASH_ALL, witnessSignature } from './signature.js'
 import type { Outpoint, Transaction } from './transaction.js'
 
@@ -66,9 +67,9 @@ const SIGNATURE_LENGTH = 73
  * What the holder of a published commitment can claim itself: the delayed balance and the anchors. Its HTLCs it gets by
  * HTLC transactions, then by {@link claimOfHtlcTransaction}.
  */
-export function claimsOfHolder(commitment: Commitment, txid: Uint8Array): readonly Claim[] {
+export function claimsOfHolder(commitment: Commitment): readonly Claim[] {
   return commitment.outputs.flatMap((output) => {
-    const at = place(output, txid)
+    const at = place(output, commitment.txid)
     if (output.role === 'to_local') return [delayedClaim(commitment, at)]
     return anchorClaims(output, at, 'local_anchor')
   })
@@ -81,11 +82,10 @@ export function claimsOfHolder(commitment: Commitment, txid: Uint8Array): readon
  */
 export function claimsOfCounterparty(
   commitment: Commitment,
-  txid: Uint8Array,
   preimageOf: (output: HtlcOutput) => Uint8Array | undefined,
 ): readonly Claim[] {
   return commitment.outputs.flatMap((output) => {
-    const at = place(output, txid)
+    const at = place(output, commitment.txid)
     if (output.role === 'to_remote') return [paymentClaim(commitment, output, at)]
     if (output.role !== 'htlc') return anchorClaims(output, at, 'remote_anchor')
     const { witnessScript, htlc } = output
@@ -107,9 +107,9 @@ export function claimsOfCounterparty(
 }
 
 /** What its counterparty can claim of a published commitment that was revoked: everything. */
-export function claimsOfPunisher(commitment: Commitment, txid: Uint8Array): readonly Claim[] {
+export function claimsOfPunisher(commitment: Commitment): readonly Claim[] {
   return commitment.outputs.flatMap((output) => {
-    const at = place(output, txid)
+    const at = place(output, commitment.txid)
     switch (output.role) {
       case 'to_local':
         return [delayedPenalty(commitment, at)]
@@ -139,7 +139,7 @@ export function claimOfHtlcTransaction(
 }
 
 /** An anchor of a pair 16 blocks later, when anybody may clean it up. */
-export function claimOfOldAnchor(output: CommitmentOutput, txid: Uint8Array): Claim {
+export function claimOfOldAnchor({ txid }: Commitment, output: CommitmentOutput): Claim {
   if (output.role !== 'local_anchor' && output.role !== 'remote_anchor') {
     throw new PerkunasError('INVALID_ARGUMENT', `an anchor expected, got ${output.role}`, {
       argument: 'output',
@@ -162,7 +162,7 @@ export function claimWeight({ witness }: Claim): number {
   return witness.reduce(
     (sum, item) => {
       const length = item === 'signature' ? SIGNATURE_LENGTH : item.length
-      return sum + (length < 0xfd ? 1 : 3) + length
+      return sum + countBytes(length) + length
     },
     4 * 41 + 1,
   )
@@ -203,7 +203,7 @@ export function buildClaimTransaction(request: {
 
 /** Weight of {@link buildClaimTransaction}'s result when signed, signatures at their longest. */
 export function claimTransactionWeight(claims: readonly Claim[], to: Uint8Array): number {
-  const counts = claims.length < 0xfd ? 1 : 3
+  const counts = countBytes(claims.length)
   const base = 4 * (4 + counts + 1 + 4 + encodeOutputs([{ amount: sat(0n), script: to }]).length)
   const inputs = claims.reduce((sum, claim) => sum + claimWeight(claim), 0)
   const witnesses = claims.filter(({ witness }) => witness.length > 0).length

@@ -25,7 +25,7 @@ import {
   p2wsh,
   toRemoteScript,
 } from './scripts.js'
-import type { Outpoint, Transaction } from './transaction.js'
+import { type Outpoint, type Transaction, transactionID } from './transaction.js'
 
 /** The output that a channel's transactions spend. */
 export interface Funding {
@@ -113,6 +113,8 @@ export interface Commitment {
   readonly params: CommitmentParams
   /** Without witness. */
   readonly transaction: Transaction
+  /** Of the transaction; signatures don't change it. */
+  readonly txid: Uint8Array
   readonly fundingScript: Uint8Array
   /** In the order of the transaction. */
   readonly outputs: readonly CommitmentOutput[]
@@ -172,14 +174,16 @@ export function buildCommitment(params: CommitmentParams): Commitment {
   const fee = funding.amount - outputs.reduce((sum, { amount }) => sum + amount, 0n)
   if (fee < 0n) throw invalid('outputs exceed the funding amount')
   const { locktime, sequence } = obscure(params.number, params.obscuringFactor)
+  const transaction = {
+    version: rules.version,
+    inputs: [{ outpoint: funding.outpoint, sequence, witness: [] }],
+    outputs,
+    locktime,
+  }
   return {
     params,
-    transaction: {
-      version: rules.version,
-      inputs: [{ outpoint: funding.outpoint, sequence, witness: [] }],
-      outputs,
-      locktime,
-    },
+    transaction,
+    txid: transactionID(transaction),
     fundingScript: script,
     outputs,
     htlcs: outputs.filter((output): output is HtlcOutput => output.role === 'htlc'),

@@ -2,9 +2,9 @@
 // Transaction Output", "Calculating Fees for Collaborative Transactions"; BOLT 2, "Interactive Transaction Construction").
 import { PerkunasError } from '../../../channel/errors.js'
 import { add, type FeeratePerKw, feeratePerKw, type Sat, sat, sub } from '../../../channel/units.js'
+import { encodeOutputs } from './encode.js'
 import { dustLimitOf, feeOf } from './fees.js'
 import { compareBytes, fundingScript, p2wsh } from './scripts.js'
-import { encodeOutputs } from './sighash.js'
 import { type Outpoint, SEQUENCE_FINAL, type Transaction, type TransactionOutput } from './transaction.js'
 
 /** An output of the wallet that pays for a channel. */

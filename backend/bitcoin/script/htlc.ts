@@ -3,12 +3,13 @@
 import { PerkunasError } from '../../../channel/errors.js'
 import type { Sat } from '../../../channel/units.js'
 import { type Commitment, type HtlcOutput, htlcTransactionAmount } from './commitment.js'
+import { encodeOutputs, writeOutpoint, writeUint32 } from './encode.js'
 import { FORMATS } from './format.js'
 import { sha256d } from './hash.js'
 import { p2wsh } from './scripts.js'
-import { encodeOutputs, Preimage, writeOutpoint, writeUint32 } from './sighash.js'
+import { Preimage } from './sighash.js'
 import { SIGHASH_ALL, type SighashType, witnessSignature } from './signature.js'
-import { type Transaction, transactionID } from './transaction.js'
+import type { Transaction } from './transaction.js'
 
 /** Who signs an HTLC transaction: the holder of the commitment signs all of it, the counterparty as the form says. */
 export type HtlcSigner = 'local' | 'remote'
@@ -24,15 +25,11 @@ export function htlcSighash(commitment: Commitment, signer: HtlcSigner): Sighash
  * Where it pays no fee, inputs and outputs are added behind the first before the holder signs; the counterparty's
  * signature stays valid.
  */
-export function htlcTransaction(
-  commitment: Commitment,
-  output: HtlcOutput,
-  txid: Uint8Array = transactionID(commitment.transaction),
-): Transaction {
+export function htlcTransaction(commitment: Commitment, output: HtlcOutput): Transaction {
   const { version, sequence } = shape(commitment)
   return {
     version,
-    inputs: [{ outpoint: { txid, index: output.index }, sequence, witness: [] }],
+    inputs: [{ outpoint: { txid: commitment.txid, index: output.index }, sequence, witness: [] }],
     outputs: [{ amount: htlcTransactionAmount(commitment, output), script: p2wsh(commitment.delayedScript) }],
     locktime: locktimeOf(output),
   }
@@ -70,7 +67,7 @@ export function htlcWitness(
  */
 export function htlcDigests(commitment: Commitment, signer: HtlcSigner): readonly Uint8Array[] {
   if (commitment.htlcs.length === 0) return []
-  const txid = transactionID(commitment.transaction)
+  const { txid } = commitment
   const script = p2wsh(commitment.delayedScript)
   const sighash = htlcSighash(commitment, signer)
   const { version, sequence } = shape(commitment)

@@ -79,7 +79,7 @@ export {
   p2wsh,
   toRemoteScript,
 } from './scripts.js'
-export { encodeOutputs, type SpentOutput, witnessDigest } from './sighash.js'
+export { type SpentOutput, witnessDigest } from './sighash.js'
 export {
   readWitnessSignature,
   SIGHASH_ALL,

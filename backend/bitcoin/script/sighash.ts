@@ -1,9 +1,10 @@
 // Signature hashes of version 0 witnesses (BIP 143), written by hand because a commitment needs hundreds of them.
 import { PerkunasError } from '../../../channel/errors.js'
 import type { Sat } from '../../../channel/units.js'
+import { encodeOutputs, writeOutpoint, writeUint32, writeUint64 } from './encode.js'
 import { sha256d } from './hash.js'
 import { SIGHASH_ALL, type SighashType } from './signature.js'
-import type { Outpoint, Transaction, TransactionOutput } from './transaction.js'
+import type { Outpoint, Transaction } from './transaction.js'
 
 /** What an input's signature commits to besides the transaction. */
 export interface SpentOutput {
@@ -96,47 +97,4 @@ export class Preimage {
   digest(): Uint8Array {
     return sha256d(this.#bytes)
   }
-}
-
-/** Outputs one after the other, each an amount and a script with its length. */
-export function encodeOutputs(outputs: readonly TransactionOutput[]): Uint8Array {
-  const length = outputs.reduce(
-    (sum, { script }) => sum + 8 + (script.length < 0xfd ? 1 : 3) + script.length,
-    0,
-  )
-  const bytes = new Uint8Array(length)
-  let at = 0
-  for (const { amount, script } of outputs) {
-    writeUint64(bytes, at, amount)
-    at += 8
-    if (script.length < 0xfd) bytes[at++] = script.length
-    else {
-      bytes.set([0xfd, script.length & 0xff, script.length >> 8], at)
-      at += 3
-    }
-    bytes.set(script, at)
-    at += script.length
-  }
-  return bytes
-}
-
-/** Writes 36 bytes: the ID as hashed, and the index. */
-export function writeOutpoint(bytes: Uint8Array, at: number, { txid, index }: Outpoint): void {
-  bytes.set(txid, at)
-  writeUint32(bytes, at + 32, index)
-}
-
-/** Little-endian, as everything in a transaction. */
-export function writeUint32(bytes: Uint8Array, at: number, value: number): void {
-  bytes[at] = value & 0xff
-  bytes[at + 1] = (value >>> 8) & 0xff
-  bytes[at + 2] = (value >>> 16) & 0xff
-  bytes[at + 3] = value >>> 24
-}
-
-/** Little-endian. An amount is below 2^51, so two numbers hold it. */
-export function writeUint64(bytes: Uint8Array, at: number, value: bigint): void {
-  const number = Number(value)
-  writeUint32(bytes, at, (number % 0x1_0000_0000) >>> 0)
-  writeUint32(bytes, at + 4, Math.floor(number / 0x1_0000_0000))
 }

@@ -2,41 +2,12 @@
 import { RawTx } from '@scure/btc-signer'
 import { toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
-import { type Sat, sat } from '../../../channel/units.js'
+import { sat } from '../../../channel/units.js'
+import { encodeSegwitBody } from './encode.js'
 import { sha256d } from './hash.js'
+import type { Transaction } from './shape.js'
 
-/** An output of a transaction: what an input spends. */
-export interface Outpoint {
-  /** 32 bytes as hashed and as on the wire; explorers and RPC show them reversed, see {@link displayID}. */
-  readonly txid: Uint8Array
-  readonly index: number
-}
-
-/** Spends an output. */
-export interface TransactionInput {
-  readonly outpoint: Outpoint
-  /** Relative lock time (BIP 68) and signal of replaceability (BIP 125). */
-  readonly sequence: number
-  /** Of legacy inputs; empty for native segwit. */
-  readonly scriptSig?: Uint8Array
-  /** Empty until signed. */
-  readonly witness: readonly Uint8Array[]
-}
-
-/** An amount and who may spend it. */
-export interface TransactionOutput {
-  readonly amount: Sat
-  /** scriptPubKey. */
-  readonly script: Uint8Array
-}
-
-/** A transaction, signed or not. */
-export interface Transaction {
-  readonly version: number
-  readonly inputs: readonly TransactionInput[]
-  readonly outputs: readonly TransactionOutput[]
-  readonly locktime: number
-}
+export type { Outpoint, Transaction, TransactionInput, TransactionOutput } from './shape.js'
 
 /** What a block can hold (BIP 141), so no transaction is longer: the limit before anything is parsed. */
 export const MAX_TRANSACTION_BYTES = 4_000_000
@@ -100,7 +71,8 @@ export function decodeTransaction(bytes: Uint8Array): Transaction {
 
 /** The transaction's ID: 32 bytes as in an outpoint. It does not change by signing segwit inputs. */
 export function transactionID(tx: Transaction): Uint8Array {
-  return sha256d(encode(tx, false))
+  const plain = tx.inputs.every(({ scriptSig }) => scriptSig === undefined) && tx.outputs.length <= 0xffff
+  return sha256d(plain && tx.inputs.length <= 0xffff ? encodeSegwitBody(tx) : encode(tx, false))
 }
 
 /** An ID the way that people and RPC write it: reversed, hex digits without `0x`. */

@@ -1,0 +1,68 @@
+// The parts of a transaction that are hashed, written by hand for the same reason as the digests of sighash.ts: that of a
+// commitment has hundreds of outputs, and its ID is needed before anything of it can be signed.
+import type { Outpoint, Transaction, TransactionOutput } from './shape.js'
+
+/** A transaction of segwit inputs without its witnesses; the bytes are the same as @scure/btc-signer's. */
+export function encodeSegwitBody({ version, inputs, outputs, locktime }: Transaction): Uint8Array {
+  const inputsAt = 4 + countBytes(inputs.length)
+  const outputsAt = inputsAt + 41 * inputs.length + countBytes(outputs.length)
+  const encodedOutputs = encodeOutputs(outputs)
+  const bytes = new Uint8Array(outputsAt + encodedOutputs.length + 4)
+  writeUint32(bytes, 0, version)
+  writeCount(bytes, 4, inputs.length)
+  inputs.forEach(({ outpoint, sequence }, i) => {
+    writeOutpoint(bytes, inputsAt + 41 * i, outpoint)
+    writeUint32(bytes, inputsAt + 41 * i + 37, sequence)
+  })
+  writeCount(bytes, inputsAt + 41 * inputs.length, outputs.length)
+  bytes.set(encodedOutputs, outputsAt)
+  writeUint32(bytes, outputsAt + encodedOutputs.length, locktime)
+  return bytes
+}
+
+/** Outputs one after the other, each an amount and a script with its length. */
+export function encodeOutputs(outputs: readonly TransactionOutput[]): Uint8Array {
+  const length = outputs.reduce((sum, { script }) => sum + 8 + countBytes(script.length) + script.length, 0)
+  const bytes = new Uint8Array(length)
+  let at = 0
+  for (const { amount, script } of outputs) {
+    writeUint64(bytes, at, amount)
+    at += 8
+    at = writeCount(bytes, at, script.length)
+    bytes.set(script, at)
+    at += script.length
+  }
+  return bytes
+}
+
+/** Writes 36 bytes: the ID as hashed, and the index. */
+export function writeOutpoint(bytes: Uint8Array, at: number, { txid, index }: Outpoint): void {
+  bytes.set(txid, at)
+  writeUint32(bytes, at + 32, index)
+}
+
+/** Little-endian, as everything in a transaction. */
+export function writeUint32(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value & 0xff
+  bytes[at + 1] = (value >>> 8) & 0xff
+  bytes[at + 2] = (value >>> 16) & 0xff
+  bytes[at + 3] = value >>> 24
+}
+
+/** Little-endian. An amount is below 2^51, so two numbers hold it. */
+export function writeUint64(bytes: Uint8Array, at: number, value: bigint): void {
+  const number = Number(value)
+  writeUint32(bytes, at, (number % 0x1_0000_0000) >>> 0)
+  writeUint32(bytes, at + 4, Math.floor(number / 0x1_0000_0000))
+}
+
+/** Bytes of a compact size below 2^16. */
+export function countBytes(count: number): number {
+  return count < 0xfd ? 1 : 3
+}
+
+function writeCount(bytes: Uint8Array, at: number, count: number): number {
+  if (count < 0xfd) bytes[at] = count
+  else bytes.set([0xfd, count & 0xff, count >> 8], at)
+  return at + countBytes(count)
+}
