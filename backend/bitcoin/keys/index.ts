@@ -15,6 +15,13 @@ export {
   deriveSecret,
 } from './derive.js'
 export {
+  type Balance,
+  newSignerState,
+  revokedCount,
+  type SignedCommitment,
+  type SignerState,
+} from './policy.js'
+export {
   commitmentSecret,
   EMPTY_SECRETS,
   FIRST_SECRET_INDEX,
@@ -26,3 +33,11 @@ export {
   type SecretStore,
   secretIndexOf,
 } from './secrets.js'
+export {
+  type ChannelSetup,
+  type ClosingToSign,
+  type CommitmentOnChain,
+  type CommitmentState,
+  createSigner,
+  type Signer,
+} from './signer.js'

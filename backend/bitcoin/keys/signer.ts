@@ -1,0 +1,290 @@
+// The signer of one channel: the only code that touches its secrets. Everything else holds points.
+import { PerkunasError } from '../../../channel/errors.js'
+import type { FeeratePerKw, Msat, Sat } from '../../../channel/units.js'
+import { type Claim, type ClaimKey, signClaim } from '../script/claims.js'
+import { type Closing, signClosing } from '../script/closing.js'
+import {
+  buildCommitment,
+  type Commitment,
+  type Funding,
+  type Htlc,
+  type HtlcOutput,
+} from '../script/commitment.js'
+import type { CommitmentFormat } from '../script/format.js'
+import { obscuringFactor } from '../script/number.js'
+import {
+  type CommitmentSignatures,
+  completeCommitment,
+  completeHtlcTransaction,
+  faultOfSignatures,
+  signCommitment,
+  signOwnCommitment,
+} from '../script/signing.js'
+import type { Transaction } from '../script/transaction.js'
+import { type Basepoints, basepointsOf, type ChannelSecrets, commitmentKeys } from './channel-keys.js'
+import { commitmentPoint, deriveRevocationSecret, deriveSecret } from './derive.js'
+import { allowClosing, publish, release, revoke, type SignerState, sign, validate } from './policy.js'
+import { commitmentSecret, findCommitmentSecret } from './secrets.js'
+
+/** What both sides agreed on when they opened the channel. */
+export interface ChannelSetup {
+  readonly format: CommitmentFormat
+  /** Who sent open_channel and pays the fees. */
+  readonly opener: 'local' | 'remote'
+  /** The peer's. */
+  readonly remote: Basepoints
+  /** What the owner of a commitment must wait: each was demanded by the other side. */
+  readonly toSelfDelay: { readonly local: number; readonly remote: number }
+  /** Of the owner of a commitment. */
+  readonly dustLimit: { readonly local: Sat; readonly remote: Sat }
+}
+
+/** What differs from one commitment to the next, as its holder sees it: "local" is the holder. */
+export interface CommitmentState {
+  readonly number: bigint
+  readonly funding: Funding
+  readonly feerate: FeeratePerKw
+  readonly toLocal: Msat
+  readonly toRemote: Msat
+  readonly htlcs: readonly Htlc[]
+}
+
+/** A commitment on chain, or about to be, and whose it is. */
+export interface CommitmentOnChain {
+  readonly commitment: Commitment
+  readonly holder: 'local' | 'remote'
+  /** The holder's per-commitment point. */
+  readonly point: Uint8Array
+}
+
+/**
+ * Keeps a channel's secrets and signs with them what the rules of policy.ts allow.
+ *
+ * Every step takes the record of what was signed and returns the next one, which must be durable before the signature or
+ * secret that comes with it leaves the process: **a lost record can lose funds**. A step that is refused throws
+ * PerkunasError INVALID_TRANSITION and changes nothing.
+ */
+export interface Signer {
+  readonly basepoints: Basepoints
+  /** Our per-commitment point; public. */
+  commitmentPoint(number: bigint): Uint8Array
+  /** A commitment of ours without signatures: nothing is checked but the state itself. */
+  localCommitment(state: CommitmentState): Commitment
+  /** A commitment of theirs, likewise. */
+  remoteCommitment(state: CommitmentState, point: Uint8Array): Commitment
+
+  /** Signs their next commitment: what commitment_signed carries. */
+  signRemote(
+    record: SignerState,
+    state: CommitmentState,
+    point: Uint8Array,
+  ): {
+    readonly next: SignerState
+    readonly commitment: Commitment
+    readonly signatures: CommitmentSignatures
+  }
+
+  /**
+   * Checks their signatures on our next commitment.
+   *
+   * @throws PerkunasError INVALID_SIGNATURE if one of them is bad or they are too few or too many
+   */
+  validateLocal(
+    record: SignerState,
+    state: CommitmentState,
+    signatures: CommitmentSignatures,
+  ): { readonly next: SignerState; readonly commitment: Commitment }
+
+  /** The secret that revokes a commitment of ours. */
+  releaseSecret(
+    record: SignerState,
+    number: bigint,
+  ): { readonly next: SignerState; readonly secret: Uint8Array }
+
+  /** Takes the secret that revokes a commitment of theirs. @throws PerkunasError INVALID_MESSAGE if it is wrong */
+  acceptSecret(record: SignerState, number: bigint, secret: Uint8Array): { readonly next: SignerState }
+
+  /**
+   * Completes a commitment of ours for the chain, after checking their signatures once more.
+   *
+   * @throws PerkunasError INVALID_SIGNATURE if they are not on that commitment
+   */
+  signLocal(
+    record: SignerState,
+    state: CommitmentState,
+    signatures: CommitmentSignatures,
+  ): { readonly next: SignerState; readonly commitment: Commitment; readonly transaction: Transaction }
+
+  /** Completes an HTLC transaction of our commitment that {@link signLocal} completed. */
+  signHtlc(
+    record: SignerState,
+    commitment: Commitment,
+    output: HtlcOutput,
+    given: {
+      readonly remote: Uint8Array
+      readonly preimage?: Uint8Array
+      readonly extend?: (tx: Transaction) => Transaction
+    },
+  ): Transaction
+
+  /**
+   * Signs a closing transaction.
+   *
+   * @throws PerkunasError INVALID_TRANSITION with HTLCs open, or if it pays us less than our balance without our fee, or
+   *   to a script that is not ours
+   */
+  signClosing(record: SignerState, request: ClosingToSign): Uint8Array
+
+  /**
+   * The witness of one claim in a transaction; others' inputs may stand beside it.
+   *
+   * @throws PerkunasError INVALID_TRANSITION if its key is not ours, or a penalty's commitment was not revoked
+   */
+  signClaim(
+    record: SignerState,
+    tx: Transaction,
+    input: number,
+    claim: Claim,
+    onChain: CommitmentOnChain,
+  ): readonly Uint8Array[]
+}
+
+/** A closing transaction, and what it should give us. */
+export interface ClosingToSign {
+  readonly closing: Closing<string>
+  /** Ours in it, by the name that `closing.owners` uses. */
+  readonly side: string
+  readonly balance: Msat
+  /** What of it we pay to the miners, an omitted output included. */
+  readonly fee: bigint
+}
+
+/**
+ * A signer that has the secrets in memory.
+ *
+ * @param ownsScript whether a closing transaction may pay us there
+ */
+export function createSigner(
+  secrets: ChannelSecrets,
+  setup: ChannelSetup,
+  ownsScript: (script: Uint8Array) => boolean,
+): Signer {
+  const basepoints = basepointsOf(secrets)
+  const openerFirst = setup.opener === 'local' ? [basepoints, setup.remote] : [setup.remote, basepoints]
+  const [openerPoints = basepoints, accepterPoints = basepoints] = openerFirst
+  const factor = obscuringFactor(openerPoints.payment, accepterPoints.payment)
+  const pointOf = (number: bigint) => commitmentPoint(commitmentSecret(secrets.commitmentSeed, number))
+
+  function build(holder: 'local' | 'remote', state: CommitmentState, point: Uint8Array): Commitment {
+    const [own, other] = holder === 'local' ? [basepoints, setup.remote] : [setup.remote, basepoints]
+    return buildCommitment({
+      ...state,
+      format: setup.format,
+      obscuringFactor: factor,
+      keys: commitmentKeys(own, other, point),
+      opener: setup.opener === holder ? 'local' : 'remote',
+      toSelfDelay: setup.toSelfDelay[holder],
+      dustLimit: setup.dustLimit[holder],
+    })
+  }
+
+  function buildSigned(state: CommitmentState, signatures: CommitmentSignatures): Commitment {
+    const commitment = build('local', state, pointOf(state.number))
+    const fault = faultOfSignatures(commitment, signatures)
+    if (fault === undefined) return commitment
+    const what = fault.kind === 'htlc' ? `HTLC ${fault.index}` : fault.kind
+    throw new PerkunasError('INVALID_SIGNATURE', `commitment ${state.number}: bad signature (${what})`, {})
+  }
+
+  function secretOf(record: SignerState, key: ClaimKey, { commitment, holder, point }: CommitmentOnChain) {
+    const { number } = commitment.params
+    switch (key) {
+      case 'localDelayed':
+        return holder === 'local' ? deriveSecret(secrets.delayedPayment, point) : undefined
+      case 'localFunding':
+        return holder === 'local' ? secrets.funding : undefined
+      case 'remoteFunding':
+        return holder === 'remote' ? secrets.funding : undefined
+      case 'remotePayment':
+        return holder === 'remote' ? secrets.payment : undefined
+      case 'remoteHtlc':
+        return holder === 'remote' ? deriveSecret(secrets.htlc, point) : undefined
+      case 'revocation': {
+        const revealed = holder === 'remote' ? findCommitmentSecret(record.secrets, number) : undefined
+        return revealed === undefined ? undefined : deriveRevocationSecret(secrets.revocation, revealed)
+      }
+      case 'none':
+        return undefined
+    }
+  }
+
+  return {
+    basepoints,
+    commitmentPoint: pointOf,
+    localCommitment: (state) => build('local', state, pointOf(state.number)),
+    remoteCommitment: (state, point) => build('remote', state, point),
+
+    signRemote(record, state, point) {
+      const commitment = build('remote', state, point)
+      const { txid } = commitment
+      const next = sign(record, state.number, { funding: state.funding.outpoint, txid, point })
+      const signatures = signCommitment(commitment, {
+        funding: secrets.funding,
+        htlc: deriveSecret(secrets.htlc, point),
+      })
+      return { next, commitment, signatures }
+    },
+
+    validateLocal(record, state, signatures) {
+      const next = validate(record, state.number, { ours: state.toLocal, htlcs: state.htlcs.length })
+      return { next, commitment: buildSigned(state, signatures) }
+    },
+
+    releaseSecret(record, number) {
+      const next = release(record, number)
+      return { next, secret: commitmentSecret(secrets.commitmentSeed, number) }
+    },
+
+    acceptSecret: (record, number, secret) => ({ next: revoke(record, number, secret) }),
+
+    signLocal(record, state, signatures) {
+      const next = publish(record, state.number)
+      const commitment = buildSigned(state, signatures)
+      const local = signOwnCommitment(commitment, secrets.funding)
+      const transaction = completeCommitment(commitment, { local, remote: signatures.signature })
+      return { next, commitment, transaction }
+    },
+
+    signHtlc(record, commitment, output, given) {
+      const { number } = commitment.params
+      if (record.published !== number) throw refused(`our commitment ${number} is not published`)
+      const htlcSecret = deriveSecret(secrets.htlc, pointOf(number))
+      return completeHtlcTransaction(commitment, output, { ...given, htlcSecret })
+    },
+
+    signClosing(record, { closing, side, balance, fee }) {
+      allowClosing(record, { balance, fee })
+      const at = closing.owners.indexOf(side)
+      const output = closing.transaction.outputs[at]
+      const paid = output?.amount ?? 0n
+      if (output !== undefined && !ownsScript(output.script)) throw refused('our output is not ours')
+      if (paid + fee < balance / 1000n)
+        throw refused(`${paid} sat and a fee of ${fee} sat are less than our balance`)
+      return signClosing(closing, secrets.funding)
+    },
+
+    signClaim(record, tx, input, claim, onChain) {
+      const secret = secretOf(record, claim.key, onChain)
+      if (secret === undefined && claim.key !== 'none') {
+        throw refused(
+          `no secret of ${claim.key} for ${onChain.holder} commitment ${onChain.commitment.params.number}`,
+        )
+      }
+      return signClaim(tx, input, claim, secret)
+    },
+  }
+}
+
+function refused(rule: string): PerkunasError {
+  return new PerkunasError('INVALID_TRANSITION', `refused to sign: ${rule}`, { rule })
+}
