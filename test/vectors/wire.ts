@@ -107,5 +107,6 @@ export function formatsOf(fields: readonly FormatField[]): readonly [string, str
 /** Types of one size and no meaning of their own are written in several ways. */
 function canonical(format: string): string {
   if (['channel_id', 'chain_hash', 'sha256'].includes(format)) return '32*byte'
+  if (format.startsWith('tlv_')) return '...*byte'
   return format === 'byte' ? 'u8' : format
 }

@@ -54,7 +54,11 @@ export const introduction: Field<Introduction> = {
   },
 }
 
-const blindedHop = struct('blinded_path_hop', { blindedNodeID: point, encryptedRecipientData: sizedBytes })
+/** One hop of a path. */
+export const blindedHop = struct('blinded_path_hop', {
+  blindedNodeID: point,
+  encryptedRecipientData: sizedBytes,
+})
 const blindedHops = list(u8, blindedHop)
 
 /** A blinded path; one without hops is refused, as every reader must. */

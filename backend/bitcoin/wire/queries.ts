@@ -42,7 +42,7 @@ export const queryChannelRange = message(
 export type QueryChannelRange = MessageOf<typeof queryChannelRange>
 
 /** Of both directions of a channel: that of `node_id_1` first. */
-const pair: Field<Pair> = {
+export const directions: Field<Pair> = {
   format: 'channel_update_checksums',
   least: 8,
   read: (from) => [from.u32(), from.u32()],
@@ -67,7 +67,7 @@ export const replyChannelRange = message(
   },
   {
     timestamps: record(1, struct('timestamps', { encodingType: u8, encodedTimestamps: restBytes })),
-    checksums: record(3, rest(pair)),
+    checksums: record(3, rest(directions)),
   },
 )
 export type ReplyChannelRange = MessageOf<typeof replyChannelRange>
@@ -111,12 +111,15 @@ export type Timestamps = NonNullable<ReplyChannelRange['timestamps']>
 
 /** When either side of each channel last spoke of it. */
 export function encodeTimestamps(timestamps: readonly Pair[]): Timestamps {
-  return { encodingType: PLAIN, encodedTimestamps: encodeField(rest(pair), timestamps, 'encoded_timestamps') }
+  return {
+    encodingType: PLAIN,
+    encodedTimestamps: encodeField(rest(directions), timestamps, 'encoded_timestamps'),
+  }
 }
 
 /** @throws PerkunasError INVALID_MESSAGE for another form than the plain one, or half a pair */
 export function decodeTimestamps({ encodingType, encodedTimestamps }: Timestamps): readonly Pair[] {
-  return decodeList(encodingType, encodedTimestamps, pair, 'encoded_timestamps')
+  return decodeList(encodingType, encodedTimestamps, directions, 'encoded_timestamps')
 }
 
 function decodeList<T>(
