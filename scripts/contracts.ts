@@ -279,19 +279,25 @@ export class Chain {
 
   /** Sends a transaction. @throws Reverted with the reason */
   async send(to: string | null, data: string, options: CallOptions = {}): Promise<Receipt> {
+    const receipt = await this.attempt(to, data, options)
+    if (receipt !== undefined) return receipt
+    const latest = BigInt(String(await this.anvil.rpc('eth_blockNumber')))
+    await this.call(to, data, options, toBeHex(latest - 1n))
+    throw new Reverted('reverted in its block, but not when repeated')
+  }
+
+  /** Sends a transaction. Returns nothing if it reverted. */
+  async attempt(to: string | null, data: string, options: CallOptions = {}): Promise<Receipt | undefined> {
     const transaction = this.transaction(to, data, options)
     const receipt = (await this.anvil.rpc('eth_sendTransactionSync', [transaction])) as RawReceipt
-    if (receipt.status !== '0x1') {
-      await this.call(to, data, options, toBeHex(BigInt(receipt.blockNumber) - 1n))
-      throw new Reverted('reverted in its block, but not when repeated')
-    }
-    const block = (await this.anvil.rpc('eth_getBlockByNumber', [receipt.blockNumber, false])) as {
-      timestamp: string
-    }
+    if (receipt.status !== '0x1') return undefined
     return {
       hash: receipt.transactionHash,
       gasUsed: Number(receipt.gasUsed),
-      timestamp: BigInt(block.timestamp),
+      timestamp:
+        receipt.logs[0]?.blockTimestamp === undefined
+          ? await this.now()
+          : BigInt(receipt.logs[0].blockTimestamp),
       logs: receipt.logs,
       contractAddress: receipt.contractAddress,
     }

@@ -207,14 +207,17 @@ contract Adjudicator is IAdjudicator {
     function settle(Params calldata params, State calldata state, State[] calldata subStates, uint256 asset)
         external
     {
-        (bytes32 id,) = _requireChannel(params, state);
+        (bytes32 id, address[] memory participants) = _requireChannel(params, state);
         require(params.ledgerChannel, "not ledger");
         _requireConcluded(state);
-        require(!_disputes[id].head.isPaid(), "already settled");
         _requireAllConcluded(state, subStates, 0);
         require(asset < state.assetsOf().length, "no such asset");
-        require(_isOurs(state.assetsOf().assetAt(asset)), "not an asset of this chain");
-        require(_setOutcome(id, params, state, subStates, asset, gasleft()), "asset failed");
+        Asset calldata toSettle = state.assetsOf().assetAt(asset);
+        require(_isOurs(toSettle), "not an asset of this chain");
+        // If all was paid, whatever has come since then is a late deposit, which an outcome of nothing gives back.
+        uint256[] memory outcome = new uint256[](participants.length);
+        if (!_disputes[id].head.isPaid()) (outcome,) = _outcomeOf(state, subStates, 0, asset);
+        require(_setOutcome(id, params, toSettle, outcome, gasleft()), "asset failed");
     }
 
     /// @dev Turns a dispute whose time is over into a conclusion, descendants included.
@@ -378,8 +381,10 @@ contract Adjudicator is IAdjudicator {
         uint256 count = assets.length;
         all = true;
         for (uint256 a = 0; a < count; ++a) {
-            if (!_isOurs(assets.assetAt(a))) continue;
-            if (!_setOutcome(id, params, state, subStates, a, _share(count - a))) {
+            Asset calldata asset = assets.assetAt(a);
+            if (!_isOurs(asset)) continue;
+            (uint256[] memory outcome,) = _outcomeOf(state, subStates, 0, a);
+            if (!_setOutcome(id, params, asset, outcome, _share(count - a))) {
                 all = false;
                 emit AssetFailed(id, a);
             }
@@ -389,17 +394,11 @@ contract Adjudicator is IAdjudicator {
     function _setOutcome(
         bytes32 id,
         Params calldata params,
-        State calldata state,
-        State[] calldata subStates,
-        uint256 asset,
+        Asset calldata asset,
+        uint256[] memory outcome,
         uint256 gasLimit
     ) private returns (bool) {
-        (uint256[] memory outcome,) = _outcomeOf(state, subStates, 0, asset);
-        return _call(
-            state.assetsOf().assetAt(asset).ethHolder,
-            Calls.setOutcome(id, params, outcome),
-            gasLimit
-        );
+        return _call(asset.ethHolder, Calls.setOutcome(id, params, outcome), gasLimit);
     }
 
     /// @dev Settles all assets of this chain and pays who has a receiver; returns how many holders obeyed or didn't.

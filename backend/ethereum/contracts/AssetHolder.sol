@@ -189,8 +189,15 @@ abstract contract AssetHolder is IAssetHolder {
     }
 
     function confirmSettled(bytes32 channelID, address participant) external {
-        require(_words[_fundingID(channelID, participant)] & CLOSED != 0, "channel not settled");
+        bytes32 id = _fundingID(channelID, participant);
+        uint256 word = _words[id];
+        require(word & CLOSED != 0, "channel not settled");
         settled[channelID] = true;
+        uint256 direct = _words[channelID] & AMOUNT;
+        if (direct != 0) {
+            _words[channelID] = 0;
+            _words[id] = word + direct;
+        }
     }
 
     /// @dev The words of distinct participants, how much they hold, and whether the channel was closed.

@@ -103,7 +103,8 @@ interface IAdjudicator {
     ) external;
 
     /// @notice Tries again to settle one asset of a concluded channel. Arguments as they were for `conclude`;
-    /// after `concludeFinal` and `close` without `subStates`.
+    /// after `concludeFinal` and `close` without `subStates`. If the asset was paid already, this gives back what was
+    /// deposited since.
     function settle(Params calldata params, State calldata state, State[] calldata subStates, uint256 asset)
         external;
 

@@ -109,7 +109,8 @@ interface IAssetHolder {
     function nonceUsed(address participant, uint256 nonce) external view returns (bool);
 
     /// @notice Makes `settled(channelID)` true if the channel was paid out at once, which `participant`, one with
-    /// `isSettled`, shows. That sets free what others of its participants have deposited too late.
+    /// `isSettled`, shows. That sets free what others of its participants have deposited too late, and gives `participant`
+    /// what was deposited for the channel's own ID, which is nobody's.
     function confirmSettled(bytes32 channelID, address participant) external;
 
     /// @notice Sets a channel's outcome, once, and pays it to those participants who have a receiver. For the

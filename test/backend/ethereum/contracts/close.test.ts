@@ -299,7 +299,6 @@ describe('contracts: concludeAndPay', () => {
     expect(await c.dispute()).to.include({ phase: PHASE.concluded, stateHash: stateHashOf(state) })
     await ether.send('withdraw', c.withdrawal(1, b, 15n))
     await refused(adjudicator, 'concludeAndPay', args, 'already concluded')
-    await refused(adjudicator, 'settle', [c.params, state, [], 0], 'already settled')
   })
 
   it('late deposits after it -> are their depositors’, not shared again', async () => {
@@ -307,9 +306,12 @@ describe('contracts: concludeAndPay', () => {
     const { c, state } = await disputed()
     await adjudicator.send('concludeAndPay', [c.params, state, [], [a, b], [c.payout(0, a), c.payout(1, b)]])
     await c.fund([10n, 9n])
-    await refused(adjudicator, 'settle', [c.params, state, [], 0], 'already settled')
-    await ether.send('withdraw', c.withdrawal(0, stranger('late'), 10n))
-    expect(await chain.balance(stranger('late'))).to.equal(10n)
+    await ether.send('withdraw', c.withdrawal(0, stranger('late'), 1n))
+    expect(await chain.balance(stranger('late'))).to.equal(1n)
+    await ether.send('deposit', [c.id, 7n], { value: 7n })
+    await adjudicator.send('settle', [c.params, state, [], 0])
+    expect(await c.holdings()).to.deep.equal([16n, 9n])
+    await refused(adjudicator, 'settle', [c.params, state, [], 0], 'asset failed')
   })
 
   it('no right, or an authorisation for another receiver, channel, chain -> refused', async () => {
