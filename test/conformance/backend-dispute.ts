@@ -71,6 +71,20 @@ export function describeDisputes<W extends BackendWorld>(setup: BackendSetup<W>)
       expect(await scene.balances()).to.deep.equal(plus(before, third.allocation.balances, deposits))
     })
 
+    it('everybody registers another state at once -> the newest stands', async () => {
+      const scene = await open()
+      const before = await scene.balances()
+      const { params, third, old, middle, newest, deposits } = await agreed(scene)
+      // Who comes too late with an older one may be told that it failed.
+      await Promise.allSettled([
+        scene.adjudicator(1).register(old),
+        scene.adjudicator(0).register(newest),
+        scene.adjudicator(1).register(middle),
+      ])
+      await scene.withdrawAll(params, third)
+      expect(await scene.balances()).to.deep.equal(plus(before, third.allocation.balances, deposits))
+    })
+
     it('nobody refutes in time -> a newer state comes too late, and the registered one is paid', async () => {
       const scene = await open()
       const before = await scene.balances()
@@ -158,11 +172,13 @@ export function describeDisputes<W extends BackendWorld>(setup: BackendSetup<W>)
     it('aborted calls -> ABORTED promptly; calling again goes on from there', async () => {
       const scene = await open()
       const before = await scene.balances()
-      const { params, third, newest, deposits } = await agreed(scene)
+      const { params, second, middle, newest, deposits } = await agreed(scene)
       const aborted = { signal: AbortSignal.abort() }
-      const request = { params, state: third, signatures: [], subChannels: [], index: 0 }
+      const request = { params, state: second, signatures: [], subChannels: [], index: 0 }
+      // Aborted before it began: nothing is sent, or the newest state would be registered now.
       await failure(scene.adjudicator(0).register(newest, aborted), 'ABORTED')
-      await scene.adjudicator(0).register(newest)
+      await scene.world.mine(1)
+      await scene.adjudicator(0).register(middle)
       await failure(scene.adjudicator(0).withdraw(request, aborted), 'ABORTED')
       const controller = new AbortController()
       const { signal } = controller
@@ -174,8 +190,8 @@ export function describeDisputes<W extends BackendWorld>(setup: BackendSetup<W>)
       await turn()
       controller.abort()
       await waiting
-      await scene.withdrawAll(params, third)
-      expect(await scene.balances()).to.deep.equal(plus(before, third.allocation.balances, deposits))
+      await scene.withdrawAll(params, second)
+      expect(await scene.balances()).to.deep.equal(plus(before, second.allocation.balances, deposits))
     })
 
     it('a closed backend -> its waiting calls end with CLOSED, other backends go on', async () => {

@@ -219,6 +219,21 @@ export function describeEvents<W extends BackendWorld>(setup: BackendSetup<W>): 
         expect(await scene.mining(again)).to.deep.equal(['registered 0 seen', 'registered 0 final'])
       })
 
+      it('a withdrawal that has ended is final: a reorg that is less deep takes nothing back', async () => {
+        const scene = await open({ finalityDepth: DEPTH })
+        const before = await scene.balances()
+        const { params, states } = await scene.mining(agreed(scene))
+        const [first = fail(), one = fail()] = states
+        const last = following(one, { isFinal: true })
+        const request = { params, state: last, signatures: await scene.sign(params, last), subChannels: [] }
+        await scene.mining(
+          Promise.all([0, 1].map((index) => scene.adjudicator(index).withdraw({ ...request, index }))),
+        )
+        await reorg(scene.world, DEPTH - 1)
+        const expected = plus(before, last.allocation.balances, first.allocation.balances)
+        expect(await scene.balances()).to.deep.equal(expected)
+      })
+
       it('a refutation is lost with its block -> it can be made again, and the newest state is paid', async () => {
         const scene = await open({ finalityDepth: DEPTH })
         const before = await scene.balances()
