@@ -3,10 +3,11 @@ import { bech32 } from '@scure/base'
 import { PerkunasError } from '../../../channel/errors.js'
 import { refuse } from './refuse.js'
 
-/** Characters of the longest QR code: no longer invoice or offer is read. */
+/** Characters of the longest QR code: no longer invoice is read. */
 export const MAX_CHARACTERS = 7089
 
 const CHARSET = 'qpzry9x8gf2tvdw0s3jn54khce6mua7l'
+const VALUES: ReadonlyMap<string, number> = new Map(Array.from(CHARSET, (character, i) => [character, i]))
 
 /** A bech32 string taken apart. */
 export interface Words {
@@ -22,16 +23,16 @@ export interface Words {
  * @throws PerkunasError TOO_LARGE; INVALID_MESSAGE: mixed-case, no-separator, invalid-character, bad-checksum
  */
 export function decodeBech32(text: string, path: string): Words {
-  const [prefix, data] = split(text, path)
+  const [prefix, data] = split(text, path, MAX_CHARACTERS)
   const decoded = bech32.decodeUnsafe(`${prefix}1${data}`, false)
   if (!decoded) return refuse(path, 'bad-checksum')
   return { prefix: decoded.prefix, words: Uint8Array.from(decoded.words) }
 }
 
 /** The same without a checksum, as BOLT 12 has it. */
-export function decodeUnchecked(text: string, path: string): Words {
-  const [prefix, data] = split(text, path)
-  return { prefix, words: Uint8Array.from(data, (character) => CHARSET.indexOf(character)) }
+export function decodeUnchecked(text: string, path: string, limit = MAX_CHARACTERS): Words {
+  const [prefix, data] = split(text, path, limit)
+  return { prefix, words: Uint8Array.from(data, (character) => VALUES.get(character) ?? 0) }
 }
 
 /** Writes what {@link decodeBech32} reads. */
@@ -84,10 +85,10 @@ export function wordsOfNumber(value: bigint, count?: number): Uint8Array {
   return Uint8Array.from(words)
 }
 
-function split(text: string, path: string): readonly [string, string] {
-  if (text.length > MAX_CHARACTERS)
-    throw new PerkunasError('TOO_LARGE', `${path}: at most ${MAX_CHARACTERS} characters expected`, {
-      limit: MAX_CHARACTERS,
+function split(text: string, path: string, limit: number): readonly [string, string] {
+  if (text.length > limit)
+    throw new PerkunasError('TOO_LARGE', `${path}: at most ${limit} characters expected`, {
+      limit,
       actual: text.length,
     })
   // Before case is looked at: letters beyond ASCII may well become one of ours.
