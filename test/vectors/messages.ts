@@ -1,5 +1,11 @@
 // The format blocks of the specification: every message, stream and subtype is stated here as it is there.
 import { expect } from 'chai'
+import { invoiceErrorStream } from '../../backend/bitcoin/invoice/bolt12-invoice.js'
+import {
+  invoiceRequestStream,
+  invoiceStream,
+  offerStream,
+} from '../../backend/bitcoin/invoice/bolt12-records.js'
 import { blindedHop, blindedPath, blindedPayInfo } from '../../backend/bitcoin/onion/blinded-path.js'
 import {
   BADONION,
@@ -50,14 +56,19 @@ const OTHER_STREAMS: Readonly<Record<string, Records>> = {
   payload: payloadStream.records,
   encrypted_data_tlv: recipientDataStream.records,
   onionmsg_tlv: onionMessageStream.records,
+  offer: offerStream.records,
+  invoice_request: invoiceRequestStream.records,
+  invoice: invoiceStream.records,
+  invoice_error: invoiceErrorStream.records,
 }
 
 /** Subtypes, each read and written by its own field. */
-const SUBTYPES: Readonly<Record<string, Field<unknown>>> = {
+const SUBTYPES: Readonly<Record<string, Field<unknown> | undefined>> = {
   witness: sizedBytes,
   blinded_path: blindedPath,
   blinded_path_hop: blindedHop,
   blinded_payinfo: blindedPayInfo,
+  fallback_address: invoiceStream.records.invoiceFallbacks.field.item,
   channel_update_timestamps: directions,
   channel_update_checksums: directions,
 }
