@@ -133,8 +133,8 @@ export interface Commitment {
  * An opener that can't afford the fee gives what it has (BOLT 3, "Fee Payment"); whether it may come to that is for the
  * channel to decide beforehand.
  *
- * @throws PerkunasError INVALID_STATE if balances and HTLCs are not the funding amount, or nothing is left to pay out;
- *   INVALID_ARGUMENT for values out of their range
+ * @throws PerkunasError INVALID_STATE if balances and HTLCs are not the funding amount, nothing is left to pay out, or
+ *   the opener has not even enough for the anchors; INVALID_ARGUMENT for values out of their range
  */
 export function buildCommitment(params: CommitmentParams): Commitment {
   check(params)
@@ -172,7 +172,7 @@ export function buildCommitment(params: CommitmentParams): Commitment {
 
   const outputs = drafts.sort(byOutputOrder).map((draft, index) => ({ ...draft, index }))
   const fee = funding.amount - outputs.reduce((sum, { amount }) => sum + amount, 0n)
-  if (fee < 0n) throw invalid('outputs exceed the funding amount')
+  if (fee < 0n) throw invalid("the opener's balance does not pay for the anchors")
   const { locktime, sequence } = obscure(params.number, params.obscuringFactor)
   const transaction = {
     version: rules.version,

@@ -127,7 +127,8 @@ export function completeHtlcTransaction(
   if (
     tx.inputs[0] !== plain.inputs[0] ||
     tx.outputs[0] !== plain.outputs[0] ||
-    tx.locktime !== plain.locktime
+    tx.locktime !== plain.locktime ||
+    tx.version !== plain.version
   ) {
     throw new PerkunasError('INVALID_ARGUMENT', 'only inputs and outputs behind the first may be added', {
       argument: 'extend',
