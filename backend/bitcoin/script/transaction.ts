@@ -47,6 +47,9 @@ export function decodeTransaction(bytes: Uint8Array): Transaction {
   }
   try {
     const raw = RawTx.decode(bytes)
+    if (raw.segwitFlag === true && raw.witnesses?.every((items) => items.length === 0) !== false) {
+      throw new Error('marked as segwit without any witness')
+    }
     return {
       version: raw.version,
       inputs: raw.inputs.map(({ txid, index, finalScriptSig, sequence }, i) => ({

@@ -25,6 +25,8 @@ export interface Generated {
   readonly local: ChannelSecrets
   readonly remote: ChannelSecrets
   readonly point: Uint8Array
+  /** Which revokes the commitment. */
+  readonly pointSecret: Uint8Array
   /** Derived for this commitment. */
   readonly localHtlc: Uint8Array
   readonly remoteHtlc: Uint8Array
@@ -37,8 +39,10 @@ export function preimageOf(kind: number): Uint8Array {
 
 const local = channelSecrets(SEED, 0n)
 const remote = channelSecrets(SEED, 1n)
-const point = commitmentPoint(sha256(SEED))
+const pointSecret = sha256(SEED)
+const point = commitmentPoint(pointSecret)
 const secrets = {
+  pointSecret,
   local,
   remote,
   point,
