@@ -1,5 +1,6 @@
 // The operations that `npm run bench -- bolt` measures, with the provider of secp256k1 that this process has.
 import { sha256 } from '@noble/hashes/sha2.js'
+import { decodeInvoice } from '../backend/bitcoin/invoice/index.js'
 import { sharedSecretWith } from '../backend/bitcoin/onion/keys.js'
 import { buildOnion, peelOnion } from '../backend/bitcoin/onion/sphinx.js'
 import {
@@ -21,12 +22,15 @@ export type Results = Readonly<Record<string, number>>
 // BOLT 7's fields in a message of 138 bytes with its type.
 const CHANNEL_UPDATE =
   '0x010206737e9e18d3e4d0ab4066ccaecdcc10e648c5f1c5413f1610747e0d463fa7fa39c1b02ea2fd694275ecfefe4fe9631f24afd182ab75b805e16cd550941f858c06226e46111a0b59caaf126043eb5bbf28c34f3a5e332a1fc7b2b73cf188910f00006d00000100005d50f935010000300000000000000000000000640000000b00000000000186a0'
+// BOLT 11's example of a coffee, whose payee is recovered from the signature.
+const INVOICE =
+  'lnbc2500u1pvjluezsp5zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zygspp5qqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqypqdq5xysxxatsyp3k7enxv4jsxqzpu9qrsgquk0rl77nj30yxdy8j9vdx85fkpmdla2087ne0xh8nhedh8w27kyke0lp53ut353s06fv3qfegext0eh0ymjpf39tuven09sam30g4vgpfna3rh'
 const SHORT = 400
 const LONG = 1500
 
 /** Measures all, with the provider that this process has. */
 export function measureAll(): Results {
-  return { ...wire(), ...onion(), ...commitments() }
+  return { ...wire(), ...onion(), ...invoice(), ...commitments() }
 }
 
 function wire(): Results {
@@ -57,6 +61,10 @@ function onion(): Results {
     'onion: build for 20 hops': medianOf(() => buildOnion(request), LONG),
     'onion: peel one layer': medianOf(peel, SHORT),
   }
+}
+
+function invoice(): Results {
+  return { 'invoice: decode and check the signature': medianOf(() => decodeInvoice(INVOICE), SHORT) }
 }
 
 function commitments(): Results {

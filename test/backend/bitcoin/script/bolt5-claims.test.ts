@@ -73,14 +73,12 @@ describe('BOLT 5: claims', () => {
   it('signed together they weigh what was expected, pay the fee of that, and each signature is by its key', () => {
     check((given) => {
       const commitment = buildCommitment(given.params)
-      const second = commitment.htlcs
-        .slice(0, 2)
-        .map((output, index) =>
-          claimOfHtlcTransaction(commitment, output, {
-            by: 'holder',
-            outpoint: { txid: new Uint8Array(32), index },
-          }),
-        )
+      const second = commitment.htlcs.slice(0, 2).map((output, index) =>
+        claimOfHtlcTransaction(commitment, output, {
+          by: 'holder',
+          outpoint: { txid: new Uint8Array(32), index },
+        }),
+      )
       const views = [
         [...claimsOfHolder(commitment), ...second],
         claimsOfCounterparty(commitment, () => preimageOf(1)),
