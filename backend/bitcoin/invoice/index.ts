@@ -47,4 +47,13 @@ export {
   isOfferedOn,
   parseOffer,
 } from './offer.js'
+export {
+  decodePayerProof,
+  encodePayerProof,
+  formatPayerProof,
+  type PayerProof,
+  type ProofRequest,
+  parsePayerProof,
+  provePayment,
+} from './payer-proof.js'
 export type { Currency } from './prefix.js'

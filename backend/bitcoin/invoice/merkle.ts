@@ -18,7 +18,7 @@ export interface RawRecord {
 export type SchnorrSign = (digest: Uint8Array) => Uint8Array
 
 /** What is signed, in the words of BOLT 12. */
-export type SignedMessage = 'invoice_request' | 'invoice'
+export type SignedMessage = 'invoice_request' | 'invoice' | 'payer_proof'
 
 /** Records with a type in this range are signatures, and in no tree. */
 export function isSignatureType(type: bigint): boolean {
@@ -71,10 +71,15 @@ export function merkleLeaves(records: readonly RawRecord[]): readonly MerkleLeaf
   if (first === undefined) return []
   const nonceState = stateOf(Uint8Array.of(...NONCE_TAG, ...first.bytes))
   return inTree.map(({ type, bytes, typeBytes }) => {
-    const leaf = hashUnder(LEAF, bytes)
+    const leaf = merkleLeaf(bytes)
     const nonce = hashUnder(nonceState, typeBytes)
     return { type, leaf, nonce, branch: merkleBranch(leaf, nonce) }
   })
+}
+
+/** The leaf of a record. */
+export function merkleLeaf(bytes: Uint8Array): Uint8Array {
+  return hashUnder(LEAF, bytes)
 }
 
 /** An inner node: the lesser hash goes first, so that a proof need not say which is left. */
@@ -102,7 +107,13 @@ export function merkleRoot(bytes: Uint8Array, path: string): Uint8Array {
 
 /** What the field `signature` of a message signs, 32 bytes. */
 export function signatureDigest(message: SignedMessage, bytes: Uint8Array): Uint8Array {
-  return taggedHash(ascii(`lightning${message}signature`), merkleRoot(bytes, message))
+  return digestOfRoot(message, merkleRoot(bytes, message))
+}
+
+/** The same from the root of the message's tree. */
+export function digestOfRoot(message: SignedMessage, root: Uint8Array): Uint8Array {
+  const field = message === 'payer_proof' ? 'proof_signature' : 'signature'
+  return taggedHash(ascii(`lightning${message}${field}`), root)
 }
 
 /** Whether the field `signature` of a message is by a key. @param publicKey compressed, 33 bytes */
