@@ -46,6 +46,8 @@ export interface Machine {
   readonly params: Params
   /** Which participant we are. */
   readonly index: Index
+  /** Whether all funds were seen on the ledger. */
+  readonly isFunded: boolean
   /** The newest state that everybody signed, or that the ledger enforced (then without all signatures). */
   readonly current?: Transaction
   /** What is being signed. */
@@ -118,7 +120,7 @@ export const LEGAL: Readonly<Record<Operation['kind'], readonly Phase[]>> = {
 
 /** A machine before its initial state. */
 export function newMachine(channelID: ChannelID, params: Params, index: Index): Machine {
-  return { phase: 'initActing', channelID, params, index, signedVersion: -1n }
+  return { phase: 'initActing', channelID, params, index, isFunded: false, signedVersion: -1n }
 }
 
 /** The version that the next update must have: one above all that are known to be signed. */
@@ -180,7 +182,7 @@ export function apply(machine: Machine, operation: Operation, rules: Rules): Mac
       })
     }
     case 'funded':
-      return { ...machine, phase: 'acting' }
+      return { ...machine, phase: 'acting', isFunded: true }
     case 'cleared':
       return whenCleared(machine)
     default:
@@ -339,6 +341,7 @@ function unstaged({ staging: _, ...machine }: Machine): Machine {
 }
 
 function settledPhase(machine: Machine): Phase {
+  if (!machine.isFunded) return 'funding'
   return machine.current?.state.isFinal ? 'final' : 'acting'
 }
 

@@ -309,7 +309,8 @@ function cleared(state: ChannelState, context: ChannelContext): ChannelStep {
   const machine = apply(record.machine, { kind: 'cleared' }, context.rules)
   if (machine instanceof PerkunasError) return stay(state)
   const next: ChannelRecord = { ...record, machine, registered: undefined, wanted: 'nothing' }
-  return { next: { ...state, record: next }, effects: [{ kind: 'cancel', what: ['register', 'withdraw'] }] }
+  const cancel: ChannelEffect = { kind: 'cancel', what: ['register', 'withdraw'] }
+  return { next: { ...state, record: next }, effects: [cancel, ...pursue(next, context)] }
 }
 
 /** A registered state newer than ours, with everybody's signature: a participant was ahead of us. */

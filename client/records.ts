@@ -57,6 +57,7 @@ const progress = defineMessage({
   version: 1,
   fields: {
     phase: oneOf(...PHASES),
+    isFunded: bool,
     current: nullable(transaction),
     staging: nullable(transaction),
     signedVersion: u64(),
@@ -92,6 +93,7 @@ export function progressed(record: ChannelRecord): Write {
   const value = codec.encode({
     kind: 'channelProgress',
     phase: machine.phase,
+    isFunded: machine.isFunded,
     current: packed(machine.current),
     staging: packed(machine.staging),
     signedVersion: machine.signedVersion,
@@ -137,11 +139,12 @@ export function restored(channelID: string, parts: ReadonlyMap<string, Uint8Arra
     throw invalid('other records are there')
   const { index, peers, agreement } = fixed
   if (fixed.channelID !== channelID) throw invalid(`it says ${fixed.channelID}`)
-  const { phase, signedVersion, stagedBy, wanted } = moving
+  const { phase, isFunded, signedVersion, stagedBy, wanted } = moving
   const current = unpacked(moving.current)
   const staging = unpacked(moving.staging)
   const machine: Machine = {
     phase,
+    isFunded,
     channelID: fixed.channelID,
     params: { ...fixed.params, nonce: BigInt(fixed.params.nonce) },
     index,

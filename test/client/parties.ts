@@ -22,6 +22,7 @@ export interface Party {
   readonly address: `0x${string}`
   store: MemoryStore
   readonly node: SimNode
+  readonly finalityDepth: number
   backend: SimBackend
   bus: Bus
   client: Client
@@ -50,6 +51,7 @@ export async function group(
     readonly apps?: AppResolver
     readonly client?: Partial<ClientOptions>
     readonly autoMine?: 'instant' | 'microtask' | 'off'
+    readonly finalityDepth?: number
   } = {},
 ): Promise<Group> {
   const apps = options.apps ?? appResolver()
@@ -67,7 +69,8 @@ export async function group(
     const peer: PeerID = toHex(
       Uint8Array.from({ length: 33 }, (_, j) => (j === 0 ? 2 : j === 32 ? i + 1 : 0)),
     )
-    const shared = { name, peer, secret, wallet, address, node, errors: [] }
+    const finalityDepth = options.finalityDepth ?? 1
+    const shared = { name, peer, secret, wallet, address, node, finalityDepth, errors: [] }
     parties.push({
       ...shared,
       ...began({ ...shared, store: new MemoryStore() }, network, apps, options.client),
@@ -126,7 +129,7 @@ export function next(client: Client): Promise<Channel> {
 }
 
 function began(
-  party: Pick<Party, 'peer' | 'wallet' | 'address' | 'node'> & {
+  party: Pick<Party, 'peer' | 'wallet' | 'address' | 'node' | 'finalityDepth'> & {
     store: MemoryStore
     errors: PerkunasError[]
   },
@@ -134,9 +137,9 @@ function began(
   apps: AppResolver,
   options: Partial<ClientOptions> = {},
 ) {
-  const { wallet, address, store, node } = party
+  const { wallet, address, store, node, finalityDepth } = party
   const bus = network.bus(party.peer)
-  const backend = new SimBackend({ ledger: node, account: address, wallet })
+  const backend = new SimBackend({ ledger: node, account: address, wallet, finalityDepth })
   const client = new Client({ bus, store, wallet, backend, address, apps, ...options })
   client.handleProposals(() => accept())
   client.handleUpdates(() => ({ accept: true }))

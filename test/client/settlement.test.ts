@@ -150,6 +150,41 @@ describe('settlement: alone', () => {
     await passTime(world, () => balances(world)[1] === WEALTH + 60n)
   })
 
+  it('a state registered before all had funded, and reorganised away -> the channel is funded and opens', async () => {
+    const world = await group(2, { finalityDepth: 3, client: short })
+    const [alice, bob] = [who(world, 0), who(world, 1)]
+    const fund = bob.backend.funder.fund.bind(bob.backend.funder)
+    let deposit: () => void = () => undefined
+    bob.backend.funder.fund = async (...request) => {
+      await new Promise<void>((resolve) => {
+        deposit = resolve
+      })
+      return fund(...request)
+    }
+    const opening = open(world)
+    await settled(() => alice.client.channels()[0]?.phase === 'funding' && bob.client.channels().length === 1)
+    const channel = at(alice.client.channels(), 0)
+    const signed = channel.signedState
+    if (signed === undefined) throw new Error('signed by all')
+    const sending = new AbortController()
+    const { signal } = sending
+    void alice.backend.adjudicator.register({ signed, subChannels: [] }, { signal }).catch(() => undefined)
+    await settled(() => channel.phase === 'registered')
+    sending.abort() // it would be sent again otherwise
+    world.ledger.reorg(1, { drop: true })
+    await settled(() => channel.phase === 'funding')
+    deposit()
+    let opened = false
+    void opening.then(() => {
+      opened = true
+    })
+    await settled(() => {
+      world.ledger.mine()
+      return opened
+    })
+    expect(channel.phase).equals('acting')
+  })
+
   it('the node of the chain stops during a dispute -> the settlement goes on when it is back', async () => {
     const world = await group(2, { client: short })
     const [a] = await open(world)
