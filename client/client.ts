@@ -329,9 +329,15 @@ export class Client {
     const { channel, runtime } = this.#add(record, account)
     await this.#options.wallet.incrementUsage(account.address)
     runtime.start([{ kind: 'fund' }])
-    await runtime.until(({ record: now }) => now.machine.phase !== 'funding')
-    const failure = runtime.failure('fund')
-    if (failure) return command?.reject(failure)
+    const isDecided = () => runtime.failure('fund') !== undefined
+    await runtime.until(
+      ({ record: { machine: now } }) => now.isFunded || now.phase === 'withdrawn' || isDecided(),
+    )
+    if (!runtime.state.record.machine.isFunded) {
+      const message = `channel ${channelID} was given up by another participant before all had funded`
+      const givenUp = new PerkunasError('FUNDING_FAILED', message, { channel: channelID })
+      return command?.reject(runtime.failure('fund') ?? givenUp)
+    }
     if (isPending(command)) command.resolve(channel)
     this.#newChannels.next(channel)
   }
