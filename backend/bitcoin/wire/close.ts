@@ -4,15 +4,19 @@ import { type MessageOf, message } from '../../../peer/wire/message.js'
 import { record } from '../../../peer/wire/tlv.js'
 import { sats } from './fields.js'
 
+/** `shutdown`: BOLT 2, "Channel Close". */
 export const shutdown = message('shutdown', 38, { channelID, scriptpubkey: sizedBytes })
+/** A message of {@link shutdown}. */
 export type Shutdown = MessageOf<typeof shutdown>
 
+/** `closing_signed`: BOLT 2, "Channel Close". */
 export const closingSigned = message(
   'closing_signed',
   39,
   { channelID, feeSatoshis: sats, signature },
   { feeRange: record(1, struct('fee_range', { minFeeSatoshis: sats, maxFeeSatoshis: sats })) },
 )
+/** A message of {@link closingSigned}. */
 export type ClosingSigned = MessageOf<typeof closingSigned>
 
 const closing = {
@@ -30,8 +34,12 @@ const closingSignatures = {
   closerAndCloseeOutputs: record(3, signature),
 }
 
+/** `closing_complete`: BOLT 2, "Channel Close". */
 export const closingComplete = message('closing_complete', 40, closing, closingSignatures)
+/** A message of {@link closingComplete}. */
 export type ClosingComplete = MessageOf<typeof closingComplete>
 
+/** `closing_sig`: BOLT 2, "Channel Close". */
 export const closingSig = message('closing_sig', 41, closing, closingSignatures)
+/** A message of {@link closingSig}. */
 export type ClosingSig = MessageOf<typeof closingSig>

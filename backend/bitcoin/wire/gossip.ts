@@ -20,8 +20,10 @@ export const announcementSignatures = message('announcement_signatures', 259, {
   nodeSignature: signature,
   bitcoinSignature: signature,
 })
+/** A message of {@link announcementSignatures}. */
 export type AnnouncementSignatures = MessageOf<typeof announcementSignatures>
 
+/** `channel_announcement`: BOLT 7. */
 export const channelAnnouncement = announcement('channel_announcement', 256, {
   nodeSignature1: signature,
   nodeSignature2: signature,
@@ -35,6 +37,7 @@ export const channelAnnouncement = announcement('channel_announcement', 256, {
   bitcoinKey1: signingKey,
   bitcoinKey2: signingKey,
 })
+/** A message of {@link channelAnnouncement}. */
 export type ChannelAnnouncement = MessageOf<typeof channelAnnouncement>
 
 /** `addresses` are read by `decodeAddresses`. */
@@ -47,8 +50,10 @@ export const nodeAnnouncement = announcement('node_announcement', 257, {
   alias: byteArray(32),
   addresses: sizedBytes,
 })
+/** A message of {@link nodeAnnouncement}. */
 export type NodeAnnouncement = MessageOf<typeof nodeAnnouncement>
 
+/** `channel_update`: BOLT 7. */
 export const channelUpdate = announcement('channel_update', 258, {
   signature,
   chainHash,
@@ -62,4 +67,5 @@ export const channelUpdate = announcement('channel_update', 258, {
   feeProportionalMillionths: u32,
   htlcMaximumMsat: msats,
 })
+/** A message of {@link channelUpdate}. */
 export type ChannelUpdate = MessageOf<typeof channelUpdate>

@@ -21,23 +21,32 @@ export const txAddInput = message(
   { channelID, serialID: u64, prevtx: sizedBytes, prevtxVout: u32, sequence: u32 },
   { sharedInputTxID: record(0, txID) },
 )
+/** A message of {@link txAddInput}. */
 export type TxAddInput = MessageOf<typeof txAddInput>
 
+/** `tx_add_output`: BOLT 2, "Interactive Transaction Construction". */
 export const txAddOutput = message('tx_add_output', 67, {
   channelID,
   serialID: u64,
   sats,
   script: sizedBytes,
 })
+/** A message of {@link txAddOutput}. */
 export type TxAddOutput = MessageOf<typeof txAddOutput>
 
+/** `tx_remove_input`: BOLT 2, "Interactive Transaction Construction". */
 export const txRemoveInput = message('tx_remove_input', 68, { channelID, serialID: u64 })
+/** A message of {@link txRemoveInput}. */
 export type TxRemoveInput = MessageOf<typeof txRemoveInput>
 
+/** `tx_remove_output`: BOLT 2, "Interactive Transaction Construction". */
 export const txRemoveOutput = message('tx_remove_output', 69, { channelID, serialID: u64 })
+/** A message of {@link txRemoveOutput}. */
 export type TxRemoveOutput = MessageOf<typeof txRemoveOutput>
 
+/** `tx_complete`: BOLT 2, "Interactive Transaction Construction". */
 export const txComplete = message('tx_complete', 70, { channelID })
+/** A message of {@link txComplete}. */
 export type TxComplete = MessageOf<typeof txComplete>
 
 /** Witnesses in the order of the sender's inputs, each encoded as in a transaction. */
@@ -47,6 +56,7 @@ export const txSignatures = message(
   { channelID, txid: txID, witnesses: list(u16, sizedBytes) },
   { sharedInputSignature: record(0, signature) },
 )
+/** A message of {@link txSignatures}. */
 export type TxSignatures = MessageOf<typeof txSignatures>
 
 const rbf = {
@@ -55,12 +65,17 @@ const rbf = {
   requireConfirmedInputs: record(2, present),
 }
 
+/** `tx_init_rbf`: BOLT 2, "Interactive Transaction Construction". */
 export const txInitRbf = message('tx_init_rbf', 72, { channelID, locktime: u32, feerate }, rbf)
+/** A message of {@link txInitRbf}. */
 export type TxInitRbf = MessageOf<typeof txInitRbf>
 
+/** `tx_ack_rbf`: BOLT 2, "Interactive Transaction Construction". */
 export const txAckRbf = message('tx_ack_rbf', 73, { channelID }, rbf)
+/** A message of {@link txAckRbf}. */
 export type TxAckRbf = MessageOf<typeof txAckRbf>
 
 /** `data` is text for people. */
 export const txAbort = message('tx_abort', 74, { channelID, data: sizedBytes })
+/** A message of {@link txAbort}. */
 export type TxAbort = MessageOf<typeof txAbort>

@@ -32,6 +32,7 @@ const basepoints = {
   firstPerCommitmentPoint: point,
 }
 
+/** `open_channel`: BOLT 2, "Channel Establishment". */
 export const openChannel = message(
   'open_channel',
   32,
@@ -52,8 +53,10 @@ export const openChannel = message(
   },
   opening,
 )
+/** A message of {@link openChannel}. */
 export type OpenChannel = MessageOf<typeof openChannel>
 
+/** `accept_channel`: BOLT 2, "Channel Establishment". */
 export const acceptChannel = message(
   'accept_channel',
   33,
@@ -70,27 +73,35 @@ export const acceptChannel = message(
   },
   opening,
 )
+/** A message of {@link acceptChannel}. */
 export type AcceptChannel = MessageOf<typeof acceptChannel>
 
+/** `funding_created`: BOLT 2, "Channel Establishment". */
 export const fundingCreated = message('funding_created', 34, {
   temporaryChannelID: channelID,
   fundingTxID: txID,
   fundingOutputIndex: u16,
   signature,
 })
+/** A message of {@link fundingCreated}. */
 export type FundingCreated = MessageOf<typeof fundingCreated>
 
+/** `funding_signed`: BOLT 2, "Channel Establishment". */
 export const fundingSigned = message('funding_signed', 35, { channelID, signature })
+/** A message of {@link fundingSigned}. */
 export type FundingSigned = MessageOf<typeof fundingSigned>
 
+/** `channel_ready`: BOLT 2, "Channel Establishment". */
 export const channelReady = message(
   'channel_ready',
   36,
   { channelID, secondPerCommitmentPoint: point },
   { shortChannelID: record(1, shortID) },
 )
+/** A message of {@link channelReady}. */
 export type ChannelReady = MessageOf<typeof channelReady>
 
+/** `open_channel2`: BOLT 2, "Channel Establishment". */
 export const openChannel2 = message(
   'open_channel2',
   64,
@@ -112,8 +123,10 @@ export const openChannel2 = message(
   },
   opening2,
 )
+/** A message of {@link openChannel2}. */
 export type OpenChannel2 = MessageOf<typeof openChannel2>
 
+/** `accept_channel2`: BOLT 2, "Channel Establishment". */
 export const acceptChannel2 = message(
   'accept_channel2',
   65,
@@ -131,4 +144,5 @@ export const acceptChannel2 = message(
   },
   opening2,
 )
+/** A message of {@link acceptChannel2}. */
 export type AcceptChannel2 = MessageOf<typeof acceptChannel2>

@@ -24,12 +24,15 @@ export const queryShortChannelIDs = message(
   { chainHash, encodedShortIDs: sizedBytes },
   { queryFlags: record(1, struct('query_flags', { encodingType: u8, encodedQueryFlags: restBytes })) },
 )
+/** A message of {@link queryShortChannelIDs}. */
 export type QueryShortChannelIDs = MessageOf<typeof queryShortChannelIDs>
 
+/** `reply_short_channel_ids_end`: BOLT 7, "Query Messages". */
 export const replyShortChannelIDsEnd = message('reply_short_channel_ids_end', 262, {
   chainHash,
   fullInformation: u8,
 })
+/** A message of {@link replyShortChannelIDsEnd}. */
 export type ReplyShortChannelIDsEnd = MessageOf<typeof replyShortChannelIDsEnd>
 
 /** Bit 0 of `queryOption` asks for timestamps, bit 1 for checksums. */
@@ -39,6 +42,7 @@ export const queryChannelRange = message(
   { chainHash, firstBlocknum: height, numberOfBlocks: u32 },
   { queryOption: record(1, bigSize) },
 )
+/** A message of {@link queryChannelRange}. */
 export type QueryChannelRange = MessageOf<typeof queryChannelRange>
 
 /** Of both directions of a channel: that of `node_id_1` first. */
@@ -55,6 +59,7 @@ export const directions: Field<Pair> = {
 /** One number for each direction of a channel: that of `node_id_1` first; 0 if there is no `channel_update`. */
 export type Pair = readonly [number, number]
 
+/** `reply_channel_range`: BOLT 7, "Query Messages". */
 export const replyChannelRange = message(
   'reply_channel_range',
   264,
@@ -70,13 +75,16 @@ export const replyChannelRange = message(
     checksums: record(3, rest(directions)),
   },
 )
+/** A message of {@link replyChannelRange}. */
 export type ReplyChannelRange = MessageOf<typeof replyChannelRange>
 
+/** `gossip_timestamp_filter`: BOLT 7, "Query Messages". */
 export const gossipTimestampFilter = message('gossip_timestamp_filter', 265, {
   chainHash,
   firstTimestamp: u32,
   timestampRange: u32,
 })
+/** A message of {@link gossipTimestampFilter}. */
 export type GossipTimestampFilter = MessageOf<typeof gossipTimestampFilter>
 
 /** The form of lists as they are; the other one there was, compressed, must not be used any more. */

@@ -6,6 +6,7 @@ import { feerate, txID } from './fields.js'
 
 /** `initiator` is 1 if the sender asked first, else 0. */
 export const stfu = message('stfu', 2, { channelID, initiator: u8 })
+/** A message of {@link stfu}. */
 export type Stfu = MessageOf<typeof stfu>
 
 const splicing = { requireConfirmedInputs: record(2, present) }
@@ -23,17 +24,22 @@ export const spliceInit = message(
   },
   splicing,
 )
+/** A message of {@link spliceInit}. */
 export type SpliceInit = MessageOf<typeof spliceInit>
 
+/** `splice_ack`: BOLT 2, "Channel Quiescence" and "Channel Splicing". */
 export const spliceAck = message(
   'splice_ack',
   81,
   { channelID, fundingContributionSatoshis: s64, fundingPubkey: point },
   splicing,
 )
+/** A message of {@link spliceAck}. */
 export type SpliceAck = MessageOf<typeof spliceAck>
 
+/** `splice_locked`: BOLT 2, "Channel Quiescence" and "Channel Splicing". */
 export const spliceLocked = message('splice_locked', 77, { channelID, spliceTxID: txID })
+/** A message of {@link spliceLocked}. */
 export type SpliceLocked = MessageOf<typeof spliceLocked>
 
 /** The next `batchSize` messages of the channel belong together. */
@@ -43,4 +49,5 @@ export const startBatch = message(
   { channelID, batchSize: u16 },
   { messageType: record(1, u16) },
 )
+/** A message of {@link startBatch}. */
 export type StartBatch = MessageOf<typeof startBatch>
