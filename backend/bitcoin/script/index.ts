@@ -99,6 +99,19 @@ export {
   signOwnCommitment,
 } from './signing.js'
 export {
+  leafHash,
+  type TaprootKeys,
+  type TaprootOutput,
+  taprootAnchor,
+  taprootFunding,
+  taprootOffered,
+  taprootReceived,
+  taprootSecondLevel,
+  taprootToLocal,
+  taprootToRemote,
+  UNSPENDABLE_KEY,
+} from './taproot.js'
+export {
   decodeTransaction,
   displayID,
   encodeTransaction,
