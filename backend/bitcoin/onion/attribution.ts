@@ -5,6 +5,7 @@
 // Every hop x (0 = the one that speaks) leaves one HMAC for each number y of hops that may stand behind it, as only
 // the origin knows how many do: y = 19 - x … 0, in this order, x by x. 20 + 19 + … + 1 = 210 HMACs of 4 bytes.
 import { PerkunasError } from '../../../channel/errors.js'
+import type { UpdateFailHtlc } from '../wire/channel.js'
 import { deriveKey, mac, obfuscate, sameBytes } from './keys.js'
 
 /** Hops that attribution reaches back over. */
@@ -15,6 +16,27 @@ const TAG_BYTES = 4
 const TAGS = (ATTRIBUTION_HOPS * (ATTRIBUTION_HOPS + 1)) / 2
 /** Length of attribution data: 20 hold times, 210 truncated HMACs. */
 export const ATTRIBUTION_BYTES = TIMES_BYTES + TAGS * TAG_BYTES
+
+/** Attribution data as `update_fail_htlc` and `update_fulfill_htlc` have it. */
+export type AttributionRecord = NonNullable<UpdateFailHtlc['attributionData']>
+
+/** The bytes of a message's attribution data, which are one obfuscated whole. */
+export function attributionOf({ htlcHoldTimes, truncatedHmacs }: AttributionRecord): Uint8Array {
+  const bytes = new Uint8Array(ATTRIBUTION_BYTES)
+  const view = new DataView(bytes.buffer)
+  for (const [i, time] of htlcHoldTimes.slice(0, ATTRIBUTION_HOPS).entries())
+    view.setUint32(i * TIME_BYTES, time)
+  bytes.set(truncatedHmacs.subarray(0, TAGS * TAG_BYTES), TIMES_BYTES)
+  return bytes
+}
+
+/** Attribution data for a message. @throws PerkunasError INVALID_ARGUMENT unless there are 920 bytes */
+export function attributionRecord(bytes: Uint8Array): AttributionRecord {
+  checkLength(bytes)
+  const view = new DataView(bytes.buffer, bytes.byteOffset)
+  const htlcHoldTimes = Array.from({ length: ATTRIBUTION_HOPS }, (_, i) => view.getUint32(i * TIME_BYTES))
+  return { htlcHoldTimes, truncatedHmacs: bytes.slice(TIMES_BYTES) }
+}
 
 /** What a hop adds to attribution data. */
 export interface Attribute {
@@ -82,7 +104,10 @@ export function readAttribution({
   const clear = obfuscate(deriveKey('ammagext', sharedSecret), data)
   // Beyond 20 hops there is no HMAC for the position: another one is looked at all the same, to no avail.
   const position = Math.min(Math.max(behind, 0), ATTRIBUTION_HOPS - 1)
-  const expected = tag(deriveKey('um', sharedSecret), message, clear, position)
+  const um = deriveKey('um', sharedSecret)
+  const expected = tag(um, message, clear, position)
+  // Of the mirrored position too, to no end but that every position costs the same.
+  tag(um, message, clear, ATTRIBUTION_HOPS - 1 - position)
   const at = tagAt(0, position)
   const same = sameBytes(expected, clear.subarray(at, at + TAG_BYTES))
   const downstream = new Uint8Array(ATTRIBUTION_BYTES)

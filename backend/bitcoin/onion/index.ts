@@ -1,5 +1,13 @@
 // BOLT 4 as pure functions: packets that hide a route from those on it, what is in them, and what comes back.
-export { ATTRIBUTION_BYTES, attribute, type HoldTimes, readFulfilAttribution } from './attribution.js'
+export {
+  ATTRIBUTION_BYTES,
+  type AttributionRecord,
+  attribute,
+  attributionOf,
+  attributionRecord,
+  type HoldTimes,
+  readFulfilAttribution,
+} from './attribution.js'
 export {
   type BlindedPath,
   type BlindedPayInfo,

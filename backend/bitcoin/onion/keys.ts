@@ -29,20 +29,21 @@ export function sharedSecretWith(secret: Uint8Array): SharedSecret {
     secp256k1.ecdh(point, tweak === undefined ? secret : secp256k1.multiplySecret(secret, tweak))
 }
 
-const TYPES: Readonly<Record<KeyType, Uint8Array>> = {
-  rho: ascii('rho'),
-  mu: ascii('mu'),
-  pad: ascii('pad'),
-  um: ascii('um'),
-  ammag: ascii('ammag'),
-  ammagext: ascii('ammagext'),
-  blinded_node_id: ascii('blinded_node_id'),
+// The type is HMAC's key: what is hashed of it first is the same every time.
+const TYPES: Readonly<Record<KeyType, ReturnType<typeof hmac.create>>> = {
+  rho: stateOf('rho'),
+  mu: stateOf('mu'),
+  pad: stateOf('pad'),
+  um: stateOf('um'),
+  ammag: stateOf('ammag'),
+  ammagext: stateOf('ammagext'),
+  blinded_node_id: stateOf('blinded_node_id'),
 }
 const NONCE = new Uint8Array(12)
 
 /** The key of a type that belongs to a shared secret. @see BOLT 4, "Key Generation" */
 export function deriveKey(type: KeyType, sharedSecret: Uint8Array): Uint8Array {
-  return hmac(sha256, TYPES[type], sharedSecret)
+  return TYPES[type].clone().update(sharedSecret).digest()
 }
 
 /** ChaCha20 with a nonce of zeros, as no key is used twice. @see BOLT 4, "Pseudo Random Byte Stream" */
@@ -75,6 +76,6 @@ export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return difference === 0
 }
 
-function ascii(text: string): Uint8Array {
-  return Uint8Array.from(text, (character) => character.charCodeAt(0))
+function stateOf(type: KeyType): ReturnType<typeof hmac.create> {
+  return hmac.create(sha256, new TextEncoder().encode(type))
 }

@@ -3,6 +3,8 @@ import fc from 'fast-check'
 import {
   ATTRIBUTION_BYTES,
   attribute,
+  attributionOf,
+  attributionRecord,
   readFulfilAttribution,
 } from '../../../../backend/bitcoin/onion/attribution.js'
 import {
@@ -12,6 +14,7 @@ import {
   openFailure,
   wrapFailure,
 } from '../../../../backend/bitcoin/onion/failure-packet.js'
+import { lightningMessages } from '../../../../backend/bitcoin/wire/messages.js'
 import { isError } from '../../../../channel/errors.js'
 
 const secretsOf = (count: number) => Array.from({ length: count }, (_, i) => new Uint8Array(32).fill(i + 1))
@@ -124,6 +127,21 @@ describe('BOLT 4: failures on their way back', () => {
     )
       .to.throw()
       .that.satisfies((error: unknown) => isError(error, 'INVALID_ARGUMENT'))
+  })
+
+  it('attribution in a message -> the same bytes behind it', () => {
+    const bytes = Uint8Array.from({ length: ATTRIBUTION_BYTES }, (_, i) => 255 - (i % 251))
+    const encoded = lightningMessages.encode({
+      kind: 'update_fail_htlc',
+      channelID: `0x${'00'.repeat(32)}`,
+      id: 0n,
+      reason: message,
+      attributionData: attributionRecord(bytes),
+    })
+    expect(encoded.slice(-ATTRIBUTION_BYTES)).to.deep.equal(bytes)
+    const decoded = lightningMessages.decode(encoded)
+    if (decoded.kind !== 'update_fail_htlc' || decoded.attributionData === undefined) throw new Error('lost')
+    expect(attributionOf(decoded.attributionData)).to.deep.equal(bytes)
   })
 
   it('fulfilment over up to 20 hops -> all hold times; any changed byte of the first hold time -> broken at 0', () => {
