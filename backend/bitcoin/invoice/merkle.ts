@@ -14,6 +14,12 @@ export interface RawRecord {
   readonly typeBytes: Uint8Array
 }
 
+/**
+ * Records that a signed stream may have. Each costs several hashes, and a message of 65 535 bytes could have 16 000
+ * of them: a tenth of a second for whoever reads it.
+ */
+export const MAX_RECORDS = 1000
+
 /** Signs a digest of 32 bytes by BIP 340: 64 bytes. */
 export type SchnorrSign = (digest: Uint8Array) => Uint8Array
 
@@ -28,7 +34,8 @@ export function isSignatureType(type: bigint): boolean {
 /**
  * Cuts a stream into its records.
  *
- * @throws PerkunasError INVALID_MESSAGE if types do not increase, or something is cut off or not minimal
+ * @throws PerkunasError INVALID_MESSAGE if types do not increase, something is cut off or not minimal, or there are more
+ *   than {@link MAX_RECORDS}
  */
 export function splitRecords(bytes: Uint8Array, path: string): readonly RawRecord[] {
   const from = new Reader(bytes, path)
@@ -43,6 +50,7 @@ export function splitRecords(bytes: Uint8Array, path: string): readonly RawRecor
     const length = from.bigSize('length')
     if (length > BigInt(from.left)) from.fail(from.left === 0 ? 'value missing' : 'value truncated')
     from.bytes(Number(length))
+    if (records.length === MAX_RECORDS) from.fail('too many records')
     records.push({ type, bytes: bytes.slice(start, from.at), typeBytes })
   }
   return records

@@ -13,6 +13,7 @@ import { decodeBolt12String, encodeBolt12String } from './bolt12-string.js'
 import {
   digestOfRoot,
   isSignatureType,
+  MAX_RECORDS,
   type MerkleLeaf,
   merkleBranch,
   merkleLeaf,
@@ -159,6 +160,7 @@ function markersFor(types: readonly (bigint | undefined)[]): readonly bigint[] {
 /** The root of the invoice's tree from what is shown of it. */
 function rootOf(proof: PayerProof, records: readonly RawRecord[]): Uint8Array {
   const { proofOmittedTlvs: markers = [], proofMissingHashes = [], proofLeafHashes: nonces = [] } = proof
+  if (markers.length > MAX_RECORDS) return refuse(PATH, 'bad-markers')
   if (nonces.length !== records.length) return refuse(PATH, 'leaf-count')
   const shown = records.map(({ type, bytes }, i) => {
     return { type, hash: merkleBranch(merkleLeaf(bytes), nonces[i] ?? new Uint8Array(32)) }

@@ -206,6 +206,22 @@ describe('BOLT 12: trees', () => {
     refused(() => merkleRoot(Uint8Array.of(240, 1, 9), 'x'), 'empty')
   })
 
+  it('1000 records -> a root; one more -> refused before anything is hashed', () => {
+    const many = (count: number) =>
+      encodeStream(
+        offerStream,
+        {
+          unknown: Array.from({ length: count }, (_, i) => ({
+            type: BigInt(2 * i + 1001),
+            value: new Uint8Array(0),
+          })),
+        },
+        'x',
+      )
+    expect(merkleRoot(many(1000), 'x')).to.have.length(32)
+    refused(() => merkleRoot(many(1001), 'x'), 'too many records')
+  })
+
   it('random bytes -> INVALID_MESSAGE or records that make up the whole', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => {
