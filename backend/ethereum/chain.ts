@@ -254,13 +254,29 @@ export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | un
   let abort: () => void = () => undefined
   const whenAborted = new Promise<never>((_, reject) => {
     abort = () => reject(aborted(signal))
-    signal.addEventListener('abort', abort)
   })
+  const waiting = waitersOf(signal)
+  waiting.add(abort)
   try {
     return await Promise.race([promise, whenAborted])
   } finally {
-    signal.removeEventListener('abort', abort)
+    waiting.delete(abort)
   }
+}
+
+/** Who waits for each signal: one listener a signal, however many requests run at once. */
+const waiters = new WeakMap<AbortSignal, Set<() => void>>()
+
+function waitersOf(signal: AbortSignal): Set<() => void> {
+  const known = waiters.get(signal)
+  if (known !== undefined) return known
+  const waiting = new Set<() => void>()
+  const end = () => {
+    for (const abort of [...waiting]) abort()
+  }
+  signal.addEventListener('abort', end, { once: true })
+  waiters.set(signal, waiting)
+  return waiting
 }
 
 function aborted(signal: AbortSignal): PerkunasError<'ABORTED'> {
