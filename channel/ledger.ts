@@ -206,6 +206,11 @@ export interface Adjudicator {
   close(request: CloseRequest, options?: CallOptions): Promise<void>
   /** Clears a dispute with a newer signed state. @throws UNSUPPORTED without {@link Capabilities.checkpoint} */
   checkpoint(request: RegisterRequest, options?: CallOptions): Promise<void>
+  /**
+   * A cursor for now: where to begin with a channel that is only being made. Without it such a channel's events are
+   * looked for from the ledger's beginning.
+   */
+  cursor?(options?: CallOptions): Promise<string>
   /** Events of a channel: first those after the cursor (without one: from the channel's beginning), then new ones. */
   subscribe(channelID: ChannelID, options?: { readonly cursor?: string }): Subscription
   /** The ledger's time, in the unit of {@link Capabilities.clock}. */

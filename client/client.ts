@@ -38,7 +38,7 @@ import {
 import { sessionID } from './proposal.js'
 import { CHANNELS, created, restored } from './records.js'
 import { asError, ChannelRuntime } from './runtime.js'
-import { type OpenCommand, type ProposalDecision, Sessions } from './sessions.js'
+import { type OpenCommand, type Opened, type ProposalDecision, Sessions } from './sessions.js'
 import { localWatcher, type Watcher } from './watcher.js'
 import type { Decision, World } from './world.js'
 
@@ -154,7 +154,8 @@ export class Client {
     this.#backend = backend
     this.#timeouts = { ...defaultTimeouts, ...options.timeouts }
     this.#apps = options.apps ?? appResolver()
-    this.#watcher = options.watcher ?? localWatcher(backend.adjudicator)
+    this.#watcher =
+      options.watcher ?? localWatcher(backend.adjudicator, clock, (error) => this.#report(error))
     this.#world = {
       store,
       backend,
@@ -180,7 +181,7 @@ export class Client {
       decide: (proposal) => this.#handleProposal(proposal),
       participant: () => this.#participant(),
       context: (app) => this.#context(app),
-      open: (machine, proposal, command) => this.#open(machine, proposal, command),
+      open: (opened) => this.#open(opened),
       report: (error) => this.#report(error),
     })
     this.#unsubscribe = [
@@ -314,7 +315,7 @@ export class Client {
 
   // Opening
 
-  async #open(machine: Machine, proposal: ChannelProposal, command: OpenCommand | undefined): Promise<void> {
+  async #open({ machine, proposal, command, cursor }: Opened): Promise<void> {
     const { channelID } = machine
     if (this.#closed) throw this.#closed
     if (this.#channels.has(channelID)) {
@@ -322,7 +323,7 @@ export class Client {
         channel: channelID,
       })
     }
-    const record = channelRecord(machine, proposal.peers, proposal.agreement)
+    const record = { ...channelRecord(machine, proposal.peers, proposal.agreement), cursor }
     const account = await this.#account(machine)
     // On disk before a single coin moves: a restart finds the channel and either opens it or gets the deposit back.
     await this.#options.store.commit(created(record))

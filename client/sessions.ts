@@ -50,8 +50,18 @@ export interface SessionHost {
   participant(): Promise<AddressMap>
   context(app: Hex): ChannelContext
   /** Takes over a channel that everybody has signed. Rejects if it can't be written. */
-  open(machine: Machine, proposal: ChannelProposal, command: OpenCommand | undefined): Promise<void>
+  open(opened: Opened): Promise<void>
   report(error: PerkunasError): void
+}
+
+/** A channel that everybody has signed. */
+export interface Opened {
+  readonly machine: Machine
+  readonly proposal: ChannelProposal
+  /** Who waits for it here. */
+  readonly command: OpenCommand | undefined
+  /** Where the ledger stood before our signature went out: nothing about the channel is older. */
+  readonly cursor: string | undefined
 }
 
 /** The promise of our user's `proposeChannel`. */
@@ -67,6 +77,7 @@ const MAX_SESSIONS = 4096
 interface Running {
   session: Session
   readonly command: OpenCommand | undefined
+  cursor: string | undefined
   readonly cancelTimer: () => void
 }
 
@@ -155,7 +166,7 @@ export class Sessions {
       const session = this.#running.get(id)?.session
       if (session) this.#feed(id, { kind: 'failed', error: timedOut(session, timeout) })
     })
-    this.#running.set(id, { session: newSession(proposal, index), command, cancelTimer })
+    this.#running.set(id, { session: newSession(proposal, index), command, cursor: undefined, cancelTimer })
     this.#feed(id, { kind: 'begin' })
     // What others said before the proposal itself arrived.
     for (const { from, message } of this.#strays.take(id)) this.received(from, message)
@@ -223,6 +234,8 @@ export class Sessions {
           argument,
         })
       }
+      const running = this.#running.get(id)
+      if (running) running.cursor = await backend.adjudicator.cursor?.()
       const account = await wallet.account(address)
       const signature = await account.sign(backend.rules.message(params, state))
       this.#feed(id, { kind: 'signed', signature })
@@ -233,7 +246,8 @@ export class Sessions {
 
   async #open(machine: Machine, running: Running, proposal: ChannelProposal): Promise<void> {
     try {
-      await this.#host.open(machine, proposal, running.command)
+      const { command, cursor } = running
+      await this.#host.open({ machine, proposal, command, cursor })
     } catch (cause) {
       const error = asError(cause, 'opening')
       this.#host.report(error)

@@ -1,6 +1,7 @@
 // Watches channels on their ledger: whatever happens there becomes an input of the channel, which refutes,
 // progresses and withdraws by its own rules. Nothing that one event or one subscriber does ends the watching.
-import type { Adjudicator, ChannelID, LedgerEvent } from '../channel/index.js'
+import { type Adjudicator, type ChannelID, type LedgerEvent, PerkunasError } from '../channel/index.js'
+import type { Clock } from './environment.js'
 
 /** Sees what a ledger says about channels. */
 export interface Watcher {
@@ -12,17 +13,41 @@ export interface Watcher {
   watch(channelID: ChannelID, cursor: string | undefined, onEvent: (event: LedgerEvent) => void): () => void
 }
 
-/** A watcher in this process, over the backend's adjudicator. */
-export function localWatcher(adjudicator: Adjudicator): Watcher {
+/** Milliseconds before a subscription that broke is made again. */
+const PAUSE = 1_000
+
+/**
+ * A watcher in this process, over the backend's adjudicator.
+ *
+ * @param report is told when a subscription broke; it is made again from where it stood
+ */
+export function localWatcher(
+  adjudicator: Adjudicator,
+  clock: Clock,
+  report: (error: PerkunasError) => void,
+): Watcher {
   return {
     watch(channelID, cursor, onEvent) {
-      const subscription = adjudicator.subscribe(channelID, cursor === undefined ? {} : { cursor })
-      const follow = async () => {
-        for await (const event of subscription) onEvent(event)
+      let newest = cursor
+      let end: () => void = () => undefined
+      const begin = () => {
+        const subscription = adjudicator.subscribe(channelID, newest === undefined ? {} : { cursor: newest })
+        end = () => subscription.close()
+        const follow = async () => {
+          for await (const event of subscription) {
+            newest = event.cursor
+            onEvent(event)
+          }
+        }
+        follow().catch((cause) => {
+          report(
+            new PerkunasError('LEDGER_UNREACHABLE', `watching ${channelID} broke`, { ledger: '' }, { cause }),
+          )
+          end = clock.after(PAUSE, begin)
+        })
       }
-      // The subscription retries a failing ledger by itself, so this ends only when it is closed.
-      void follow()
-      return () => subscription.close()
+      begin()
+      return () => end()
     },
   }
 }

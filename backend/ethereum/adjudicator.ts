@@ -1,5 +1,6 @@
 // Enforcing what was agreed by the adjudicator contract. Every method looks at the chain first and does what is
 // left to do; when a transaction fails it looks again, because somebody else's may have come first.
+
 import {
   type Adjudicator,
   type CallOptions,
@@ -21,6 +22,7 @@ import { ADJUDICATOR } from './abi.js'
 import { ETHEREUM } from './assets.js'
 import { paramsArgument, signedStateArgument, stateArgument } from './calls.js'
 import { addressOf, callData, type Deployment, isConcluded, readDispute, settlingGas } from './contracts.js'
+import { encodeCursor } from './cursor.js'
 import { stateHash } from './encoding.js'
 import type { EventFeed } from './events.js'
 import { closeHash, joinCloseAuthorization, splitCloseAuthorization } from './messages.js'
@@ -107,6 +109,12 @@ export class EthereumAdjudicator implements Adjudicator {
       }
       await this.#once('checkpoint', [signedStateArgument(one)], isDone, options)
     }
+  }
+
+  async cursor(options: CallOptions = {}): Promise<string> {
+    const { chain, firstBlock } = this.deployment
+    const { number } = await chain.head(options)
+    return encodeCursor({ done: Math.max(firstBlock - 1, number - chain.finalityDepth), pending: [] })
   }
 
   subscribe(channelID: ChannelID, options: { readonly cursor?: string } = {}): Subscription {
