@@ -58,6 +58,17 @@ const keeper = `
  */
 export async function startBitcoind(options: BitcoindOptions = {}): Promise<Bitcoind> {
   const binary = bitcoindBinary()
+  for (let attempts = 5; ; attempts--) {
+    try {
+      return await launch(binary, options)
+    } catch (error) {
+      // Somebody else got the port between our choosing it and the node's taking it.
+      if (attempts === 1 || !/Unable to bind/.test(String(error))) throw error
+    }
+  }
+}
+
+async function launch(binary: string, options: BitcoindOptions): Promise<Bitcoind> {
   const directory = mkdtempSync(join(tmpdir(), 'perkunas-bitcoind-'))
   const port = await freePort()
   const args = [

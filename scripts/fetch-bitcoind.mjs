@@ -51,7 +51,7 @@ function unpack() {
   const mirror = debianMirror()
   if (mirror === undefined) {
     throw new Error(
-      'There is no bitcoind here and no Debian archive to take one from. Install Bitcoin Core (version 28 or newer) ' +
+      'There is no bitcoind here and no Debian archive to take one from. Install Bitcoin Core (version 29 or newer) ' +
         "from bitcoincore.org or your system's packages, and put bitcoind on the PATH or its path into $BITCOIND.",
     )
   }

@@ -76,6 +76,7 @@ describe('contracts: close', () => {
     const args = c.closing(c.state({ isFinal: true }), [a, b])
     await adjudicator.send('close', args)
     expect(await balances()).to.deep.equal([10n, 9n])
+    expect(await ether.readBigint('holdings', c.id)).to.equal(0n)
     await refused(adjudicator, 'close', args, 'no asset settled')
     await ether.send('deposit', [c.id, 19n], { value: 19n })
     await refused(adjudicator, 'close', args, 'no asset settled')
