@@ -35,6 +35,14 @@ export interface ChannelTimeouts {
   readonly settlement: number
 }
 
+/** An update under way: what ends it early. */
+interface Call {
+  readonly signal: AbortSignal | undefined
+  /** Milliseconds. */
+  left(): number
+  timedOut(): PerkunasError
+}
+
 /** A channel of ours. */
 export class Channel {
   readonly #runtime: ChannelRuntime
@@ -214,28 +222,31 @@ export class Channel {
 
   async #update(edit: (draft: Draft) => void, options: ChannelCallOptions): Promise<State> {
     const { clock } = this.#runtime.world
-    const timeout = options.timeout ?? this.#timeouts.update
-    const expiry = new AbortController()
-    const signal = options.signal ? AbortSignal.any([options.signal, expiry.signal]) : expiry.signal
-    const cancel = clock.after(timeout, () => expiry.abort(this.#timedOut(timeout)))
-    try {
-      for (let attempt = 0; ; attempt++) {
-        await this.#until((state) => isIdle(state) || !mayAct(state), signal)
-        try {
-          return await this.#propose(edit, signal)
-        } catch (error) {
-          if (!isError(error, 'UPDATE_CROSSED')) throw error
-        }
-        // Two proposals of one version cancel out. The lower index tries again at once, the others after the
-        // time that its proposal needs to reach them.
-        await this.#pause(this.index * 20 * 2 ** Math.min(attempt, 6), signal)
+    const { signal, timeout = this.#timeouts.update } = options
+    const deadline = clock.now() + timeout
+    const call: Call = {
+      signal,
+      left: () => Math.max(0, deadline - clock.now()),
+      timedOut: () => this.#timedOut(timeout),
+    }
+    for (let attempt = 0; ; attempt++) {
+      const isReady = (state: ChannelState) => isIdle(state) || !mayAct(state)
+      // Asked first, since a channel is hardly ever busy, and a signal that expires costs 10 us.
+      if (!isReady(this.#runtime.state)) await this.#within(call, (expiry) => this.#until(isReady, expiry))
+      try {
+        return await this.#propose(edit, call)
+      } catch (error) {
+        if (!isError(error, 'UPDATE_CROSSED')) throw error
       }
-    } finally {
-      cancel()
+      // Two proposals of one version cancel out. The lower index tries again at once, the others after the
+      // time that its proposal needs to reach them.
+      const pause = this.index * 20 * 2 ** Math.min(attempt, 6)
+      if (pause > 0) await this.#within(call, (expiry) => this.#pause(pause, expiry))
     }
   }
 
-  async #propose(edit: (draft: Draft) => void, signal: AbortSignal): Promise<State> {
+  async #propose(edit: (draft: Draft) => void, { signal, left, timedOut }: Call): Promise<State> {
+    if (signal?.aborted) throw asAborted(signal.reason, 'update')
     const { machine } = this.#runtime.state.record
     if (machine.phase !== 'acting') throw this.#mismatch(['acting'])
     const { state } = currentOf(this.#runtime.state.record)
@@ -251,15 +262,28 @@ export class Channel {
     const signed = this.#runtime.sign(next)
     const signature = typeof signed === 'string' ? signed : await signed
     let command = 0
-    const expire = () =>
-      this.#runtime.dispatch({ kind: 'expired', command, error: asAborted(signal.reason, 'update') })
+    const expire = (error: PerkunasError) => this.#runtime.dispatch({ kind: 'expired', command, error })
+    const abort = () => expire(asAborted(signal?.reason, 'update'))
+    const cancel = this.#runtime.world.clock.after(left(), () => expire(timedOut()))
     try {
       return await this.#runtime.command(next, signature, (id) => {
         command = id
-        signal.addEventListener('abort', expire)
+        signal?.addEventListener('abort', abort)
       })
     } finally {
-      signal.removeEventListener('abort', expire)
+      cancel()
+      signal?.removeEventListener('abort', abort)
+    }
+  }
+
+  /** Waits with a signal that is aborted with the caller's, or when the call's time is over. */
+  async #within(call: Call, wait: (expiry: AbortSignal) => Promise<void>): Promise<void> {
+    const expiry = new AbortController()
+    const cancel = this.#runtime.world.clock.after(call.left(), () => expiry.abort(call.timedOut()))
+    try {
+      await wait(call.signal ? AbortSignal.any([call.signal, expiry.signal]) : expiry.signal)
+    } finally {
+      cancel()
     }
   }
 
@@ -272,7 +296,6 @@ export class Channel {
   }
 
   #pause(ms: number, signal: AbortSignal): Promise<void> {
-    if (ms === 0) return Promise.resolve()
     return new Promise((resolve, reject) => {
       const abort = () => {
         cancel()

@@ -19,6 +19,7 @@ import {
   converted,
   defineMessage,
   hex,
+  kept,
   list,
   type MessageOf,
   messageCodec,
@@ -73,25 +74,27 @@ export const addressMapSchema: Schema<AddressMap> = converted(
   },
 )
 
-/** A state; decoded ones are frozen. */
-export const stateSchema: Schema<State> = converted(
-  object({
-    channelID: id,
-    version: u64(),
-    app: hex({ max: MAX_ID_LENGTH }),
-    allocation: object({
-      assets,
-      balances: balancesSchema,
-      locked: list(subAllocation, { max: MAX_SUB_ALLOCATIONS }),
+/** A state; decoded ones are frozen, and so are those that we make: each goes into a message and two records. */
+export const stateSchema: Schema<State> = kept(
+  converted(
+    object({
+      channelID: id,
+      version: u64(),
+      app: hex({ max: MAX_ID_LENGTH }),
+      allocation: object({
+        assets,
+        balances: balancesSchema,
+        locked: list(subAllocation, { max: MAX_SUB_ALLOCATIONS }),
+      }),
+      data: hex({ max: MAX_DATA_LENGTH }),
+      isFinal: bool,
     }),
-    data: hex({ max: MAX_DATA_LENGTH }),
-    isFinal: bool,
-  }),
-  {
-    is: (value): value is State => typeof value === 'object' && value !== null,
-    encode: (state: State) => state,
-    decode: freezeState,
-  },
+    {
+      is: (value): value is State => typeof value === 'object' && value !== null,
+      encode: (state: State) => state,
+      decode: freezeState,
+    },
+  ),
 )
 
 /** The proposer asks all peers to open a channel. Without its session ID, which is a hash of the rest. */

@@ -39,6 +39,7 @@ export {
   type Fields,
   hex,
   type Infer,
+  kept,
   list,
   literal,
   nullable,

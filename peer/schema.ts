@@ -295,6 +295,22 @@ export function converted<T, U>(
   }
 }
 
+/** The same schema, for values that are written more than once: what a deeply frozen one becomes is kept with it. */
+export function kept<T extends object>(inner: Schema<T>): Schema<T> {
+  const wires = new WeakMap<object, Wire>()
+  return {
+    toWire: (value) => {
+      if (typeof value !== 'object' || value === null || !Object.isFrozen(value)) return inner.toWire(value)
+      const known = wires.get(value)
+      if (known !== undefined) return known
+      const wire = inner.toWire(value)
+      wires.set(value, wire)
+      return wire
+    },
+    fromWire: inner.fromWire,
+  }
+}
+
 /** A schema that takes only some of the values of another one. */
 export function refined<T, U extends T>(
   inner: Schema<T>,
