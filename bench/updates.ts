@@ -36,6 +36,12 @@ interface Result {
   readonly floorCPU: number
 }
 
+/** Microseconds of the parts, and of an update that consists of nothing else, on one channel. */
+interface Costs extends Parts {
+  readonly roundTrip: number
+  readonly sum: number
+}
+
 interface Timed extends Speed {
   readonly cpu: number
 }
@@ -60,10 +66,9 @@ export async function run(args: readonly string[]): Promise<void> {
     await proposer.call('open', { peer: other.peer, count: BUSY })
     await acceptor.call('opened', BUSY)
     progress('channels are open')
-    const { parts, results } = await measure(proposer, acceptor, rounds)
+    const measured = await measure(proposer, acceptor, rounds)
     const idle = await measureIdle(proposer, acceptor, other.peer)
-    const floor = { ...parts, sum: 2 * (parts.sign + parts.verify + parts.commit) + parts.roundTrip }
-    report({ provider: about.provider, store: 'lmdb', floor, results, idle }, args.includes('--json'))
+    report({ provider: about.provider, store: 'lmdb', ...measured, idle }, args.includes('--json'))
   } finally {
     await Promise.all([proposer.stop(), acceptor.stop()])
     rmSync(directory, { recursive: true, force: true })
@@ -80,13 +85,15 @@ async function measure(proposer: Party, acceptor: Party, rounds: number) {
     const speed = await task()
     return { ...speed, cpu: ((await cpu()) - before) / speed.updates }
   }
-  const parts: (Parts & { readonly roundTrip: number })[] = []
+  const perSecond = ({ updates, seconds }: Speed) => updates / seconds
+  const parts: Costs[] = []
   const runs = WIDTHS.map((channels) => ({ channels, floors: [] as Timed[], speeds: [] as Timed[] }))
   // The first round lets the compiler see everything; it does not count.
   for (let round = 0; round <= rounds; round++) {
     const costs = await proposer.call('parts', null)
     const roundTrip = await proposer.call('roundTrip', await acceptor.call('serveEcho', null))
-    if (round > 0) parts.push({ ...costs, roundTrip })
+    const sum = 2 * (costs.sign + costs.verify + costs.commit) + roundTrip
+    if (round > 0) parts.push({ ...costs, roundTrip, sum })
     for (const { channels, floors, speeds } of runs) {
       const port = await acceptor.call('serveFloor', channels)
       const floor = await timed(() => proposer.call('floor', { port, channels, seconds: SECONDS }))
@@ -98,7 +105,7 @@ async function measure(proposer: Party, acceptor: Party, rounds: number) {
     }
     progress(round === 0 ? 'warm' : `round ${round} of ${rounds}`)
   }
-  const middle = (part: keyof (typeof parts)[number]) => median(parts.map((each) => each[part]))
+  const middle = (part: keyof Costs) => median(parts.map((each) => each[part]))
   return {
     parts: {
       sign: middle('sign'),
@@ -106,9 +113,14 @@ async function measure(proposer: Party, acceptor: Party, rounds: number) {
       commit: middle('commit'),
       disk: middle('disk'),
       roundTrip: middle('roundTrip'),
+      sum: middle('sum'),
     },
+    // Of each round by itself: a disk that others use too is another one a minute later.
+    ratioToSum: rounded(
+      median((runs[0]?.speeds ?? []).map((speed, i) => (perSecond(speed) * (parts[i]?.sum ?? 0)) / 1e6)),
+      3,
+    ),
     results: runs.map(({ channels, floors, speeds }): Result => {
-      const perSecond = ({ updates, seconds }: Speed) => updates / seconds
       return {
         channels,
         updatesPerSecond: rounded(median(speeds.map(perSecond))),
@@ -138,19 +150,19 @@ async function measureIdle(proposer: Party, acceptor: Party, peer: Hex) {
 interface Report {
   readonly provider: string
   readonly store: string
-  /** Microseconds. */
-  readonly floor: Parts & { readonly roundTrip: number; readonly sum: number }
+  readonly parts: Costs
+  /** A lone channel's pace as a share of what the sum of the parts allows. */
+  readonly ratioToSum: number
   readonly results: readonly Result[]
   /** Of the proposer and of the acceptor. */
   readonly idle: Awaited<ReturnType<typeof measureIdle>>
 }
 
-function report({ provider, store, floor, results, idle }: Report, json: boolean): void {
-  const { disk, ...parts } = floor
-  const sumPerSecond = 1e6 / parts.sum
+function report({ provider, store, parts, ratioToSum, results, idle }: Report, json: boolean): void {
+  const { disk, sum, ...costs } = parts
   console.log(`secp256k1: ${provider}; store: ${store}; the disk syncs a block in ${disk.toFixed(0)} us`)
-  const costs = Object.entries(parts).map(([part, time]) => `${part} ${time.toFixed(0)}`)
-  console.log(`parts in us: ${costs.join(', ')} (= ${sumPerSecond.toFixed(0)} updates/s)`)
+  const each = Object.entries(costs).map(([part, time]) => `${part} ${time.toFixed(0)}`)
+  console.log(`parts in us: ${each.join(', ')}; of one update ${sum.toFixed(0)} (ratio ${ratioToSum})`)
   const table = new Table({
     head: ['channels', 'updates/s', 'p50 ms', 'p99 ms', 'floor/s', 'ratio', 'cpu us', 'floor cpu us'],
     style: { head: [], border: [] },
@@ -165,18 +177,10 @@ function report({ provider, store, floor, results, idle }: Report, json: boolean
     `an idle channel: ${kilobytes(idle.residentBytesEach)} resident, ${kilobytes(idle.heapBytesEach)} of heap`,
   )
   if (!json) return
-  const times = Object.fromEntries(Object.entries(floor).map(([part, time]) => [part, rounded(time, 1)]))
-  const sequential = rounded((results[0]?.updatesPerSecond ?? 0) / sumPerSecond, 3)
-  console.log(
-    JSON.stringify({
-      provider,
-      store,
-      floorMicroseconds: times,
-      sequentialRatioToSum: sequential,
-      results,
-      idle,
-    }),
+  const microseconds = Object.fromEntries(
+    Object.entries(parts).map(([part, time]) => [part, rounded(time, 1)]),
   )
+  console.log(JSON.stringify({ provider, store, parts: microseconds, ratioToSum, results, idle }))
 }
 
 function progress(text: string): void {
