@@ -7,7 +7,7 @@
 // The record is plain data and part of the channel's; it must be durable before what a step returns leaves the process.
 import { equalBytes } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
-import { type Msat, toSat } from '../../../channel/units.js'
+import { type Msat, type Sat, toSat } from '../../../channel/units.js'
 import type { Outpoint } from '../script/transaction.js'
 import { commitmentPoint } from './derive.js'
 import {
@@ -184,18 +184,12 @@ export function revoke(state: SignerState, number: bigint, secret: Uint8Array): 
  * @param share what it pays to us before our part of the fee, and the script
  * @throws PerkunasError INVALID_TRANSITION with HTLCs open, for less than our balance, or if we published
  */
-export function allowClosing(
-  state: SignerState,
-  share: { readonly balance: Msat; readonly fee: bigint },
-): void {
+export function allowClosing(state: SignerState, share: { readonly balance: Msat; readonly fee: Sat }): void {
   refuseIfPublished(state)
   const { ours, htlcs } = state.balance
   refuseUnless(htlcs === 0, `${htlcs} HTLCs are open`)
   refuseUnless(share.balance === ours, `our balance is ${ours} msat, not ${share.balance}`)
-  refuseUnless(
-    share.fee >= 0n && share.fee <= toSat(ours),
-    `a fee of ${share.fee} sat exceeds our ${toSat(ours)} sat`,
-  )
+  refuseUnless(share.fee <= toSat(ours), `a fee of ${share.fee} sat exceeds our ${toSat(ours)} sat`)
 }
 
 function isSecretOf(secret: Uint8Array, point: Uint8Array): boolean {

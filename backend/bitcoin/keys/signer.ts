@@ -1,4 +1,5 @@
 // The signer of one channel: the only code that touches its secrets. Everything else holds points.
+import { equalBytes } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import type { FeeratePerKw, Msat, Sat } from '../../../channel/units.js'
 import { type Claim, type ClaimKey, signClaim } from '../script/claims.js'
@@ -12,6 +13,7 @@ import {
 } from '../script/commitment.js'
 import type { CommitmentFormat } from '../script/format.js'
 import { obscuringFactor } from '../script/number.js'
+import { anchorScript } from '../script/scripts.js'
 import {
   type CommitmentSignatures,
   completeCommitment,
@@ -20,7 +22,7 @@ import {
   signCommitment,
   signOwnCommitment,
 } from '../script/signing.js'
-import type { Transaction } from '../script/transaction.js'
+import { SEQUENCE_FINAL, SEQUENCE_REPLACEABLE, type Transaction } from '../script/transaction.js'
 import { type Basepoints, basepointsOf, type ChannelSecrets, commitmentKeys } from './channel-keys.js'
 import { commitmentPoint, deriveRevocationSecret, deriveSecret } from './derive.js'
 import { allowClosing, publish, release, revoke, type SignerState, sign, validate } from './policy.js'
@@ -130,15 +132,16 @@ export interface Signer {
   /**
    * Signs a closing transaction.
    *
-   * @throws PerkunasError INVALID_TRANSITION with HTLCs open, or if it pays us less than our balance without our fee, or
-   *   to a script that is not ours
+   * @throws PerkunasError INVALID_TRANSITION with HTLCs open, if it pays us less than our balance without our fee or to a
+   *   script that is not ours, if the miners get less than that fee, or if it may be a commitment
    */
   signClosing(record: SignerState, request: ClosingToSign): Uint8Array
 
   /**
    * The witness of one claim in a transaction; others' inputs may stand beside it.
    *
-   * @throws PerkunasError INVALID_TRANSITION if its key is not ours, or a penalty's commitment was not revoked
+   * @throws PerkunasError INVALID_TRANSITION if its key is not ours, a penalty's commitment was not revoked, or the funding
+   *   key is to sign something else than our anchor
    */
   signClaim(
     record: SignerState,
@@ -156,7 +159,7 @@ export interface ClosingToSign {
   readonly side: string
   readonly balance: Msat
   /** What of it we pay to the miners, an omitted output included. */
-  readonly fee: bigint
+  readonly fee: Sat
 }
 
 /**
@@ -267,6 +270,11 @@ export function createSigner(
       const at = closing.owners.indexOf(side)
       const output = closing.transaction.outputs[at]
       const paid = output?.amount ?? 0n
+      refuseCommitment(closing.transaction)
+      const { outputs } = closing.transaction
+      const burnt = closing.funding.amount - outputs.reduce((sum, { amount }) => sum + amount, 0n)
+      if (fee > burnt)
+        throw refused(`our fee of ${fee} sat is more than the ${burnt} sat that the miners get`)
       if (output !== undefined && !ownsScript(output.script)) throw refused('our output is not ours')
       if (paid + fee < balance / 1000n)
         throw refused(`${paid} sat and a fee of ${fee} sat are less than our balance`)
@@ -274,6 +282,9 @@ export function createSigner(
     },
 
     signClaim(record, tx, input, claim, onChain) {
+      // It signs commitments too, which are not to be had by this way.
+      if (FUNDING_KEYS.includes(claim.key) && !equalBytes(claim.scriptCode, anchorScript(basepoints.funding)))
+        throw refused('the funding key signs no other claim than of our anchor')
       const secret = secretOf(record, claim.key, onChain)
       if (secret === undefined && claim.key !== 'none') {
         throw refused(
@@ -283,6 +294,15 @@ export function createSigner(
       return signClaim(tx, input, claim, secret)
     },
   }
+}
+
+const FUNDING_KEYS: readonly ClaimKey[] = ['localFunding', 'remoteFunding']
+
+/** What spends the funding with the sequence of a commitment is no closing, whatever it is called. */
+function refuseCommitment({ inputs }: Transaction): void {
+  const sequence = inputs[0]?.sequence
+  if (inputs.length === 1 && (sequence === SEQUENCE_FINAL || sequence === SEQUENCE_REPLACEABLE)) return
+  throw refused('a closing transaction has one input, final or replaceable')
 }
 
 function refused(rule: string): PerkunasError {

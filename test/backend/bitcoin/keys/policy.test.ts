@@ -15,7 +15,7 @@ import {
   validate,
 } from '../../../../backend/bitcoin/keys/policy.js'
 import { isError } from '../../../../channel/errors.js'
-import { msat } from '../../../../channel/units.js'
+import { msat, sat } from '../../../../channel/units.js'
 
 const BALANCE = { ours: msat(5_000_000n), htlcs: 0 }
 const SEED = new Uint8Array(32).fill(1)
@@ -79,7 +79,7 @@ describe('signer policy: publishing', () => {
     const state = publish(reach({ validated: 1n }), 0n)
     refused(() => validate(state, 1n, BALANCE))
     refused(() => sign(state, 0n, theirs(0n)))
-    refused(() => allowClosing(state, { balance: BALANCE.ours, fee: 0n }))
+    refused(() => allowClosing(state, { balance: BALANCE.ours, fee: sat(0n) }))
   })
 })
 
@@ -149,15 +149,14 @@ describe('signer policy: their secrets', () => {
 
 describe('signer policy: closing', () => {
   it('our balance with a fee that it covers -> allowed', () => {
-    allowClosing(reach({ validated: 1n }), { balance: BALANCE.ours, fee: 5000n })
+    allowClosing(reach({ validated: 1n }), { balance: BALANCE.ours, fee: sat(5000n) })
   })
-  it('another balance, a fee beyond it or below zero, HTLCs open -> refused', () => {
+  it('another balance, a fee beyond it, HTLCs open -> refused', () => {
     const state = reach({ validated: 1n })
-    refused(() => allowClosing(state, { balance: msat(4_999_999n), fee: 0n }))
-    refused(() => allowClosing(state, { balance: BALANCE.ours, fee: 5001n }))
-    refused(() => allowClosing(state, { balance: BALANCE.ours, fee: -1n }))
+    refused(() => allowClosing(state, { balance: msat(4_999_999n), fee: sat(0n) }))
+    refused(() => allowClosing(state, { balance: BALANCE.ours, fee: sat(5001n) }))
     const open = validate(state, 1n, { ours: BALANCE.ours, htlcs: 1 })
-    refused(() => allowClosing(open, { balance: BALANCE.ours, fee: 0n }))
+    refused(() => allowClosing(open, { balance: BALANCE.ours, fee: sat(0n) }))
   })
 })
 

@@ -342,7 +342,7 @@ describe('bitcoind: transactions', () => {
           closing,
           side: sides[i] ?? '',
           balance: balances[i] ?? msat(0n),
-          fee: fees[i] ?? 0n,
+          fee: sat(fees[i] ?? 0n),
         }),
       )
       if (a === undefined || b === undefined) throw new Error('two signatures expected')

@@ -190,7 +190,7 @@ describe('signer: closing', () => {
         closing,
         side: 'local',
         balance: balances[0],
-        fee: 500n,
+        fee: sat(500n),
       })
     }
     expect(sign(OURS, 0n)).not.to.throw()
