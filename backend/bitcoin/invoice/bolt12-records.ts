@@ -102,7 +102,7 @@ export type Bolt12Invoice = StreamOf<typeof invoiceRecords>
 /** Types from one to another, both included. */
 export type TypeRange = readonly [from: bigint, to: bigint]
 
-/** What offers may have. */
+/** What offers may have; no signature, as nobody signs them. */
 export const OFFER_TYPES: readonly TypeRange[] = [
   [1n, 79n],
   [1_000_000_000n, 1_999_999_999n],
@@ -112,9 +112,13 @@ export const REQUEST_TYPES: readonly TypeRange[] = [
   [0n, 159n],
   [1_000_000_000n, 2_999_999_999n],
 ]
+/** Signatures: what `isSignatureType` says. */
+export const SIGNATURE_TYPES: TypeRange = [240n, 1000n]
 
 /**
- * Reads a stream whose types lie in certain ranges, signatures aside.
+ * Reads a stream whose types lie in certain ranges.
+ *
+ * @param ranges `all` for any type
  *
  * @throws PerkunasError INVALID_MESSAGE: empty, type-out-of-range, and whatever is wrong with a record
  */
@@ -127,7 +131,7 @@ export function decodeRanged<R extends Records>(
   const records = splitRecords(bytes, path)
   if (records.length === 0) return refuse(path, 'empty')
   for (const { type } of records) {
-    if (ranges === 'all' || isSignatureType(type) || isWithin(type, ranges)) continue
+    if (ranges === 'all' || isWithin(type, ranges)) continue
     return refuse(path, 'type-out-of-range', `type ${type}`)
   }
   return decodeStream(schema, bytes, path)

@@ -13,6 +13,7 @@ import {
   OFFER_TYPES,
   type Offer,
   REQUEST_TYPES,
+  SIGNATURE_TYPES,
 } from './bolt12-records.js'
 import { decodeBolt12String, encodeBolt12String } from './bolt12-string.js'
 import { checkFeatures } from './features.js'
@@ -105,7 +106,7 @@ export function encodeInvoiceRequest(request: InvoiceRequest): Uint8Array {
  *   wrong with a record
  */
 export function decodeInvoiceRequest(bytes: Uint8Array): InvoiceRequest {
-  const request = decodeRanged(invoiceRequestStream, bytes, PATH, REQUEST_TYPES)
+  const request = decodeRanged(invoiceRequestStream, bytes, PATH, [...REQUEST_TYPES, SIGNATURE_TYPES])
   checkRequest(request)
   const { signature, invreqPayerID } = request
   if (signature !== undefined) {
