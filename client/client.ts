@@ -294,6 +294,10 @@ export class Client {
       await this.#options.wallet.incrementUsage(account.address)
       const effects = pursue(record, runtime.context)
       runtime.start(effects)
+      // Connections that stood before say nothing more: what they lost while we were away is repaired now.
+      for (const [index, peer] of record.peers.entries()) {
+        if (this.#bus.isConnected(peer)) runtime.dispatch({ kind: 'connected', peer: index })
+      }
       channels.push(channel)
       this.#newChannels.next(channel)
       const settling = record.wanted === 'settlement' && record.machine.phase === 'acting'
@@ -357,12 +361,11 @@ export class Client {
     )
     const entry = { channel, runtime, stopWatching }
     this.#channels.set(channelID, entry)
-    for (const [index, peer] of record.peers.entries()) {
+    for (const peer of record.peers) {
       if (peer === this.id) continue
       const ofPeer = this.#byPeer.get(peer) ?? new Set()
       this.#byPeer.set(peer, ofPeer.add(channelID))
       this.#bus.connect(peer)
-      if (this.#bus.isConnected(peer)) runtime.dispatch({ kind: 'connected', peer: index })
     }
     return entry
   }

@@ -60,6 +60,15 @@ describe('client: its user and its means', () => {
     expect(alice.client.channel(b.id)).equals(b)
   })
 
+  it('opening and using a channel -> nobody complains of anything', async () => {
+    for (let i = 0; i < 5; i++) {
+      const world = await group(3)
+      const [a] = await open(world)
+      await a?.update(() => undefined)
+      for (const { errors } of world.parties) expect(errors).deep.equals([])
+    }
+  })
+
   it('a closed client -> its calls end with CLOSED; closing again is harmless', async () => {
     const world = await group(2)
     const { client } = who(world, 0)
