@@ -259,7 +259,8 @@ function check(params: CommitmentParams): void {
   const { maxHtlcs, paysFee } = FORMATS[format]
   demand(toSelfDelay >= 0 && toSelfDelay <= 0xffff && Number.isInteger(toSelfDelay), 'toSelfDelay', '16 bits')
   demand(paysFee || feerate === 0, 'feerate', 'zero for this form of commitment')
-  demand(htlcs.length <= 2 * maxHtlcs, 'htlcs', `at most ${maxHtlcs} each way`)
+  const offered = htlcs.reduce((count, { direction }) => (direction === 'offered' ? count + 1 : count), 0)
+  demand(Math.max(offered, htlcs.length - offered) <= maxHtlcs, 'htlcs', `at most ${maxHtlcs} each way`)
   demand(funding.outpoint.txid.length === 32, 'txid', '32 bytes')
   for (const [name, key] of Object.entries(params.keys)) {
     demand(key instanceof Uint8Array && key.length === 33, name, 'a compressed public key')

@@ -49,20 +49,31 @@ export function writeUint32(bytes: Uint8Array, at: number, value: number): void 
   bytes[at + 3] = value >>> 24
 }
 
-/** Little-endian. An amount is below 2^51, so two numbers hold it. */
+/** Little-endian. All there can be is below 2^51, so that a number holds it; what a peer names may be more. */
 export function writeUint64(bytes: Uint8Array, at: number, value: bigint): void {
   const number = Number(value)
+  if (number > Number.MAX_SAFE_INTEGER) {
+    writeUint32(bytes, at, Number(value & 0xffff_ffffn))
+    writeUint32(bytes, at + 4, Number((value >> 32n) & 0xffff_ffffn))
+    return
+  }
   writeUint32(bytes, at, (number % 0x1_0000_0000) >>> 0)
   writeUint32(bytes, at + 4, Math.floor(number / 0x1_0000_0000))
 }
 
-/** Bytes of a compact size below 2^16. */
+/** Bytes of a compact size below 2^32: no transaction has more of anything. */
 export function countBytes(count: number): number {
-  return count < 0xfd ? 1 : 3
+  if (count < 0xfd) return 1
+  return count <= 0xffff ? 3 : 5
 }
 
 function writeCount(bytes: Uint8Array, at: number, count: number): number {
-  if (count < 0xfd) bytes[at] = count
-  else bytes.set([0xfd, count & 0xff, count >> 8], at)
-  return at + countBytes(count)
+  const size = countBytes(count)
+  if (size === 1) bytes[at] = count
+  else if (size === 3) bytes.set([0xfd, count & 0xff, count >> 8], at)
+  else {
+    bytes[at] = 0xfe
+    writeUint32(bytes, at + 1, count)
+  }
+  return at + size
 }

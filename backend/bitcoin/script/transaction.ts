@@ -74,8 +74,8 @@ export function decodeTransaction(bytes: Uint8Array): Transaction {
 
 /** The transaction's ID: 32 bytes as in an outpoint. It does not change by signing segwit inputs. */
 export function transactionID(tx: Transaction): Uint8Array {
-  const plain = tx.inputs.every(({ scriptSig }) => scriptSig === undefined) && tx.outputs.length <= 0xffff
-  return sha256d(plain && tx.inputs.length <= 0xffff ? encodeSegwitBody(tx) : encode(tx, false))
+  const plain = tx.inputs.every(({ scriptSig }) => scriptSig === undefined)
+  return sha256d(plain ? encodeSegwitBody(tx) : encode(tx, false))
 }
 
 /** An ID the way that people and RPC write it: reversed, hex digits without `0x`. */

@@ -5,6 +5,7 @@ import {
   buildClaimTransaction,
   buildClosing,
   buildLegacyClosing,
+  buildShared,
   type Claim,
   type Closing,
   type ClosingShare,
@@ -16,6 +17,7 @@ import {
   claimsOfHolder,
   claimsOfPunisher,
   completeClosing,
+  fundingOutput,
   type Htlc,
   type HtlcOutput,
   p2wsh,
@@ -24,7 +26,7 @@ import {
   transactionID,
   withWitness,
 } from '../../../../backend/bitcoin/script/index.js'
-import { feeratePerKw, msat, sat } from '../../../../channel/units.js'
+import { feeratePerKw, msat, sat, sub } from '../../../../channel/units.js'
 import { type Bitcoind, bitcoindBinary, startBitcoind } from '../../../../scripts/bitcoind.js'
 import { Chain, FEERATE, signCoin, WALLET_SCRIPT } from '../chain.js'
 import { advanceAlice, type Pair, pairOf, revokeAlice, type Signed, stateOf } from '../channel.js'
@@ -131,6 +133,25 @@ describe('bitcoind: transactions', () => {
       })
     })
   }
+
+  it('a funding transaction of both sides', async () => {
+    const { keys } = pairOf('anchors_zero_fee_htlc', { index: channels++ })
+    const coins = [chain.coin(), chain.coin()]
+    const shared = buildShared({
+      // By their serial IDs the second coin goes first.
+      inputs: coins.map(({ outpoint, sequence }, i) => ({ serialID: BigInt(7 - i), outpoint, sequence })),
+      outputs: [
+        ...coins.map(({ amount }, i) => ({
+          serialID: BigInt(i),
+          amount: sub(amount, i === 0 ? sat(601_000n) : sat(401_000n)),
+          script: WALLET_SCRIPT,
+        })),
+        { serialID: 5n, ...fundingOutput(AMOUNT, keys) },
+      ],
+      locktime: chain.height,
+    })
+    await chain.confirm(coins.toReversed().reduce((tx, coin, i) => signCoin(tx, i, coin), shared))
+  })
 
   describe('closing', () => {
     // What of each balance goes to the miners, an omitted output included.

@@ -323,7 +323,7 @@ describe('BOLT 3: bad parameters of a commitment', () => {
     ],
     ['an expiry in seconds', 'INVALID_ARGUMENT', { htlcs: [{ ...htlc, cltvExpiry: 500_000_000 }] }],
     ['an expiry of zero', 'INVALID_ARGUMENT', { htlcs: [{ ...htlc, cltvExpiry: 0 }] }],
-    ['967 HTLCs', 'INVALID_ARGUMENT', { htlcs: Array(967).fill(htlc) }],
+    ['484 HTLCs of one side', 'INVALID_ARGUMENT', { htlcs: Array(484).fill(htlc) }],
     ['a feerate where there is no fee', 'INVALID_ARGUMENT', { format: 'zero_fee' }],
     [
       'an opener who cannot pay the anchors',

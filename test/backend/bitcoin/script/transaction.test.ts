@@ -18,7 +18,7 @@ import {
   witnessSignature,
 } from '../../../../backend/bitcoin/script/index.js'
 import { isError } from '../../../../channel/errors.js'
-import { MAX_SAT, sat } from '../../../../channel/units.js'
+import { MAX_SAT, type Sat, sat, wireAmount } from '../../../../channel/units.js'
 
 const bytes = (minLength: number, maxLength = minLength) => fc.uint8Array({ minLength, maxLength })
 const u32 = fc.oneof(
@@ -84,6 +84,22 @@ describe('Bitcoin transactions: bytes', () => {
         locktime: 0,
       }
       expect(transactionID(tx)).to.deep.equal(sha256d(encodeWithoutWitness(tx)))
+    }
+  })
+
+  it('an ID with a script of more than 65535 bytes, or an amount that only a peer can think of', () => {
+    const input = { outpoint: { txid: new Uint8Array(32), index: 0 }, sequence: 0, witness: [] }
+    for (const [length, amount] of [
+      [0xffff, 1n],
+      [0x1_0000, 1n],
+      [99_999, 1n],
+      [34, 2n ** 53n - 1n],
+      [34, 2n ** 53n + 1n],
+      [34, 2n ** 64n - 1n],
+    ] as const) {
+      const output = { amount: wireAmount<Sat>(amount), script: new Uint8Array(length).fill(0x6a) }
+      const tx: Transaction = { version: 2, inputs: [input], outputs: [output], locktime: 0 }
+      expect(transactionID(tx), `${length}, ${amount}`).to.deep.equal(sha256d(encodeWithoutWitness(tx)))
     }
   })
 
