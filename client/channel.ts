@@ -5,6 +5,7 @@ import {
   type ChannelID,
   type Draft,
   draftOf,
+  faultOfUpdate,
   type Index,
   isError,
   nextVersion,
@@ -113,8 +114,9 @@ export class Channel {
   /**
    * Proposes the state that `edit` makes of the newest one, and waits until everybody has signed it.
    *
-   * Calls are handled one after another. When another participant's proposal comes first, `edit` is run again on
-   * the state that came of it; so it must not have effects of its own.
+   * Calls are handled one after another, and each has its own time; an aborted one ends at once and is passed over.
+   * When another participant's proposal comes first, `edit` is run again on the state that came of it; so it must
+   * not have effects of its own.
    *
    * @returns the new state, durable and signed by all
    * @throws PerkunasError INVALID_TRANSITION, INVALID_STATE, INVALID_AMOUNT, APP_REFUSED before anything is sent;
@@ -124,15 +126,18 @@ export class Channel {
   update(edit: (draft: Draft) => void, options: ChannelCallOptions = {}): Promise<State> {
     const turn = this.#updates.then(() => this.#update(edit, options))
     this.#updates = turn.catch(() => undefined)
-    return turn
+    return unlessAborted(turn, options.signal, 'update')
   }
 
   /**
    * Enforces a step of an app channel on the ledger without the others: registers the newest state, waits out the
    * refutation, then has the ledger check the step by the app's contract.
    *
-   * @throws PerkunasError UNSUPPORTED where the ledger knows no apps or the channel has none; TRANSACTION_FAILED
-   *   if the ledger refuses the step; INVALID_TRANSITION, APP_REFUSED
+   * `edit` is run at once, so that a step that breaks the rules begins no dispute, and again on the state that stands
+   * registered in the end; so it must not have effects of its own.
+   *
+   * @throws PerkunasError UNSUPPORTED where the ledger knows no apps or the channel has none; INVALID_TRANSITION,
+   *   INVALID_STATE, APP_REFUSED, PHASE_MISMATCH; TRANSACTION_FAILED if the ledger refuses the step; ABORTED
    */
   async forceUpdate(edit: (draft: Draft) => void, options: ChannelCallOptions = {}): Promise<State> {
     const { context, world } = this.#runtime
@@ -142,6 +147,9 @@ export class Channel {
       })
     }
     const { signal } = options
+    if (signal?.aborted) throw asAborted(signal.reason, 'forceUpdate')
+    if (!FORCIBLE.includes(this.phase)) throw this.#mismatch(FORCIBLE)
+    this.#step(edit)
     this.#runtime.dispatch({ kind: 'dispute', wanted: 'progress' })
     const enforceable = ({ record }: ChannelState) =>
       (record.machine.phase === 'registered' &&
@@ -153,17 +161,10 @@ export class Channel {
     if (machine.phase === 'registered' && registered !== undefined) {
       await world.backend.adjudicator.waitUntil(registered.deadline, options)
     }
-    const { state } = currentOf(this.#runtime.state.record)
-    const draft = draftOf(state)
-    edit(draft)
-    const next = stateOf(state, draft, state.version + 1n)
+    const next = this.#step(edit)
     const { machine: now } = this.#runtime.state.record
     const checked = apply(now, { kind: 'progressing', state: next }, context.rules)
     if (checked instanceof PerkunasError) throw checked
-    const app = context.rules.app
-    const rule =
-      app.kind === 'state' ? app.faultOfTransition(this.params, state, next, this.index) : undefined
-    if (rule !== undefined) throw new PerkunasError('APP_REFUSED', `the app refuses: ${rule}`, { rule })
     const signature = await this.#runtime.sign(next)
     const before = this.#runtime.failure('progress')
     this.#runtime.dispatch({ kind: 'force', state: next, signature })
@@ -198,13 +199,7 @@ export class Channel {
     const { phase } = this
     if (phase === 'acting' || phase === 'signing') {
       try {
-        const timeout = options.timeout ?? this.#timeouts.settlement
-        await this.update(
-          (draft) => {
-            draft.isFinal = true
-          },
-          { ...options, timeout },
-        )
+        await this.#finalize(options.timeout ?? this.#timeouts.settlement, signal)
       } catch (error) {
         if (signal?.aborted) throw error
         // Refused, too late, or a dispute began meanwhile: the ledger decides.
@@ -218,6 +213,45 @@ export class Channel {
   /** Forgets this object: nothing is sent and nothing done on the ledger; `Client.restore` brings the channel back. */
   close(): void {
     this.#onClose()
+  }
+
+  /** The newest state after a step that we could enforce. @throws PerkunasError the rule that speaks against it */
+  #step(edit: (draft: Draft) => void): State {
+    const { params, index } = this
+    const { ledger, app } = this.#runtime.context.rules
+    const { state: from } = currentOf(this.#runtime.state.record)
+    const draft = draftOf(from)
+    edit(draft)
+    const to = stateOf(from, draft, from.version + 1n)
+    const fault =
+      faultOfUpdate({ params, from, to, actor: index, version: to.version }, app) ??
+      ledger.faultOfState(params, to)
+    if (fault) throw fault
+    return to
+  }
+
+  /** The mere end, after our user's earlier updates; but no longer than the others go on answering those. */
+  async #finalize(timeout: number, signal: AbortSignal | undefined): Promise<void> {
+    const { clock } = this.#runtime.world
+    const silence = new AbortController()
+    const wait = () => clock.after(timeout, () => silence.abort(this.#timedOut(timeout)))
+    let cancel = wait()
+    const progress = this.#runtime.updates$.subscribe(() => {
+      cancel()
+      cancel = wait()
+    })
+    try {
+      const both = signal ? AbortSignal.any([signal, silence.signal]) : silence.signal
+      await this.update(
+        (draft) => {
+          draft.isFinal = true
+        },
+        { timeout, signal: both },
+      )
+    } finally {
+      progress.unsubscribe()
+      cancel()
+    }
   }
 
   async #update(edit: (draft: Draft) => void, options: ChannelCallOptions): Promise<State> {
@@ -261,6 +295,7 @@ export class Channel {
     if (checked instanceof PerkunasError) throw checked
     const signed = this.#runtime.sign(next)
     const signature = typeof signed === 'string' ? signed : await signed
+    if (signal.aborted) throw asAborted(signal.reason, 'update')
     let command = 0
     const expire = (error: PerkunasError) => this.#runtime.dispatch({ kind: 'expired', command, error })
     const abort = () => expire(asAborted(signal?.reason, 'update'))
@@ -331,6 +366,29 @@ export class Channel {
 export function asAborted(reason: unknown, call: string): PerkunasError {
   if (reason instanceof PerkunasError) return reason
   return new PerkunasError('ABORTED', `${call} was aborted`, { call }, { cause: reason })
+}
+
+/** In which phases a step can be enforced, or the dispute before it begun. */
+const FORCIBLE: readonly Phase[] = ['acting', 'signing', 'registering', 'registered', 'progressed']
+
+/** What a promise comes to, unless the caller gives up first; the promise itself goes on. */
+async function unlessAborted<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+  call: string,
+): Promise<T> {
+  if (signal === undefined) return await promise
+  let abort: () => void = () => undefined
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(asAborted(signal.reason, call))
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort)
+  })
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
 }
 
 /** Whether updates are possible now or soon. */

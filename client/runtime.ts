@@ -98,10 +98,10 @@ export class ChannelRuntime {
 
   /** Resolves as soon as the channel is as wanted. @throws what `signal` says, or why the channel stopped */
   until(wanted: (state: ChannelState) => boolean, signal?: AbortSignal): Promise<void> {
+    if (signal?.aborted) return Promise.reject(signal.reason)
     if (wanted(this.#state)) return Promise.resolve()
     return new Promise((resolve, reject) => {
       if (this.#stopped) return reject(this.#stopped)
-      if (signal?.aborted) return reject(signal.reason)
       const abort = () => finish(() => reject(signal?.reason))
       const finish = (then: () => void) => {
         this.#waiters.delete(waiter)
