@@ -1,7 +1,9 @@
 // How participants repair what was lost with a connection. Whenever one stands again, each says which version
 // it holds; whoever is ahead sends its newest state with all signatures, and whoever has signed a state that
-// is not complete says so again.
-import { apply, type Index, type Machine, PerkunasError } from '../channel/index.js'
+// is not complete says so again. A participant whose client knows the channel later than the connection (after a
+// restart, or because it is still writing it down) missed what was said before its own sync, so that is answered
+// by the same.
+import { apply, type Index, type Machine, PerkunasError, type Transaction } from '../channel/index.js'
 import {
   allSignatures,
   type ChannelContext,
@@ -23,18 +25,12 @@ const MAX_SKIP = 65_536n
 export function connected(state: ChannelState, peer: Index): ChannelStep {
   const { machine } = state.record
   if (machine.current === undefined) return stay(state)
-  const { channelID } = machine
-  const { version } = machine.current.state
-  return stay(
-    state,
-    {
-      kind: 'send',
-      to: peer,
-      message: { kind: 'channelSync', channelID, version, usedVersion: usedVersion(machine) },
-    },
+  const told = [
+    sync(machine, machine.current, peer),
     ...repeat(state, peer),
     ...authorizationAgain(state, peer),
-  )
+  ]
+  return stay(state, ...told)
 }
 
 /** A participant says what it holds. */
@@ -51,6 +47,8 @@ export function receivedSync(state: ChannelState, from: Index, message: ChannelS
       message: { kind: 'signedState', state: current.state, signatures },
     })
   }
+  // It can't know that we lack its state, if it did not hear us. Who is behind does not answer in kind.
+  if (message.version > current.state.version) effects.push(sync(record.machine, current, from))
   const ahead = message.usedVersion - signedVersion
   if (ahead > MAX_SKIP) {
     const reason = `used version ${message.usedVersion} claimed, ours is ${signedVersion}`
@@ -66,6 +64,7 @@ export function receivedSync(state: ChannelState, from: Index, message: ChannelS
     const step = receivedRej(burn(state, message.usedVersion), from, refusal)
     return { next: step.next, effects: [...effects, ...step.effects] }
   }
+  effects.push(...repeat(state, from), ...authorizationAgain(state, from))
   return { next: burn(state, message.usedVersion), effects }
 }
 
@@ -97,6 +96,16 @@ function authorizationAgain(state: ChannelState, to: Index): ChannelEffect[] {
   const { channelID } = machine
   const { version } = machine.current.state
   return [{ kind: 'send', to, message: { kind: 'closeAuthorization', channelID, version, authorization } }]
+}
+
+function sync(machine: Machine, { state }: Transaction, to: Index): ChannelEffect {
+  const { channelID } = machine
+  const { version } = state
+  return {
+    kind: 'send',
+    to,
+    message: { kind: 'channelSync', channelID, version, usedVersion: usedVersion(machine) },
+  }
 }
 
 /** The highest version that will not be agreed on any more; what is being signed now still may be. */

@@ -108,8 +108,12 @@ export function receivedUpdate(
   if (checked instanceof PerkunasError) {
     // Its sender has signed it: if it is the version that is due, no other state may have it.
     const burnt = version === nextVersion(machine) ? burn(state, version) : state
-    const refusal: ChannelEffect = { kind: 'refuse', from, error: checked, cost: 'message' }
-    return { next: burnt, effects: [refusal, ...rejects(record, version, checked.message, false)] }
+    const answer = rejects(record, version, checked.message, false)
+    // What was refused before may be said again when a connection stands: its sender has not heard our answer.
+    if (version > currentOf(record).state.version && version <= machine.signedVersion) {
+      return { next: state, effects: answer }
+    }
+    return { next: burnt, effects: [{ kind: 'refuse', from, error: checked, cost: 'message' }, ...answer] }
   }
   if (state.early.some((answer) => answer?.version === version && answer.signature === undefined)) {
     return { next: burn(state, version), effects: [] }
