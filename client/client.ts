@@ -13,6 +13,7 @@ import {
   EMPTY,
   faultOfParams,
   type Hex,
+  isError,
   type Machine,
   NO_APP,
   NO_AUX,
@@ -161,8 +162,7 @@ export class Client {
       backend,
       clock,
       patience: this.#timeouts.settlement,
-      // What can't be sent now is repeated when the connection stands again.
-      send: (to, message) => void this.#send(to, message).catch(() => undefined),
+      send: (to, message) => void this.#send(to, message).catch((cause) => this.#unsent(to, cause)),
       disconnect: (peer, reason) => bus.disconnect(peer, reason),
       decide: (update, current) => this.#decideUpdate(update, current),
       report: (error) => this.#report(error),
@@ -258,16 +258,21 @@ export class Client {
     this.#checkTerms(terms)
     const proposal: ChannelProposal = { kind: 'channelProposal', session: sessionID(terms), ...terms }
     if (signal?.aborted) throw asAborted(signal.reason, 'proposeChannel')
-    return await new Promise<Channel>((resolve, reject) => {
-      const command: PendingOpen = { resolve, reject }
-      const session = this.#sessions.begin(proposal, command)
-      const abort = () => {
-        const error = asAborted(signal?.reason, 'proposeChannel')
-        this.#sessions.abort(session, error)
-        reject(error)
-      }
-      signal?.addEventListener('abort', abort, { once: true })
-    })
+    let abort: () => void = () => undefined
+    try {
+      return await new Promise<Channel>((resolve, reject) => {
+        const command: PendingOpen = { resolve, reject }
+        const session = this.#sessions.begin(proposal, command)
+        abort = () => {
+          const error = asAborted(signal?.reason, 'proposeChannel')
+          this.#sessions.abort(session, error)
+          reject(error)
+        }
+        signal?.addEventListener('abort', abort)
+      })
+    } finally {
+      signal?.removeEventListener('abort', abort)
+    }
   }
 
   /**
@@ -288,12 +293,13 @@ export class Client {
     const accounts = await Promise.all(records.map((record) => this.#account(record.machine)))
     const channels: Channel[] = []
     for (const [i, record] of records.entries()) {
+      this.#check()
       const account = accounts[i]
       if (account === undefined || this.#channels.has(record.machine.channelID)) continue
       const { channel, runtime } = this.#add(record, account)
       await this.#options.wallet.incrementUsage(account.address)
-      const effects = pursue(record, runtime.context)
-      runtime.start(effects)
+      // What peers and the ledger say may have come in between.
+      runtime.start(pursue(runtime.state.record, runtime.context))
       // Connections that stood before say nothing more: what they lost while we were away is repaired now.
       for (const [index, peer] of record.peers.entries()) {
         if (this.#bus.isConnected(peer)) runtime.dispatch({ kind: 'connected', peer: index })
@@ -331,6 +337,7 @@ export class Client {
     const account = await this.#account(machine)
     // On disk before a single coin moves: a restart finds the channel and either opens it or gets the deposit back.
     await this.#options.store.commit(created(record))
+    this.#check()
     const { channel, runtime } = this.#add(record, account)
     await this.#options.wallet.incrementUsage(account.address)
     runtime.start([{ kind: 'fund' }])
@@ -426,6 +433,14 @@ export class Client {
       const index = runtime?.state.record.peers.indexOf(peer) ?? -1
       if (index >= 0) runtime?.dispatch({ kind: 'connected', peer: index })
     }
+  }
+
+  /**
+   * What can't be sent now is repeated when a connection stands again. So one that takes no more must end: a hole in
+   * the conversation would never be noticed.
+   */
+  #unsent(to: PeerID, cause: unknown): void {
+    if (isError(cause, 'PEER_OVERLOADED')) this.#bus.disconnect(to, cause.message)
   }
 
   #send(to: PeerID, message: Message): Promise<void> {
