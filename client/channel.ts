@@ -295,7 +295,7 @@ export class Channel {
     if (checked instanceof PerkunasError) throw checked
     const signed = this.#runtime.sign(next)
     const signature = typeof signed === 'string' ? signed : await signed
-    if (signal.aborted) throw asAborted(signal.reason, 'update')
+    if (signal?.aborted) throw asAborted(signal.reason, 'update')
     let command = 0
     const expire = (error: PerkunasError) => this.#runtime.dispatch({ kind: 'expired', command, error })
     const abort = () => expire(asAborted(signal?.reason, 'update'))

@@ -301,9 +301,7 @@ export class Client {
       // What peers and the ledger say may have come in between.
       runtime.start(pursue(runtime.state.record, runtime.context))
       // Connections that stood before say nothing more: what they lost while we were away is repaired now.
-      for (const [index, peer] of record.peers.entries()) {
-        if (this.#bus.isConnected(peer)) runtime.dispatch({ kind: 'connected', peer: index })
-      }
+      this.#resume(runtime)
       channels.push(channel)
       this.#newChannels.next(channel)
       const settling = record.wanted === 'settlement' && record.machine.phase === 'acting'
@@ -350,8 +348,18 @@ export class Client {
       const givenUp = new PerkunasError('FUNDING_FAILED', message, { channel: channelID })
       return command?.reject(runtime.failure('fund') ?? givenUp)
     }
+    // Others have not waited for a deposit of ours, and may have said something before we had the channel.
+    const { index } = machine
+    if (proposal.agreement.every((row) => row[index] === 0n)) this.#resume(runtime)
     if (isPending(command)) command.resolve(channel)
     this.#newChannels.next(channel)
+  }
+
+  /** As if all connections that stand had just been made: what was lost before is repaired. */
+  #resume(runtime: ChannelRuntime): void {
+    for (const [index, peer] of runtime.state.record.peers.entries()) {
+      if (this.#bus.isConnected(peer)) runtime.dispatch({ kind: 'connected', peer: index })
+    }
   }
 
   #add(record: ChannelRecord, account: ConstructorParameters<typeof ChannelRuntime>[3]): Entry {
