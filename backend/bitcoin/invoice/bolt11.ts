@@ -1,6 +1,6 @@
 // BOLT 11: payment requests of one use, signed by the payee.
 import { sha256 } from '@noble/hashes/sha2.js'
-import { fromHex, toHex } from '../../../channel/bytes.js'
+import { concat, fromHex, toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import type { PeerID } from '../../../peer/identity.js'
 import { type RecoverableSignature, secp256k1 } from '../../../wallet/secp256k1.js'
@@ -142,7 +142,7 @@ const MINUS_ONE = Uint8Array.from({ length: 32 }, (_, i) =>
 )
 
 function unsignedWords({ timestamp, fields }: Pick<SignedWords, 'timestamp' | 'fields'>): Uint8Array {
-  return Uint8Array.of(...wordsOfNumber(BigInt(timestamp), TIMESTAMP_WORDS), ...joinFields(fields))
+  return concat(wordsOfNumber(BigInt(timestamp), TIMESTAMP_WORDS), joinFields(fields))
 }
 
 // With `n` only low s is right; without it the key is recovered from either (BOLT 11, "Requirements" of the fields).

@@ -270,6 +270,7 @@ describe('BOLT 11: invoices', () => {
       ['INVALID_ARGUMENT', { fallbacks: [{ kind: 'witness', version: 0, program: new Uint8Array(21) }] }],
       ['TOO_LARGE', { description: { kind: 'text', text: 'x'.repeat(640) } }],
       ['TOO_LARGE', { metadata: new Uint8Array(640) }],
+      ['TOO_LARGE', { unknown: Array(500).fill({ tag: 2, words: new Uint8Array(1000) }) }],
       ['INVALID_MESSAGE', { features: Uint8Array.of(4) }],
       ['INVALID_MESSAGE', { named: toHex(secp256k1.publicKey(new Uint8Array(32).fill(9))) }],
     ]
