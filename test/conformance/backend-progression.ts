@@ -11,7 +11,10 @@ export function describeProgression<W extends BackendWorld>(setup: BackendSetup<
 
   describe('forced progression', () => {
     const makeApp = setup.app
-    if (!capabilities.apps || makeApp === undefined) {
+    if (capabilities.apps && makeApp === undefined) {
+      throw new Error('capabilities.apps is true, so that BackendSetup.app is needed')
+    }
+    if (!capabilities.apps) {
       it('is not there -> UNSUPPORTED', async () => {
         const scene = await open()
         const { params, state } = await scene.opened()
