@@ -235,8 +235,9 @@ export class Client {
    *
    * @returns the channel, acting
    * @throws PerkunasError INVALID_PARAMS, INVALID_STATE, INVALID_AMOUNT before anything is sent; PEER_REJECTED,
-   *   PEER_UNREACHABLE, PROPOSAL_TIMEOUT: nobody has funded; FUNDING_TIMEOUT, FUNDING_FAILED and others of the
-   *   funder: what we deposited is on its way back, `channel(facts.channel)` shows how; ABORTED
+   *   PEER_UNREACHABLE, PROPOSAL_TIMEOUT, APP_REFUSED (the app's rule for first states, which is asked when all have
+   *   accepted): nobody has funded; FUNDING_TIMEOUT, FUNDING_FAILED (then `channel(facts.channel)` shows how it goes
+   *   on) and others of the funder: what we deposited is on its way back; ABORTED
    */
   async proposeChannel(options: ProposalOptions): Promise<Channel> {
     this.#check()
@@ -310,7 +311,10 @@ export class Client {
     return channels
   }
 
-  /** Ends this object's life: no channel is settled, nothing is lost. The store, the bus and the backend stay open. */
+  /**
+   * Ends this object's life: no channel is settled, nothing is lost. The store, the bus and the backend stay open.
+   * The wallet is locked: whoever goes on with another client opens it anew.
+   */
   async close(): Promise<void> {
     if (this.#closed) return
     this.#end(new PerkunasError('CLOSED', 'the client is closed', { what: 'client' }))
