@@ -2,8 +2,11 @@
 import { expect } from 'chai'
 import { attribute, readFulfilAttribution } from '../../backend/bitcoin/onion/attribution.js'
 import { createFailure, openFailure, wrapFailure } from '../../backend/bitcoin/onion/failure-packet.js'
+import { decodeFailure, encodeFailure, failureCode } from '../../backend/bitcoin/onion/failures.js'
 import { deriveKey, mac } from '../../backend/bitcoin/onion/keys.js'
 import { routeSecrets } from '../../backend/bitcoin/onion/sphinx.js'
+import { blockHeight, msat } from '../../channel/units.js'
+import { encodeStream, stream } from '../../peer/wire/tlv.js'
 import { bytes, type Case, digits, load } from './cases.js'
 
 interface Hop {
@@ -20,6 +23,10 @@ interface File {
   readonly hops: readonly Hop[]
   readonly failure: {
     readonly source_node: number
+    readonly failure_code: number
+    readonly htlc_msat: number
+    readonly height: number
+    readonly tlv: { readonly type: number; readonly value: string }
     readonly failure_message: string
     readonly payload: string
     readonly raw_error_packet: string
@@ -56,6 +63,22 @@ export function cases(): readonly Case[] {
             ...(['um', 'ammag', 'ammagext'] as const).map((type) => digits(deriveKey(type, secret))),
           ]),
         ).to.deep.equal(hops.map((hop) => [hop.shared_secret, hop.um_key, hop.ammag_key, hop.ammagext_key]))
+      },
+    },
+    {
+      name: 'failure message -> what failed, with its record; written the same',
+      run: () => {
+        const told = {
+          kind: 'incorrect_or_unknown_payment_details',
+          htlcMsat: msat(BigInt(failure.htlc_msat)),
+          height: blockHeight(failure.height),
+        } as const
+        const { type, value } = failure.tlv
+        const unknown = [{ type: BigInt(type), value: bytes(value) }]
+        const extra = encodeStream(stream({}), { unknown }, 'extra')
+        expect(failureCode(told)).to.equal(failure.failure_code)
+        expect(decodeFailure(message)).to.deep.equal({ failure: told, extra })
+        expect(encodeFailure(told, extra)).to.deep.equal(message)
       },
     },
     {

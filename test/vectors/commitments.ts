@@ -10,7 +10,8 @@ import {
 } from '../../backend/bitcoin/script/commitment.js'
 import { commitmentFee } from '../../backend/bitcoin/script/fees.js'
 import type { CommitmentFormat } from '../../backend/bitcoin/script/format.js'
-import { commitmentNumberOf, obscuringFactor } from '../../backend/bitcoin/script/number.js'
+import { commitmentNumberOf, obscure, obscuringFactor } from '../../backend/bitcoin/script/number.js'
+import { fundingScript } from '../../backend/bitcoin/script/scripts.js'
 import { readWitnessSignature } from '../../backend/bitcoin/script/signature.js'
 import {
   completeCommitment,
@@ -82,6 +83,7 @@ interface File {
     readonly to_self_delay: number
     readonly dust_limit_sat?: number
     readonly obscuring_factor: string
+    readonly obscured_commitment_number?: string
     readonly opener: 'local' | 'remote'
     readonly secrets: Readonly<Record<string, string>>
     readonly keys: Readonly<Record<string, string>>
@@ -139,6 +141,20 @@ function checkKeys({ params }: File): void {
     bytes(text(keys, 'remote_payment_basepoint')),
   )
   expect(factor).to.equal(BigInt(`0x${params.obscuring_factor}`))
+  const { obscured_commitment_number: obscured } = params
+  if (obscured !== undefined)
+    expect(obscure(BigInt(params.commitment_number), factor)).to.deep.equal({
+      locktime: Number(`0x20${obscured.slice(6)}`),
+      sequence: Number(`0x80${obscured.slice(0, 6)}`),
+    })
+  const script = keys['funding_witness_script']
+  if (script !== undefined)
+    expect(digits(fundingScript(derived.localFunding, derived.remoteFunding))).to.equal(script)
+  for (const name of ['local_htlc', 'remote_htlc', 'local_delayed']) {
+    const secret = secrets[`derived_${name}_privkey`]
+    const base = `${name.replace('delayed', 'delayed_payment')}_basepoint_secret`
+    if (secret !== undefined) expect(digits(derivedSecret(params, base)), name).to.equal(secret)
+  }
 }
 
 /** The public key of a secret derived for this commitment. */
