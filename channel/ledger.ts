@@ -160,8 +160,16 @@ export type LedgerEventBody =
       readonly state: State | undefined
       readonly actor: Index | undefined
     }
-  /** A newer signed state cleared the dispute: the channel goes on above this version. */
-  | { readonly kind: 'cleared'; readonly version: bigint }
+  /**
+   * A newer signed state cleared the dispute: nothing below this version can be registered any more. A participant may
+   * not hold that state yet, so a ledger that can show it does.
+   */
+  | {
+      readonly kind: 'cleared'
+      readonly version: bigint
+      readonly state?: State | undefined
+      readonly signatures?: readonly Hex[] | undefined
+    }
   /** The outcome is fixed. */
   | { readonly kind: 'concluded'; readonly version: bigint }
 

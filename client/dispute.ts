@@ -216,7 +216,7 @@ function whenSeen(state: ChannelState, event: LedgerEvent, context: ChannelConte
       return whenProgressed(state, event, context)
     case 'cleared': {
       if (event.version < (state.record.registered?.version ?? 0n)) return stay(state)
-      return cleared(state, context)
+      return whenCleared(state, event, context)
     }
     case 'concluded': {
       if (state.record.machine.phase === 'withdrawing' || state.record.machine.phase === 'withdrawn')
@@ -303,6 +303,23 @@ function whenReorged(state: ChannelState, event: LedgerEvent, context: ChannelCo
   return stay(state, ...pursue(record, context))
 }
 
+/** Somebody cleared the dispute with a state that we may not hold: without it we could not register anything any more. */
+function whenCleared(
+  state: ChannelState,
+  event: Extract<LedgerEvent, { kind: 'cleared' }>,
+  context: ChannelContext,
+): ChannelStep {
+  const { record } = state
+  const { current } = record.machine
+  const machine = adopt(record.machine, event, context)
+  if (machine === record.machine) return cleared(state, context)
+  const { next, effects } = superseded(state, { ...state, asking: undefined, record: { ...record, machine } })
+  const update: ChannelEffect[] =
+    current && machine.current ? [{ kind: 'updated', from: current.state, to: machine.current.state }] : []
+  const step = cleared(next, context)
+  return { next: step.next, effects: [...update, ...effects, ...step.effects] }
+}
+
 /** A dispute is over without an end: the channel goes on. */
 function cleared(state: ChannelState, context: ChannelContext): ChannelStep {
   const { record } = state
@@ -316,7 +333,7 @@ function cleared(state: ChannelState, context: ChannelContext): ChannelStep {
 /** A registered state newer than ours, with everybody's signature: a participant was ahead of us. */
 function adopt(
   machine: Machine,
-  event: Extract<LedgerEvent, { kind: 'registered' }>,
+  event: Extract<LedgerEvent, { kind: 'registered' | 'cleared' }>,
   context: ChannelContext,
 ): Machine {
   const { state, signatures } = event

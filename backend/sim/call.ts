@@ -90,7 +90,13 @@ export type SimEvent =
       readonly actor: Index
       readonly timeout: bigint
     }
-  | { readonly kind: 'cleared'; readonly channelID: ChannelID; readonly version: bigint }
+  | {
+      readonly kind: 'cleared'
+      readonly channelID: ChannelID
+      readonly version: bigint
+      readonly state: State
+      readonly signatures: readonly Hex[]
+    }
   | { readonly kind: 'concluded'; readonly channelID: ChannelID; readonly version: bigint }
   | {
       readonly kind: 'withdrawn'

@@ -46,7 +46,8 @@ export function checkpoint(context: Context, { signed, subChannels }: Call<'chec
   demand(signed.params.ledgerChannel, 'not ledger')
   forEachInTree(signed, subChannels, (member) => {
     checkSigned(member)
-    const { channelID, version, isFinal } = member.state
+    const { state, signatures } = member
+    const { channelID, version, isFinal } = state
     const known = context.world.dispute(channelID)
     const isRoot = member === signed
     // A descendant that nobody disputes needs nothing.
@@ -59,7 +60,7 @@ export function checkpoint(context: Context, { signed, subChannels }: Call<'chec
       demand(isRoot ? version > known.version : version >= known.version, 'invalid version')
     }
     store(context, member, 'open')
-    context.emit({ kind: 'cleared', channelID, version })
+    context.emit({ kind: 'cleared', channelID, version, state, signatures })
   })
 }
 

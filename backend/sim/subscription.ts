@@ -121,7 +121,10 @@ function bodyOf(event: SimEvent): LedgerEventBody | undefined {
       const { state, actor, timeout: deadline } = event
       return { kind: 'progressed', version: state.version, deadline, state, actor }
     }
-    case 'cleared':
+    case 'cleared': {
+      const { version, state, signatures } = event
+      return { kind: 'cleared', version, state, signatures }
+    }
     case 'concluded':
       return { kind: event.kind, version: event.version }
     case 'deposited':

@@ -135,6 +135,21 @@ describe('settlement: alone', () => {
     await passTime(world, () => balances(world).join() === [WEALTH - 60n, WEALTH + 60n].join())
   })
 
+  it('a dispute is cleared by a state that we signed but never saw complete -> we have it from the ledger', async () => {
+    const world = await group(2, { client: short })
+    const [a, b] = await open(world)
+    const [alice, bob] = [who(world, 0), who(world, 1)]
+    if (a === undefined || b === undefined) throw new Error('two channels')
+    world.network.hold(bob.peer, alice.peer)
+    const paying = pay(a, 0, 1, 60n)
+    await settled(() => b.state.version === 1n)
+    const signed = b.signedState
+    if (signed === undefined) throw new Error('signed by all')
+    await bob.backend.adjudicator.checkpoint({ signed, subChannels: [] })
+    await settled(() => a.state.version === 1n)
+    expect((await paying).version).equals(1n)
+  })
+
   it('an old state is registered while we are away -> refuted as soon as we are back', async () => {
     const world = await group(2, { client: short })
     const [a] = await open(world)
@@ -289,6 +304,16 @@ describe('forced progression', () => {
     await passTime(world, () => done)
     await settling
     expect(balances(world)[0]).equals(WEALTH)
+  })
+
+  it('a client that is closed while it waits for the ledger -> CLOSED at once', async () => {
+    const world = await group(2, { apps: appResolver(counter), client: short })
+    const channels = await open(world, { app: '0x0c', data: '0x00' })
+    await kill(who(world, 1))
+    const forcing = failure(move(at(channels, 0), 'forceUpdate'))
+    await settled(() => world.ledger.deadlines.length > 0 && at(channels, 0).phase === 'registered')
+    await who(world, 0).client.close()
+    expect((await forcing).code).equals('CLOSED')
   })
 
   it('a channel without an app -> UNSUPPORTED', async () => {
