@@ -175,8 +175,8 @@ export class SimAdjudicator implements Adjudicator {
     const account = await this.#account(params, index)
     const participant = account.address
     const payments = state.allocation.assets.map(async ({ id: asset }) => {
+      // Also what is paid already is waited for: until it is final, a reorg may take it back.
       const isDone = () => this.#ledger.holding(asset, { channelID, participant }) === 0n
-      if (isDone()) return
       const payment = { channelID, participant, asset, receiver }
       const signature = await account.sign(withdrawalMessage(payment))
       await this.#enforce({ kind: 'withdraw', ...payment, signature }, channelID, isDone, options)
