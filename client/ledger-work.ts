@@ -75,7 +75,13 @@ export class LedgerWork {
         const { transaction, secondary } = effect
         const { state } = transaction
         const signatures = allSignatures(transaction) ?? []
+        let hasFailed = false
         return this.#persistently(effect.kind, async (options) => {
+          // What we saw registered may be gone with its block, and nobody tells who was away then.
+          if (hasFailed && !state.isFinal && signatures.length > 0) {
+            await adjudicator.register({ signed: { params, state, signatures }, subChannels: [] }, options)
+          }
+          hasFailed = true
           await adjudicator.withdraw(
             { params, state, signatures, subChannels: [], index, secondary },
             options,
