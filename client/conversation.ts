@@ -43,8 +43,8 @@ export interface ChannelState {
   readonly record: ChannelRecord
   /** The proposed state that our user is being asked about. */
   readonly asking: ChannelUpdate | undefined
-  /** Answers that came before the proposal they belong to; the newest of each participant. */
-  readonly early: readonly (EarlyAnswer | undefined)[]
+  /** Answers that came before the proposal they belong to; the newest few of each participant. */
+  readonly early: readonly EarlyAnswer[]
   /** A peer's update that came before we saw the channel funded. */
   readonly held: ChannelUpdate | undefined
   /** Our user's call that waits for the staged state. */
@@ -53,7 +53,10 @@ export interface ChannelState {
 
 /** An answer to a proposal that has not come yet. */
 export interface EarlyAnswer {
+  readonly from: Index
   readonly version: bigint
+  /** Whose proposal it answers. */
+  readonly actor: Index
   /** The signature, or undefined for a refusal. */
   readonly signature: Hex | undefined
   readonly reason: string
@@ -150,7 +153,7 @@ export function channelState(record: ChannelRecord): ChannelState {
   return {
     record,
     asking: undefined,
-    early: record.peers.map(() => undefined),
+    early: [],
     held: undefined,
     command: undefined,
   }

@@ -143,16 +143,17 @@ const channelUpdate = defineMessage({
   version: 1,
   fields: { state: stateSchema, actor: index, signature: signatureSchema },
 })
+/** Answers the proposal of `actor`: of one version there may be two, and whoever holds the other must not take this for its. */
 const channelUpdateAcc = defineMessage({
   name: 'channelUpdateAcc',
   version: 1,
-  fields: { channelID: id, version: u64(), signature: signatureSchema },
+  fields: { channelID: id, version: u64(), actor: index, signature: signatureSchema },
 })
 /** `crossed`: refused only because another state of this version was there first. */
 const channelUpdateRej = defineMessage({
   name: 'channelUpdateRej',
   version: 1,
-  fields: { channelID: id, version: u64(), reason, crossed: bool },
+  fields: { channelID: id, version: u64(), actor: index, reason, crossed: bool },
 })
 /** An agreement to be paid for the final state together with all others. */
 const closeAuthorization = defineMessage({

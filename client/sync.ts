@@ -3,7 +3,7 @@
 // is not complete says so again. A participant whose client knows the channel later than the connection (after a
 // restart, or because it is still writing it down) missed what was said before its own sync, so that is answered
 // by the same.
-import { apply, type Index, type Machine, PerkunasError, type Transaction } from '../channel/index.js'
+import { apply, type Index, PerkunasError } from '../channel/index.js'
 import {
   allSignatures,
   type ChannelContext,
@@ -13,24 +13,13 @@ import {
   stay,
 } from './conversation.js'
 import type { ChannelSync, MessageOfKind } from './messages.js'
-import { burn, receivedRej, repeat, superseded } from './update.js'
-
-/**
- * How far a peer may move the next version on by claiming that lower ones were signed. Honest peers are one
- * or two ahead; a liar needs 2^48 connections to use up the versions.
- */
-const MAX_SKIP = 65_536n
+import { burn, MAX_SKIP, receivedRej, repeat, superseded, sync, usedVersion } from './update.js'
 
 /** A connection stands: say what we hold, and repeat what may be lost. */
 export function connected(state: ChannelState, peer: Index): ChannelStep {
   const { machine } = state.record
   if (machine.current === undefined) return stay(state)
-  const told = [
-    sync(machine, machine.current, peer),
-    ...repeat(state, peer),
-    ...authorizationAgain(state, peer),
-  ]
-  return stay(state, ...told)
+  return stay(state, sync(state.record, peer), ...repeat(state, peer), ...authorizationAgain(state, peer))
 }
 
 /** A participant says what it holds. */
@@ -47,8 +36,11 @@ export function receivedSync(state: ChannelState, from: Index, message: ChannelS
       message: { kind: 'signedState', state: current.state, signatures },
     })
   }
-  // It can't know that we lack its state, if it did not hear us. Who is behind does not answer in kind.
-  if (message.version > current.state.version) effects.push(sync(record.machine, current, from))
+  // It can't know that we lack its state, if it did not hear us; who is behind does not answer in kind. Who waits for an
+  // answer that was lost learns that the version is used up.
+  if (message.version > current.state.version || message.usedVersion < usedVersion(record.machine)) {
+    effects.push(sync(record, from))
+  }
   const ahead = message.usedVersion - signedVersion
   if (ahead > MAX_SKIP) {
     const reason = `used version ${message.usedVersion} claimed, ours is ${signedVersion}`
@@ -56,11 +48,12 @@ export function receivedSync(state: ChannelState, from: Index, message: ChannelS
     return stay(state, ...effects, { kind: 'refuse', from, error, cost: 'connection' })
   }
   const { staging, channelID } = record.machine
+  const actor = record.stagedBy
   const version = staging?.state.version
   if (version !== undefined && message.version < version && version <= message.usedVersion) {
     // It has done with the version that we are signing, and not by signing it.
     const reason = 'refused while there was no connection'
-    const refusal = { kind: 'channelUpdateRej', channelID, version, reason, crossed: false } as const
+    const refusal = { kind: 'channelUpdateRej', channelID, version, actor, reason, crossed: false } as const
     const step = receivedRej(burn(state, message.usedVersion), from, refusal)
     return { next: step.next, effects: [...effects, ...step.effects] }
   }
@@ -96,19 +89,4 @@ function authorizationAgain(state: ChannelState, to: Index): ChannelEffect[] {
   const { channelID } = machine
   const { version } = machine.current.state
   return [{ kind: 'send', to, message: { kind: 'closeAuthorization', channelID, version, authorization } }]
-}
-
-function sync(machine: Machine, { state }: Transaction, to: Index): ChannelEffect {
-  const { channelID } = machine
-  const { version } = state
-  return {
-    kind: 'send',
-    to,
-    message: { kind: 'channelSync', channelID, version, usedVersion: usedVersion(machine) },
-  }
-}
-
-/** The highest version that will not be agreed on any more; what is being signed now still may be. */
-function usedVersion({ staging, signedVersion }: Machine): bigint {
-  return staging === undefined ? signedVersion : staging.state.version - 1n
 }

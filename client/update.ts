@@ -27,10 +27,20 @@ import {
   type ChannelState,
   type ChannelStep,
   currentOf,
+  type EarlyAnswer,
   stay,
   toAll,
 } from './conversation.js'
 import { type ChannelUpdate, type ChannelUpdateAcc, type ChannelUpdateRej, reasonOf } from './messages.js'
+
+/**
+ * How far a peer may move the next version on by claiming that lower ones were signed. Honest peers are one
+ * or two ahead; a liar needs 2^48 messages to use up the versions.
+ */
+export const MAX_SKIP = 65_536n
+
+/** Most answers of one participant that are kept until their proposal comes: one slow connection may lag by some. */
+const MAX_EARLY = 16
 
 type Input<K extends ChannelInput['kind']> = Extract<ChannelInput, { kind: K }>
 
@@ -51,7 +61,8 @@ export function propose(state: ChannelState, input: Input<'propose'>, context: C
   if (machine instanceof PerkunasError) {
     return stay(state, { kind: 'resolve', command: input.command, result: machine })
   }
-  const next = { ...state, record: { ...record, machine, stagedBy: index }, command: input.command }
+  const signed = { ...record, machine, stagedBy: index }
+  const next = { ...state, record: signed, command: input.command }
   return {
     next,
     effects: toAll(record, {
@@ -75,11 +86,25 @@ export function receivedUpdate(
   const { version } = update.state
   if (machine.phase === 'funding' || machine.phase === 'initSigning') {
     // The others may see the last deposit before we do. One is kept; its sender repeats what gets lost.
-    return update.actor === from ? stay({ ...state, held: update }) : stay(state)
+    return update.actor === from ? hold(state, update) : stay(state)
   }
   const known = [machine.current, machine.staging].find((it) => it && sameState(it.state, update.state))
-  if (known) return stay(state, ...resent(record, from, known.state.version, known.signatures[machine.index]))
-  if (state.asking && sameState(state.asking.state, update.state)) return stay(state)
+  if (known) {
+    // Said again; or proposed by two alike, and then the second proposal is an answer to the first.
+    const actor = known === machine.current ? update.actor : record.stagedBy
+    const told = resent(record, from, { version, actor, signature: known.signatures[machine.index] })
+    const step =
+      update.actor === from && known === machine.staging
+        ? signedBy(state, from, update, context)
+        : stay(state)
+    return { next: step.next, effects: [...told, ...step.effects] }
+  }
+  if (state.asking && sameState(state.asking.state, update.state)) {
+    const { actor } = state.asking
+    return update.actor === from && actor !== from
+      ? remember(state, from, { version, actor, signature: update.signature, reason: '' })
+      : stay(state)
+  }
   if (update.actor !== from) {
     return refuse(state, from, update, 'the actor is not the sender', 'connection')
   }
@@ -91,31 +116,41 @@ export function receivedUpdate(
     return stay(
       state,
       { kind: 'refuse', from, error: badSignature, cost: 'connection' },
-      reply(record, from, version, badSignature.message),
+      reply(record, from, update, badSignature.message),
     )
   }
   const considered = machine.staging?.state ?? state.asking?.state
   if (considered !== undefined) {
     const proposer = state.asking?.actor ?? record.stagedBy
-    if (proposer !== from || version <= considered.version) {
-      const reason = 'another state of this version was proposed at the same time'
-      return { next: state, effects: rejects(record, version, reason, true) }
+    if (proposer !== from || version <= considered.version) return cross(state, update)
+    // Its own proposer is through with that state. Not having our signature it has given it up; having it, it may as
+    // well have all others', and we must not forget what they agreed on: their answers are still on their way to us.
+    if (machine.staging !== undefined) {
+      const held = hold(state, update)
+      // Answers may be lost or have come too early; the proposer knows which of the two it was.
+      return { next: held.next, effects: [...held.effects, sync(record, from)] }
     }
-    // Its own proposer has given that state up, and the refusal that made it do so is still on its way to us.
     return receivedUpdate(dropped(state), from, update, context)
   }
   const checked = apply(machine, { kind: 'update', state: update.state, actor: from }, context.rules)
   if (checked instanceof PerkunasError) {
-    // Its sender has signed it: if it is the version that is due, no other state may have it.
-    const burnt = version === nextVersion(machine) ? burn(state, version) : state
-    const answer = rejects(record, version, checked.message, false)
+    const due = nextVersion(machine)
     // What was refused before may be said again when a connection stands: its sender has not heard our answer.
     if (version > currentOf(record).state.version && version <= machine.signedVersion) {
-      return { next: state, effects: answer }
+      const effects = [...rejects(record, update, checked.message, false), sync(record, from)]
+      return { next: state, effects }
     }
-    return { next: burnt, effects: [{ kind: 'refuse', from, error: checked, cost: 'message' }, ...answer] }
+    const refusal: ChannelEffect = { kind: 'refuse', from, error: checked, cost: 'message' }
+    if (version === due) {
+      // Its sender has signed it: no other state may have its version.
+      const effects = [refusal, ...rejects(record, update, checked.message, false)]
+      return { next: burn(state, version), effects }
+    }
+    // We have lost track of which versions are used up: learn it, or say it, and let the sender try again.
+    const crossed = cross(state, update)
+    return { next: crossed.next, effects: [refusal, ...crossed.effects, sync(crossed.next.record, from)] }
   }
-  if (state.early.some((answer) => answer?.version === version && answer.signature === undefined)) {
+  if (state.early.some((answer) => isAnswerTo(answer, update) && answer.signature === undefined)) {
     return { next: burn(state, version), effects: [] }
   }
   const current = currentOf(record).state
@@ -140,18 +175,26 @@ export function accept(state: ChannelState, input: Input<'accept'>, context: Cha
   const idle = { ...state, asking: undefined }
   if (machine instanceof PerkunasError) {
     // The ledger moved on while the user thought: a dispute began.
-    return { next: burn(idle, version), effects: rejects(record, version, machine.message, false) }
+    return { next: burn(idle, version), effects: rejects(record, update, machine.message, false) }
   }
   let next: ChannelState = { ...idle, record: { ...record, machine, stagedBy: update.actor } }
   const effects: ChannelEffect[] = toAll(record, {
     kind: 'channelUpdateAcc',
     channelID: machine.channelID,
     version,
+    actor: update.actor,
     signature,
   })
-  for (const [from, answer] of state.early.entries()) {
-    if (answer?.version !== version || answer.signature === undefined) continue
-    const step = addSignature(next, from, version, answer.signature, context)
+  for (const answer of state.early) {
+    if (answer.version !== version || answer.signature === undefined) continue
+    const { from } = answer
+    const { actor } = update
+    const { params } = record.machine
+    const isOfAnother =
+      answer.actor !== actor &&
+      faultOfSignature(params, update.state, from, answer.signature, context.rules) !== undefined
+    if (isOfAnother) continue
+    const step = addSignature(next, from, answer.signature, context)
     next = step.next
     effects.push(...step.effects)
   }
@@ -164,7 +207,7 @@ export function reject(state: ChannelState, input: Input<'reject'>): ChannelStep
   if (state.asking !== input.update) return stay(state)
   const { version } = input.update.state
   const next = burn({ ...state, asking: undefined }, version)
-  return { next, effects: rejects(state.record, version, input.reason, false) }
+  return { next, effects: rejects(state.record, input.update, input.reason, false) }
 }
 
 /** A participant signed. */
@@ -174,28 +217,30 @@ export function receivedAcc(
   message: ChannelUpdateAcc,
   context: ChannelContext,
 ): ChannelStep {
-  const { version, signature } = message
+  const { version, actor, signature } = message
   const { staging, current } = state.record.machine
   if (staging?.state.version === version) {
-    const step = addSignature(state, from, version, signature, context)
-    const done = enableIfComplete(step.next, context)
-    return { next: done.next, effects: [...step.effects, ...done.effects] }
+    if (state.record.stagedBy === actor) return signedBy(state, from, message, context)
+    // Two may have proposed the same state: then the answer to one is an answer to the other.
+    const fault = faultOfSignature(state.record.machine.params, staging.state, from, signature, context.rules)
+    if (fault === undefined) return signedBy(state, from, message, context)
   }
   if (current !== undefined && version <= current.state.version) return stay(state) // a repetition
-  return remember(state, from, { version, signature, reason: '' })
+  return remember(state, from, { version, actor, signature, reason: '' })
 }
 
 /** A participant refused. */
 export function receivedRej(state: ChannelState, from: Index, message: ChannelUpdateRej): ChannelStep {
-  const { version, reason, crossed } = message
-  const { record } = state
+  const { version, actor, reason, crossed } = message
+  const { record, asking } = state
   const { machine } = record
   if (machine.current !== undefined && version <= machine.current.state.version) return stay(state)
-  if (state.asking?.state.version === version) {
+  if (asking?.state.version === version && asking.actor === actor) {
     return { next: burn({ ...state, asking: undefined }, version), effects: [] }
   }
-  if (machine.staging?.state.version !== version || machine.phase !== 'signing') {
-    return remember(state, from, { version, signature: undefined, reason })
+  const isStaged = machine.staging?.state.version === version && record.stagedBy === actor
+  if (!isStaged || machine.phase !== 'signing') {
+    return remember(state, from, { version, actor, signature: undefined, reason })
   }
   const next = { ...dropped(state), command: undefined }
   if (state.command === undefined) return { next, effects: [] }
@@ -231,7 +276,7 @@ export function repeat(state: ChannelState, to: Index): ChannelEffect[] {
           message: { kind: 'channelUpdate', state: staging.state, actor: index, signature },
         },
       ]
-    : resent(state.record, to, staging.state.version, signature)
+    : resent(state.record, to, { version: staging.state.version, actor: stagedBy, signature })
 }
 
 /** After a newer state came another way (sync, ledger): the caller learns whether it is what was proposed. */
@@ -249,6 +294,19 @@ export function superseded(before: ChannelState, next: ChannelState): ChannelSte
     next: { ...next, command: undefined },
     effects: [{ kind: 'resolve', command: before.command, result }],
   }
+}
+
+/** Says which version we hold, and which are used up. */
+export function sync({ machine }: ChannelRecord, to: Index): ChannelEffect {
+  const { channelID, current } = machine
+  const version = current?.state.version ?? 0n
+  const message = { kind: 'channelSync', channelID, version, usedVersion: usedVersion(machine) } as const
+  return { kind: 'send', to, message }
+}
+
+/** The highest version that will not be agreed on any more; what is being signed now still may be. */
+export function usedVersion({ staging, signedVersion }: Machine): bigint {
+  return staging === undefined ? signedVersion : staging.state.version - 1n
 }
 
 /** Marks a version as signed by somebody: it is not to be used for another state. */
@@ -272,18 +330,30 @@ function stageAndSign(
   return { ...staged, staging: { state, signatures: list } }
 }
 
+/** A participant's signature over what is being signed. */
+function signedBy(
+  state: ChannelState,
+  from: Index,
+  { signature }: { readonly signature: Hex },
+  context: ChannelContext,
+): ChannelStep {
+  const step = addSignature(state, from, signature, context)
+  const done = enableIfComplete(step.next, context)
+  return { next: done.next, effects: [...step.effects, ...done.effects] }
+}
+
 function addSignature(
   state: ChannelState,
   from: Index,
-  version: bigint,
   signature: Hex,
   context: ChannelContext,
 ): ChannelStep {
   const { record } = state
   const machine = apply(record.machine, { kind: 'addSignature', participant: from, signature }, context.rules)
   if (machine instanceof PerkunasError) {
-    const refusal: ChannelEffect = { kind: 'refuse', from, error: machine, cost: 'connection' }
-    return stay(state, refusal, reply(record, from, version, machine.message))
+    // It may be good for another state of this version: a proposer who says different things to different participants
+    // must not set them against each other.
+    return stay(state, { kind: 'refuse', from, error: machine, cost: 'message' })
   }
   return machine === record.machine ? stay(state) : stay({ ...state, record: { ...record, machine } })
 }
@@ -311,6 +381,27 @@ function enableIfComplete(state: ChannelState, context: ChannelContext): Channel
   return { next: { ...state, record: { ...record, machine }, command: undefined }, effects }
 }
 
+/** Keeps an update until it can be handled; of two participants' one, since they cross. */
+function hold(state: ChannelState, update: ChannelUpdate): ChannelStep {
+  const { held } = state
+  if (held !== undefined && held.actor !== update.actor) return cross(state, update)
+  return held !== undefined && held.state.version > update.state.version
+    ? stay(state)
+    : stay({ ...state, held: update })
+}
+
+/** Refuses a signed state only because it came at the wrong time; its version is used up by it. */
+function cross(state: ChannelState, update: ChannelUpdate): ChannelStep {
+  const { version } = update.state
+  const reason = 'another state of this version was proposed at the same time'
+  // While our user considers a state, its version must stay free for our signature.
+  const isKnown = state.asking === undefined && version - state.record.machine.signedVersion <= MAX_SKIP
+  return {
+    next: isKnown ? burn(state, version) : state,
+    effects: rejects(state.record, update, reason, true),
+  }
+}
+
 /** Without the state that was being signed or considered; its version stays used. */
 function dropped(state: ChannelState): ChannelState {
   const { record, asking } = state
@@ -323,12 +414,14 @@ function dropped(state: ChannelState): ChannelState {
   return asking === undefined ? free : burn(free, asking.state.version)
 }
 
-function remember(
-  state: ChannelState,
-  from: Index,
-  answer: { readonly version: bigint; readonly signature: Hex | undefined; readonly reason: string },
-): ChannelStep {
-  return stay({ ...state, early: state.early.map((known, i) => (i === from ? answer : known)) })
+function remember(state: ChannelState, from: Index, answer: Omit<EarlyAnswer, 'from'>): ChannelStep {
+  const agreed = state.record.machine.current?.state.version ?? -1n
+  const others = state.early.filter((known) => known.from !== from)
+  const own = state.early.filter((known) => known.from === from && known.version > agreed)
+  const isKnown = (known: EarlyAnswer) =>
+    known.version === answer.version && known.actor === answer.actor && known.signature === answer.signature
+  const kept = own.filter((known) => !isKnown(known)).slice(1 - MAX_EARLY)
+  return stay({ ...state, early: [...others, ...kept, { from, ...answer }] })
 }
 
 function refuse(
@@ -341,11 +434,7 @@ function refuse(
   const error = new PerkunasError('INVALID_TRANSITION', `participant ${from}'s update is refused: ${rule}`, {
     rule,
   })
-  return stay(
-    state,
-    { kind: 'refuse', from, error, cost },
-    reply(state.record, from, update.state.version, error.message),
-  )
+  return stay(state, { kind: 'refuse', from, error, cost }, reply(state.record, from, update, error.message))
 }
 
 /** The same final allocation that anybody could get from the ledger: nobody needs to be asked. */
@@ -358,35 +447,40 @@ function isMereEnd(from: State, to: State): boolean {
 function resent(
   record: ChannelRecord,
   to: Index,
-  version: bigint,
-  signature: Hex | undefined,
+  answer: { readonly version: bigint; readonly actor: Index; readonly signature: Hex | undefined },
 ): ChannelEffect[] {
+  const { version, actor, signature } = answer
   if (signature === undefined) return []
   const { channelID } = record.machine
-  return [{ kind: 'send', to, message: { kind: 'channelUpdateAcc', channelID, version, signature } }]
+  return [{ kind: 'send', to, message: { kind: 'channelUpdateAcc', channelID, version, actor, signature } }]
 }
 
-function rejects(record: ChannelRecord, version: bigint, reason: string, crossed: boolean): ChannelEffect[] {
-  const { channelID } = record.machine
-  return toAll(record, {
-    kind: 'channelUpdateRej',
-    channelID,
-    version,
-    reason: reasonOf(reason),
-    crossed,
-  })
+function rejects(
+  record: ChannelRecord,
+  update: ChannelUpdate,
+  reason: string,
+  crossed: boolean,
+): ChannelEffect[] {
+  return toAll(record, rejection(record, update, reason, crossed))
 }
 
-function reply(record: ChannelRecord, to: Index, version: bigint, reason: string): ChannelEffect {
+function reply(record: ChannelRecord, to: Index, update: ChannelUpdate, reason: string): ChannelEffect {
+  return { kind: 'send', to, message: rejection(record, update, reason, false) }
+}
+
+function rejection(
+  record: ChannelRecord,
+  { state, actor }: ChannelUpdate,
+  reason: string,
+  crossed: boolean,
+): ChannelUpdateRej {
   const { channelID } = record.machine
-  const message = {
-    kind: 'channelUpdateRej',
-    channelID,
-    version,
-    reason: reasonOf(reason),
-    crossed: false,
-  } as const
-  return { kind: 'send', to, message }
+  const { version } = state
+  return { kind: 'channelUpdateRej', channelID, version, actor, reason: reasonOf(reason), crossed }
+}
+
+function isAnswerTo(answer: EarlyAnswer, { state, actor }: ChannelUpdate): boolean {
+  return answer.version === state.version && answer.actor === actor
 }
 
 function crossing(record: ChannelRecord, version: bigint): PerkunasError<'UPDATE_CROSSED'> {

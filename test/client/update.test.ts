@@ -149,6 +149,33 @@ describe('update: agreement', () => {
     for (const { errors } of world.parties) expect(errors).deep.equals([])
   })
 
+  it('three of whom two answer late -> what the proposer has agreed on meanwhile is not given up', async () => {
+    const world = await group(3)
+    const channels = await open(world)
+    const [alice, bob, carol] = [who(world, 0), who(world, 1), who(world, 2)]
+    world.network.hold(bob.peer, carol.peer)
+    const a = channel(channels[0])
+    await a.update(pay(0, 1, 1n))
+    const second = a.update(pay(0, 1, 2n))
+    await settled(() => a.phase === 'signing')
+    world.network.resume(bob.peer, carol.peer)
+    expect((await second).version).equals(2n)
+    await settled(() => channels.every(({ state }) => state.version === 2n))
+    expect([...alice.errors, ...bob.errors, ...carol.errors]).deep.equals([])
+  })
+
+  it('two propose the same state at once -> it is agreed on by all', async () => {
+    const world = await group(3)
+    const channels = await open(world)
+    await Promise.allSettled([
+      channel(channels[0]).update(pay(0, 1, 1n)),
+      channel(channels[2]).update(pay(0, 1, 1n)),
+    ])
+    await channel(channels[1]).update(pay(1, 2, 1n))
+    const { version } = channel(channels[1]).state
+    await settled(() => channels.every(({ state }) => state.version === version))
+  })
+
   it('a dead process -> restored with its channel; a half signed update is finished, never signed twice', async () => {
     const world = await group(2)
     const [a, b] = await two(world)
@@ -250,6 +277,7 @@ describe('update: a hostile participant', () => {
     const { channelID } = update.state
     await mallory.say(victim, {
       kind: 'channelUpdateRej',
+      actor: 1,
       channelID,
       version: 1n,
       reason: 'no',
@@ -257,12 +285,13 @@ describe('update: a hostile participant', () => {
     })
     expect((await first).code).equals('PEER_REJECTED')
     const signature = await mallory.sign(signed.params, update.state)
-    await mallory.say(victim, { kind: 'channelUpdateAcc', channelID, version: 1n, signature })
+    await mallory.say(victim, { kind: 'channelUpdateAcc', channelID, actor: 1, version: 1n, signature })
     const second = theirs.update(pay(1, 0, 1n))
     const next = await mallory.hear('channelUpdate')
     expect(next.state.version).equals(2n)
     await mallory.say(victim, {
       kind: 'channelUpdateAcc',
+      actor: 1,
       channelID,
       version: 2n,
       signature: await mallory.sign(signed.params, next.state),
@@ -270,16 +299,32 @@ describe('update: a hostile participant', () => {
     expect((await second).allocation.balances[0]).deep.equals([101n, 99n])
   })
 
+  it('refuses the end and signs it all the same -> nothing else is signed after it, since nothing would refute it', async () => {
+    const { mallory, victim, theirs } = await duel()
+    const ending = failure(
+      theirs.update((draft) => {
+        draft.isFinal = true
+      }),
+    )
+    const { state } = await mallory.hear('channelUpdate')
+    const { channelID, version } = state
+    const refusal = { actor: 1, channelID, version, reason: 'no', crossed: false }
+    await mallory.say(victim, { kind: 'channelUpdateRej', ...refusal })
+    expect((await ending).code).equals('PEER_REJECTED')
+    expect((await failure(theirs.update(pay(1, 0, 1n)))).code).equals('INVALID_TRANSITION')
+    expect([theirs.state.version, theirs.phase]).deep.equals([0n, 'acting'])
+  })
+
   it('answers with a wrong signature -> INVALID_SIGNATURE, the update stays unanswered, and a right one still counts', async () => {
     const { mallory, victim, theirs, signed } = await duel()
     const pending = theirs.update(pay(1, 0, 50n))
     const { state } = await mallory.hear('channelUpdate')
     const { channelID, version } = state
-    await mallory.say(victim, { kind: 'channelUpdateAcc', channelID, version, signature: '0x00' })
+    await mallory.say(victim, { kind: 'channelUpdateAcc', channelID, actor: 1, version, signature: '0x00' })
     await settled(() => victim.errors.length > 0)
     expect(victim.errors[0]?.code).equals('INVALID_SIGNATURE')
     const signature = await mallory.sign(signed.params, state)
-    await mallory.say(victim, { kind: 'channelUpdateAcc', channelID, version, signature })
+    await mallory.say(victim, { kind: 'channelUpdateAcc', channelID, actor: 1, version, signature })
     expect((await pending).version).equals(1n)
   })
 
@@ -305,6 +350,7 @@ describe('update: a hostile participant', () => {
         const signature = await mallory.sign(signed.params, update.state)
         await mallory.say(victim, {
           kind: 'channelUpdateAcc',
+          actor: 1,
           channelID: id,
           version: update.state.version,
           signature,
@@ -326,6 +372,7 @@ describe('update: a hostile participant', () => {
     await mallory.say(alice, { kind: 'channelSync', channelID: a.id, version: 9n, usedVersion: 9n })
     await mallory.say(alice, {
       kind: 'channelUpdateRej',
+      actor: 1,
       channelID: a.id,
       version: 1n,
       reason: '',
