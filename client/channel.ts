@@ -19,7 +19,7 @@ import {
 import type { PeerID } from '../peer/index.js'
 import { allSignatures, type ChannelState, currentOf } from './conversation.js'
 import type { ChannelRuntime } from './runtime.js'
-import { isIdle } from './update.js'
+import { faultOfEnding, isIdle } from './update.js'
 import type { ChannelEvent } from './world.js'
 
 /** Options of the calls that wait for others. */
@@ -118,6 +118,9 @@ export class Channel {
    * When another participant's proposal comes first, `edit` is run again on the state that came of it; so it must
    * not have effects of its own.
    *
+   * A final state is the last one even if it is refused: whoever has its signatures can conclude it at any time, so
+   * nothing else is signed after it, and `settle` is what remains.
+   *
    * @returns the new state, durable and signed by all
    * @throws PerkunasError INVALID_TRANSITION, INVALID_STATE, INVALID_AMOUNT, APP_REFUSED before anything is sent;
    *   PEER_REJECTED; PHASE_MISMATCH unless the channel is acting; UPDATE_TIMEOUT or ABORTED: then our signature
@@ -140,7 +143,7 @@ export class Channel {
    *   INVALID_STATE, APP_REFUSED, PHASE_MISMATCH; TRANSACTION_FAILED if the ledger refuses the step; ABORTED
    */
   async forceUpdate(edit: (draft: Draft) => void, options: ChannelCallOptions = {}): Promise<State> {
-    const { context, world } = this.#runtime
+    const { context } = this.#runtime
     if (!context.capabilities.apps || this.params.app === '0x') {
       throw new PerkunasError('UNSUPPORTED', 'forceUpdate needs an app channel on a ledger that runs apps', {
         what: 'forced progression',
@@ -159,7 +162,7 @@ export class Channel {
     const { machine, registered } = this.#runtime.state.record
     if (isOver(this.#runtime.state)) throw this.#mismatch(['registered', 'progressed'])
     if (machine.phase === 'registered' && registered !== undefined) {
-      await world.backend.adjudicator.waitUntil(registered.deadline, options)
+      await this.#waitUntil(registered.deadline, signal)
     }
     const next = this.#step(edit)
     const { machine: now } = this.#runtime.state.record
@@ -293,6 +296,8 @@ export class Channel {
       this.#runtime.context.rules,
     )
     if (checked instanceof PerkunasError) throw checked
+    const ending = faultOfEnding(this.#runtime.state.record, next)
+    if (ending) throw ending
     const signed = this.#runtime.sign(next)
     const signature = typeof signed === 'string' ? signed : await signed
     if (signal?.aborted) throw asAborted(signal.reason, 'update')
@@ -311,12 +316,13 @@ export class Channel {
     }
   }
 
-  /** Waits with a signal that is aborted with the caller's, or when the call's time is over. */
+  /** Waits with a signal that is aborted with the caller's, when the call's time is over, or with the channel's end. */
   async #within(call: Call, wait: (expiry: AbortSignal) => Promise<void>): Promise<void> {
     const expiry = new AbortController()
     const cancel = this.#runtime.world.clock.after(call.left(), () => expiry.abort(call.timedOut()))
     try {
-      await wait(call.signal ? AbortSignal.any([call.signal, expiry.signal]) : expiry.signal)
+      const { ended } = this.#runtime
+      await wait(AbortSignal.any([ended, expiry.signal, ...(call.signal ? [call.signal] : [])]))
     } finally {
       cancel()
     }
@@ -330,8 +336,20 @@ export class Channel {
     }
   }
 
+  /** Until the ledger's time has come, the caller gives up, or the channel is closed. */
+  async #waitUntil(deadline: bigint, given: AbortSignal | undefined): Promise<void> {
+    const { ended, world } = this.#runtime
+    const signal = given ? AbortSignal.any([given, ended]) : ended
+    try {
+      await world.backend.adjudicator.waitUntil(deadline, { signal })
+    } catch (error) {
+      throw signal.aborted ? asAborted(signal.reason, 'forceUpdate') : error
+    }
+  }
+
   #pause(ms: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(asAborted(signal.reason, 'update'))
       const abort = () => {
         cancel()
         reject(asAborted(signal.reason, 'update'))

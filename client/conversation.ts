@@ -28,6 +28,11 @@ export interface ChannelRecord {
   readonly agreement: Balances
   /** Who made the staged state, or the final one. */
   readonly stagedBy: Index
+  /**
+   * A final state that we have signed, agreed or not. Whoever has all signatures can conclude it at once, and nothing
+   * refutes it: so nothing but the same end is signed after it.
+   */
+  readonly ending: State | undefined
   /** By participant: agreements to be paid together for the final state. */
   readonly authorizations: readonly (Hex | undefined)[]
   /** What our user wants of the ledger; it is pursued over restarts until it is had. */
@@ -170,6 +175,7 @@ export function channelRecord(
     peers,
     agreement,
     stagedBy: 0,
+    ending: undefined,
     authorizations: peers.map(() => undefined),
     wanted: 'nothing',
     registered: undefined,

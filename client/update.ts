@@ -57,11 +57,13 @@ export function propose(state: ChannelState, input: Input<'propose'>, context: C
     const crossed = crossing(record, state.asking.state.version)
     return stay(state, { kind: 'resolve', command: input.command, result: crossed })
   }
+  const ending = faultOfEnding(record, input.state)
+  if (ending) return stay(state, { kind: 'resolve', command: input.command, result: ending })
   const machine = stageAndSign(record.machine, input.state, index, [[index, input.signature]], context)
   if (machine instanceof PerkunasError) {
     return stay(state, { kind: 'resolve', command: input.command, result: machine })
   }
-  const signed = { ...record, machine, stagedBy: index }
+  const signed = { ...record, machine, stagedBy: index, ending: endingAfter(record, input.state) }
   const next = { ...state, record: signed, command: input.command }
   return {
     next,
@@ -150,6 +152,8 @@ export function receivedUpdate(
     const crossed = cross(state, update)
     return { next: crossed.next, effects: [refusal, ...crossed.effects, sync(crossed.next.record, from)] }
   }
+  const ending = faultOfEnding(record, update.state)
+  if (ending) return { next: burn(state, version), effects: rejects(record, update, ending.message, false) }
   if (state.early.some((answer) => isAnswerTo(answer, update) && answer.signature === undefined)) {
     return { next: burn(state, version), effects: [] }
   }
@@ -177,7 +181,8 @@ export function accept(state: ChannelState, input: Input<'accept'>, context: Cha
     // The ledger moved on while the user thought: a dispute began.
     return { next: burn(idle, version), effects: rejects(record, update, machine.message, false) }
   }
-  let next: ChannelState = { ...idle, record: { ...record, machine, stagedBy: update.actor } }
+  const ending = endingAfter(record, update.state)
+  let next: ChannelState = { ...idle, record: { ...record, machine, stagedBy: update.actor, ending } }
   const effects: ChannelEffect[] = toAll(record, {
     kind: 'channelUpdateAcc',
     channelID: machine.channelID,
@@ -435,6 +440,22 @@ function refuse(
     rule,
   })
   return stay(state, { kind: 'refuse', from, error, cost }, reply(state.record, from, update, error.message))
+}
+
+/** What speaks against signing a state after a final one: see {@link ChannelRecord.ending}. */
+export function faultOfEnding({ ending }: ChannelRecord, state: State): PerkunasError | undefined {
+  if (ending === undefined) return undefined
+  if (state.isFinal && sameAllocation(ending.allocation, state.allocation)) return undefined
+  const rule = 'the end that was proposed'
+  return new PerkunasError(
+    'INVALID_TRANSITION',
+    `the end of channel ${state.channelID} was signed with version ${ending.version}: nothing else can follow`,
+    { rule },
+  )
+}
+
+function endingAfter({ ending }: ChannelRecord, state: State): State | undefined {
+  return ending ?? (state.isFinal ? state : undefined)
 }
 
 /** The same final allocation that anybody could get from the ledger: nobody needs to be asked. */
