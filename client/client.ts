@@ -38,7 +38,7 @@ import {
 } from './messages.js'
 import { sessionID } from './proposal.js'
 import { CHANNELS, created, restored } from './records.js'
-import { asError, ChannelRuntime } from './runtime.js'
+import { asError, asStoreError, ChannelRuntime } from './runtime.js'
 import { type OpenCommand, type Opened, type ProposalDecision, Sessions } from './sessions.js'
 import { localWatcher, type Watcher } from './watcher.js'
 import type { Decision, World } from './world.js'
@@ -338,10 +338,17 @@ export class Client {
     const record = { ...channelRecord(machine, proposal.peers, proposal.agreement), cursor }
     const account = await this.#account(machine)
     // On disk before a single coin moves: a restart finds the channel and either opens it or gets the deposit back.
-    await this.#options.store.commit(created(record))
+    try {
+      await this.#options.store.commit(created(record))
+    } catch (cause) {
+      const error = asStoreError(cause)
+      this.#fail(error)
+      throw error
+    }
     this.#check()
     const { channel, runtime } = this.#add(record, account)
     await this.#options.wallet.incrementUsage(account.address)
+    this.#check()
     runtime.start([{ kind: 'fund' }])
     const isDecided = () => runtime.failure('fund') !== undefined
     await runtime.until(

@@ -34,6 +34,7 @@ export class ChannelRuntime {
   #lastCommand: CommandID = 0
   #working = false
   #stopped: PerkunasError | undefined
+  readonly #ended = new AbortController()
 
   constructor(
     record: ChannelRecord,
@@ -63,6 +64,11 @@ export class ChannelRuntime {
   /** Inputs that wait; a peer's are slowed down by it. */
   get backlog(): number {
     return this.#queue.length
+  }
+
+  /** Aborts, with the reason, when this object's life ends: nothing that waits may outlive it. */
+  get ended(): AbortSignal {
+    return this.#ended.signal
   }
 
   /** Why the last work of that kind on the ledger failed, if any did. */
@@ -121,6 +127,7 @@ export class ChannelRuntime {
   stop(error: PerkunasError): void {
     if (this.#stopped !== undefined) return
     this.#stopped = error
+    this.#ended.abort(error)
     this.#queue.length = 0
     this.#ledger.stop()
     for (const resolve of this.#commands.values()) resolve(error)
@@ -266,7 +273,8 @@ export function asError(cause: unknown, what: string): PerkunasError {
   return new PerkunasError('HANDLER_FAILED', `${what} failed: ${reason}`, { handler: what }, { cause })
 }
 
-function asStoreError(cause: unknown): PerkunasError {
+/** Wraps what a store threw that is not ours. */
+export function asStoreError(cause: unknown): PerkunasError {
   if (cause instanceof PerkunasError) return cause
   return new PerkunasError('STORE_FAILED', 'a commit failed', { operation: 'commit' }, { cause })
 }
