@@ -1,0 +1,162 @@
+// npm run simulate -- --seeds N --steps M [--seed S] [--only 1,2,3] [--trace] [--verify] [--mutations] [--json]
+import { setMaxListeners } from 'node:events'
+import { parseArgs } from 'node:util'
+import Table from 'cli-table3'
+import { mutant } from './mutant.js'
+import { MUTATIONS } from './mutations.js'
+import { runAll } from './pool.js'
+import { type RunOptions, type RunResult, run } from './run.js'
+import { shrink } from './shrink.js'
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '200' },
+    steps: { type: 'string', default: '200' },
+    seed: { type: 'string' },
+    only: { type: 'string' },
+    trace: { type: 'boolean', default: false },
+    verify: { type: 'boolean', default: false },
+    mutations: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+  },
+})
+const steps = wholeNumber(values.steps, 'steps')
+const seeds = wholeNumber(values.seeds, 'seeds')
+const say = (words: string) => console.error(words)
+setMaxListeners(0)
+
+if (values.mutations) process.exitCode = await mutations()
+else if (values.seed === undefined) process.exitCode = await many()
+else process.exitCode = await one(wholeNumber(values.seed, 'seed'))
+
+/** All seeds from 0 on. */
+async function many(): Promise<number> {
+  const started = performance.now()
+  const failed: RunResult[] = []
+  let done = 0
+  await runAll({
+    tasks: tasks(seeds),
+    onResult(result) {
+      done++
+      if (result.violations.length > 0) {
+        failed.push(result)
+        say(`seed ${result.seed}: ${result.violations[0]?.invariant}: ${result.violations[0]?.words}`)
+      }
+      if (done % 100 === 0) say(`${done} of ${seeds} seeds, ${failed.length} failed`)
+      return true
+    },
+  })
+  const differing = values.verify ? await verify() : []
+  const seconds = Math.round((performance.now() - started) / 100) / 10
+  const summary = { seeds, steps, seconds, failed: failed.map(({ seed }) => seed), differing }
+  console.log(
+    values.json
+      ? JSON.stringify(summary)
+      : `${seeds} seeds of ${steps} steps in ${seconds} s: ${failed.length} with violations`,
+  )
+  const [first] = failed.toSorted((a, b) => a.seed - b.seed)
+  if (first) await explain({ seed: first.seed, steps }, first)
+  return failed.length + differing.length > 0 ? 1 : 0
+}
+
+/** Every tenth seed once more. @returns those that told another story */
+async function verify(): Promise<number[]> {
+  const hashes = new Map<number, string>()
+  const differing: number[] = []
+  const chosen = [...tasks(seeds)].filter(({ seed }) => seed % 10 === 0)
+  await runAll({
+    tasks: [...chosen, ...chosen.toReversed()],
+    onResult({ seed, hash }) {
+      const before = hashes.get(seed)
+      hashes.set(seed, hash)
+      if (before !== undefined && before !== hash) differing.push(seed)
+      return true
+    },
+  })
+  for (const seed of differing) say(`seed ${seed}: same seed, same trace: two runs differ`)
+  return differing
+}
+
+/** One seed, with its story. */
+async function one(seed: number): Promise<number> {
+  const only = values.only?.split(',').map((item) => wholeNumber(item, 'only'))
+  const options = { seed, steps, ...(only && { only }) }
+  const result = await run({ ...options, keepTrace: true })
+  const again = await run(options)
+  const isSame = result.hash === again.hash
+  if (values.json) {
+    const { violations, hash, trace } = result
+    console.log(JSON.stringify({ ...options, violations, hash, isSame, ...(values.trace && { trace }) }))
+  } else {
+    if (values.trace || result.violations.length > 0) console.log(result.trace.join('\n'))
+    for (const { invariant, words } of result.violations) console.log(`VIOLATED ${invariant}: ${words}`)
+    console.log(`seed ${seed}: ${result.violations.length} violations, trace ${result.hash}`)
+    if (!isSame) console.log(`VIOLATED same seed, same trace: ${again.hash} the second time`)
+  }
+  return result.violations.length > 0 || !isSame ? 1 : 0
+}
+
+/** How to see a failure, and its shortest story. */
+async function explain(options: RunOptions, failed: RunResult): Promise<void> {
+  const replay = `npm run simulate -- --seed ${options.seed} --steps ${options.steps}`
+  say(`\nreplay: ${replay}\nshrinking ...`)
+  const { only, result } = await shrink(options, failed)
+  say(`${only.length} of ${options.steps} steps are enough:\n  ${replay} --only ${only.join(',')}`)
+  for (const { invariant, words } of result.violations) say(`VIOLATED ${invariant}: ${words}`)
+}
+
+/** Every mutation until it is caught. */
+async function mutations(): Promise<number> {
+  const limit = values.seeds === '200' ? 2_000 : seeds
+  const rows: { mutation: string; caught: string; seed: number | undefined; runs: number; words: string }[] =
+    []
+  for (const mutation of MUTATIONS) {
+    const { worker, remove } = mutant(mutation)
+    let runs = 0
+    let caught: RunResult | undefined
+    try {
+      await runAll({
+        worker,
+        tasks: tasks(limit),
+        onResult(result) {
+          runs++
+          if (result.violations.length > 0) caught ??= result
+          return caught === undefined
+        },
+      })
+    } finally {
+      remove()
+    }
+    const first = caught?.violations[0]
+    rows.push({
+      mutation: mutation.name,
+      caught: first?.invariant ?? 'NOT CAUGHT',
+      seed: caught?.seed,
+      runs,
+      words: first?.words ?? '',
+    })
+    say(
+      `${mutation.name}: ${first ? `${first.invariant} at seed ${caught?.seed}` : 'NOT CAUGHT'} (${runs} runs)`,
+    )
+  }
+  if (values.json) console.log(JSON.stringify(rows))
+  else {
+    const table = new Table({
+      head: ['mutation', 'caught by', 'seed', 'runs'],
+      style: { head: [], border: [] },
+    })
+    for (const { mutation, caught, seed, runs } of rows) table.push([mutation, caught, seed ?? '-', runs])
+    console.log(table.toString())
+  }
+  return rows.every(({ seed }) => seed !== undefined) ? 0 : 1
+}
+
+function* tasks(count: number): Generator<RunOptions> {
+  for (let seed = 0; seed < count; seed++) yield { seed, steps }
+}
+
+function wholeNumber(words: string, option: string): number {
+  const number = Number(words)
+  if (Number.isSafeInteger(number) && number >= 0) return number
+  throw new Error(`--${option}: a whole number expected, got ${words}`)
+}

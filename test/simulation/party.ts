@@ -1,0 +1,160 @@
+// A party over all its processes: its keys and its disk stay, its processes come and go.
+import { fromHex, type Hex, type State, toHex } from '../../channel/index.js'
+import type { Channel } from '../../client/index.js'
+import type { PeerID } from '../../peer/index.js'
+import { addressOf, secp256k1 } from '../../wallet/index.js'
+import type { Disk, StoreFault } from './disk.js'
+import type { Outgoing } from './network.js'
+import { type Owner, SimProcess } from './process.js'
+import type { Scene } from './scene.js'
+
+/** Milliseconds that an honest party is up between two absences, so that it can be in time at all. */
+const MIN_UPTIME = 12_000
+/** Milliseconds that it is away at most. */
+export const MAX_ABSENCE = 15_000
+
+const NAMES = ['a', 'b', 'c', 'd', 'e']
+
+/** Whatever a cheat adds to its client. */
+export interface Tampering {
+  readonly outgoing?: Outgoing
+  readonly incoming?: (from: PeerID, payload: Uint8Array) => void
+  readonly onChannel?: (channel: Channel) => void
+}
+
+/** One party. */
+export class Party implements Owner {
+  readonly name: string
+  readonly peer: PeerID
+  readonly secret: Uint8Array
+  readonly address: Hex
+  readonly outgoing?: Outgoing
+  readonly incoming?: (from: PeerID, payload: Uint8Array) => void
+  readonly onChannel?: (channel: Channel) => void
+  readonly signed = { messages: new Map<Hex, Hex>(), states: new Map<Hex, State>() }
+  process: SimProcess | undefined
+  #disk: Disk = new Map()
+  #lives = 0
+  #upSince = 0
+  #isAway = false
+
+  constructor(
+    readonly index: number,
+    readonly scene: Scene,
+    readonly isHonest: boolean,
+    tampering: Tampering = {},
+  ) {
+    this.name = NAMES[index] ?? `p${index}`
+    this.secret = fromHex(`0x${(index + 1).toString(16).padStart(64, '0')}`)
+    this.address = addressOf(secp256k1.publicKey(this.secret))
+    this.peer = toHex(Uint8Array.from({ length: 33 }, (_, j) => (j === 0 ? 2 : j === 32 ? index + 1 : 0)))
+    Object.assign(this, tampering)
+  }
+
+  /** Starts a process on what the disk holds. */
+  start(): void {
+    this.process?.end()
+    const process = new SimProcess(this, this.scene, this.#disk, this.#lives++)
+    this.process = process
+    this.#upSince = this.scene.time.now()
+    this.#isAway = false
+    void process.restore()
+  }
+
+  /** Whether the party may be away now without being to blame. */
+  get canLeave(): boolean {
+    return (
+      !this.scene.isEnding && this.process !== undefined && this.scene.time.now() - this.#upSince > MIN_UPTIME
+    )
+  }
+
+  /** Ends the process now; it comes back after a while. */
+  kill(): void {
+    this.process?.die()
+  }
+
+  /** Lets something go wrong at a commit to come. */
+  plan(fault: StoreFault): void {
+    if (this.process) this.process.store.fault = fault
+  }
+
+  /** Ends the process in an orderly way, and starts another at once. */
+  async reopen(): Promise<void> {
+    const { process } = this
+    if (process === undefined) return
+    await process.client.close()
+    // What its calls come to is told at once; then the next one begins.
+    this.scene.time.after(1, () => {
+      if (this.process !== process || !process.isAlive) return
+      this.#demandSettled(process)
+      this.#disk = process.store.disk
+      this.start()
+    })
+  }
+
+  /** The party does not see the chain for a while, and the chain not the party. */
+  cutChain(ms: number): void {
+    const { process } = this
+    if (process === undefined) return
+    this.#upSince = this.scene.time.now() + ms
+    process.node.stop()
+    this.scene.time.after(ms, () => {
+      if (process.isAlive) process.node.start()
+    })
+  }
+
+  onDeath(disk: Disk): void {
+    this.#disk = disk
+    this.#leave()
+  }
+
+  onFailure(): void {
+    const { process } = this
+    if (process === undefined || !process.isAlive) return
+    // Whatever the client was asked has an answer now; a while later nothing of it is left.
+    this.scene.time.after(1, () => {
+      if (!process.isAlive) return
+      this.#demandSettled(process)
+      process.die()
+    })
+  }
+
+  /** Brings the party back if it is away, and keeps it. */
+  comeBack(): void {
+    if (this.process === undefined) return this.start()
+    this.process.defuse()
+    this.process.node.start()
+  }
+
+  /** The channels that it has now. */
+  get channels(): readonly Channel[] {
+    return this.process?.client.channels() ?? []
+  }
+
+  /** Where it stands in a channel. */
+  holds(channelID: Hex): { readonly channel: Channel; readonly state: State } | undefined {
+    const channel = this.process?.client.channel(channelID)
+    return channel && { channel, state: channel.state }
+  }
+
+  #leave(): void {
+    this.process = undefined
+    if (this.#isAway) return
+    this.#isAway = true
+    const { time, isEnding, random } = this.scene
+    const ms = isEnding ? 10 : random.fork(`away/${this.name}/${this.#lives}`).int(MAX_ABSENCE)
+    time.after(ms, () => {
+      if (this.process === undefined) this.start()
+    })
+  }
+
+  #demandSettled(process: SimProcess): void {
+    if (!this.isHonest) return
+    for (const words of process.calls.values()) {
+      this.scene.oracle.violated(
+        'every promise settles',
+        `${this.name} ${words}: open after the client was closed`,
+      )
+    }
+  }
+}

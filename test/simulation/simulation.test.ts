@@ -1,0 +1,41 @@
+import { setMaxListeners } from 'node:events'
+import { expect } from 'chai'
+import { mutated } from './mutant.js'
+import { MUTATIONS } from './mutations.js'
+import { runAll } from './pool.js'
+import { run } from './run.js'
+
+describe('simulation', () => {
+  before(() => setMaxListeners(0))
+
+  it('200 seeds -> no invariant is violated', async function () {
+    this.timeout(180_000)
+    const violations: string[] = []
+    let runs = 0
+    await runAll({
+      tasks: Array.from({ length: 200 }, (_, seed) => ({ seed, steps: 100 })),
+      onResult(result) {
+        runs++
+        for (const { invariant, words } of result.violations) {
+          violations.push(`npm run simulate -- --seed ${result.seed} --steps 100: ${invariant}: ${words}`)
+        }
+        return true
+      },
+    })
+    expect(violations).deep.equals([])
+    expect(runs).equals(200)
+  })
+
+  it('the same seed -> the same trace; another seed -> another', async () => {
+    const hashes = []
+    for (const seed of [3, 3, 4]) hashes.push((await run({ seed, steps: 60 })).hash)
+    expect(hashes[0]).equals(hashes[1])
+    expect(hashes[0]).not.equals(hashes[2])
+  })
+
+  for (const mutation of MUTATIONS) {
+    it(`mutation fits: ${mutation.name}`, () => {
+      expect(mutated(mutation)).includes(mutation.replace)
+    })
+  }
+})

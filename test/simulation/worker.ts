@@ -1,0 +1,15 @@
+// A process that runs seeds on demand.
+import { setMaxListeners } from 'node:events'
+import { type RunOptions, run } from './run.js'
+
+// A client with many channels waits for many things with one signal.
+setMaxListeners(0)
+
+process.on('message', (options: RunOptions) => {
+  void answer(options)
+})
+process.on('disconnect', () => process.exit())
+
+async function answer(options: RunOptions): Promise<void> {
+  process.send?.(await run(options))
+}
