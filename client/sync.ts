@@ -38,9 +38,9 @@ export function receivedSync(state: ChannelState, from: Index, message: ChannelS
   }
   // It can't know that we lack its state, if it did not hear us; who is behind does not answer in kind. Who waits for an
   // answer that was lost learns that the version is used up.
-  if (message.version > current.state.version || message.usedVersion < usedVersion(record.machine)) {
-    effects.push(sync(record, from))
-  }
+  const isBehind =
+    message.version === current.state.version && message.usedVersion < usedVersion(record.machine)
+  if (message.version > current.state.version || isBehind) effects.push(sync(record, from))
   const ahead = message.usedVersion - signedVersion
   if (ahead > MAX_SKIP) {
     const reason = `used version ${message.usedVersion} claimed, ours is ${signedVersion}`
