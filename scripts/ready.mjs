@@ -32,7 +32,8 @@ if (major < 20 || (major === 20 && minor < 19)) {
   process.exit(1)
 }
 if (!existsSync(mark) || readFileSync(mark, 'utf8') !== lock) {
-  run('npm', 'ci', '--no-audit', '--no-fund', '--loglevel=error')
+  // Also within `npm pack --dry-run`, which would hand its option down.
+  run('npm', 'ci', '--no-audit', '--no-fund', '--loglevel=error', '--no-dry-run')
   writeFileSync(mark, lock)
 }
 if (force) rmSync(`${root}dist`, { recursive: true, force: true })
