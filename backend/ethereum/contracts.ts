@@ -59,11 +59,14 @@ export interface Dispute {
 const NO_HASH: Hex = `0x${'00'.repeat(32)}`
 const CONCLUDED = 2n
 
+/** How to read: in the newest block unless a height is given. */
+type ReadOptions = CallOptions & { readonly block?: number }
+
 /** What the adjudicator has stored about a channel. */
 export async function readDispute(
   { chain, adjudicator }: Pick<Deployment, 'chain' | 'adjudicator'>,
   channelID: ChannelID,
-  options?: CallOptions,
+  options?: ReadOptions,
 ): Promise<Dispute> {
   const [timeout, challengeDuration, version, phase, stateHash, hasApp] = await read(
     chain,
@@ -90,7 +93,7 @@ export async function isConcluded(
   deployment: Deployment,
   params: Params,
   state: State,
-  options?: CallOptions,
+  options?: ReadOptions,
 ): Promise<boolean> {
   const { phase } = await readDispute(deployment, state.channelID, options)
   if (phase === 'concluded') return true
@@ -111,7 +114,7 @@ export async function isSettled(
   channelID: ChannelID,
   participant: Address,
   chain: Chain,
-  options?: CallOptions,
+  options?: ReadOptions,
 ): Promise<boolean> {
   const question =
     generation === 'perkunas'

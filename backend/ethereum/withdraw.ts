@@ -35,7 +35,7 @@ import { registeredState } from './registered.js'
 const SECONDARY_BLOCKS = 2
 
 /**
- * Concludes if nobody has, then withdraws all that we have in each holder.
+ * Concludes if nobody has, then withdraws all that we have in each holder. Ends when the conclusion is final.
  *
  * @throws PerkunasError TRANSACTION_FAILED if an asset can't be had (after all the others), and what sending may throw
  */
@@ -44,8 +44,25 @@ export async function withdraw(
   request: WithdrawRequest,
   options: CallOptions = {},
 ): Promise<void> {
-  const concluded = await conclude(deployment, request, options)
-  await withdrawAssets(deployment, { ...request, ...concluded }, options)
+  for (;;) {
+    const concluded = await conclude(deployment, request, options)
+    await withdrawAssets(deployment, { ...request, ...concluded }, options)
+    if (await staysConcluded(deployment, request, options)) return
+  }
+}
+
+/** Another's transaction may have concluded the channel, and paid us, in a block that is replaced: waits until it is final. */
+async function staysConcluded(
+  deployment: Deployment,
+  { params, state }: WithdrawRequest,
+  options: CallOptions,
+): Promise<boolean> {
+  const { chain } = deployment
+  return await chain.until(async (head) => {
+    const block = Math.max(0, head.number - chain.finalityDepth + 1)
+    if (await isConcluded(deployment, params, state, { ...options, block })) return true
+    return (await isConcluded(deployment, params, state, options)) ? undefined : false
+  }, options)
 }
 
 /** What a channel is concluded with. */

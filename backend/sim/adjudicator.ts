@@ -82,6 +82,8 @@ export class SimAdjudicator implements Adjudicator {
         await this.#enforce(concludingCall(request), channelID, isConcluded, options)
       }
     }
+    // Another's conclusion may go away with its block.
+    await this.#enforce(concludingCall(request), channelID, isConcluded, options)
     await this.#takeOut(request, options)
   }
 
