@@ -178,6 +178,7 @@ export class Client {
       apps: this.#apps,
       timeout: this.#timeouts.proposal,
       send: (to, message) => this.#send(to, message),
+      isConnected: (peer) => bus.isConnected(peer),
       decide: (proposal) => this.#handleProposal(proposal),
       participant: () => this.#participant(),
       context: (app) => this.#context(app),
@@ -447,6 +448,7 @@ export class Client {
   }
 
   #connected(peer: PeerID): void {
+    this.#sessions.connected(peer)
     for (const channelID of this.#byPeer.get(peer) ?? []) {
       const runtime = this.#channels.get(channelID)?.runtime
       const index = runtime?.state.record.peers.indexOf(peer) ?? -1

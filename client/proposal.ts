@@ -7,7 +7,7 @@
 //
 // The session ID is a hash of the proposal: a proposer that tells different peers different things speaks of
 // different sessions, which nobody completes. Until all signatures are there nobody has money at stake, so a
-// refusal, a silence or a lost connection simply ends it, and whoever ends it tells all others.
+// refusal, a silence or a participant who is gone simply ends it, and whoever ends it tells all others.
 import { sha256 } from '@noble/hashes/sha2.js'
 import { sha3_256 } from '@noble/hashes/sha3.js'
 import {
@@ -65,7 +65,10 @@ export type SessionInput =
   | { readonly kind: 'reject'; readonly reason: string }
   /** The initial state may be signed, and this is our signature. */
   | { readonly kind: 'signed'; readonly signature: Hex }
+  /** A participant is gone, and has not come back soon. */
   | { readonly kind: 'disconnected'; readonly from: Index }
+  /** A connection to a participant stands again; what was on its way may be lost. */
+  | { readonly kind: 'connected'; readonly peer: Index }
   /** The time is over, the caller gave up, or we can't go on; `error` says it. */
   | { readonly kind: 'failed'; readonly error: PerkunasError }
 
@@ -159,6 +162,8 @@ export function stepSession(session: Session, input: SessionInput, context: Chan
     }
     case 'signed':
       return whenSigned(session, input.signature, context)
+    case 'connected':
+      return { next: session, effects: said(session, input.peer) }
     case 'disconnected': {
       const peer = peerOf(session, input.from)
       const error = new PerkunasError(
@@ -300,6 +305,30 @@ function replaced<T>(items: readonly T[], at: Index, item: T): T[] {
 
 function peerOf(session: Session, participant: Index): PeerID {
   return session.proposal.peers[participant] ?? '0x'
+}
+
+/** All that we have said in a session, for a participant who may have missed it. Hearing it twice changes nothing. */
+function said(session: Session, to: Index): SessionEffect[] {
+  const { proposal, index } = session
+  const contribution = session.contributions[index]
+  const signature = session.signatures[index]
+  const effects: SessionEffect[] = []
+  if (index === 0) effects.push({ kind: 'send', to, message: proposal })
+  else if (contribution !== undefined) {
+    effects.push({
+      kind: 'send',
+      to,
+      message: { kind: 'channelProposalAcc', session: proposal.session, ...contribution },
+    })
+  }
+  if (signature !== undefined) {
+    effects.push({
+      kind: 'send',
+      to,
+      message: { kind: 'initialSignature', session: proposal.session, signature },
+    })
+  }
+  return effects
 }
 
 function tell(session: Session, message: SessionMessage): SessionEffect[] {

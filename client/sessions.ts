@@ -46,6 +46,7 @@ export interface SessionHost {
   /** Milliseconds for a whole proposal, from the first message to the last signature. */
   readonly timeout: number
   send(to: PeerID, message: Message): Promise<void>
+  isConnected(peer: PeerID): boolean
   decide(proposal: ChannelProposal): Promise<ProposalDecision> | ProposalDecision
   participant(): Promise<AddressMap>
   context(app: Hex): ChannelContext
@@ -69,6 +70,8 @@ export interface OpenCommand {
   reject(error: PerkunasError): void
 }
 
+/** Milliseconds that a participant may be without a connection before a proposal is given up. */
+const GRACE = 2_000
 /** Most sessions that one peer may have under way with us. */
 const MAX_SESSIONS_PER_PEER = 64
 /** Most sessions under way. */
@@ -117,12 +120,26 @@ export class Sessions {
     this.#proposed(from, message)
   }
 
-  /** A connection was lost. */
+  /** A connection stands, perhaps in the place of another one. */
+  connected(peer: PeerID): void {
+    for (const [id, index] of this.#with(peer)) this.#feed(id, { kind: 'connected', peer: index })
+  }
+
+  /** A connection was lost. When two peers dial each other at once, one is, and another one stands right after. */
   disconnected(peer: PeerID): void {
-    for (const [id, { session }] of [...this.#running]) {
-      const from = session.proposal.peers.indexOf(peer)
-      if (from >= 0) this.#feed(id, { kind: 'disconnected', from })
-    }
+    const sessions = this.#with(peer)
+    if (sessions.length === 0) return
+    this.#host.clock.after(GRACE, () => {
+      if (this.#host.isConnected(peer)) return
+      for (const [id, from] of sessions) this.#feed(id, { kind: 'disconnected', from })
+    })
+  }
+
+  #with(peer: PeerID): (readonly [SessionID, Index])[] {
+    return [...this.#running].flatMap(([id, { session }]) => {
+      const index = session.proposal.peers.indexOf(peer)
+      return index < 0 ? [] : [[id, index] as const]
+    })
   }
 
   /** Ends all sessions. */

@@ -108,6 +108,28 @@ describe('proposal: refusals and silences', () => {
   }
 })
 
+describe('proposal: connections', () => {
+  it('one that is replaced in the midst, as when both dial at once -> the channel opens all the same', async () => {
+    for (const lost of ['channelProposal', 'channelProposalAcc', 'initialSignature'] as const) {
+      const world = await group(2)
+      const [alice, bob] = [who(world, 0), who(world, 1)]
+      const stop = world.network.drop(
+        lost === 'channelProposalAcc' ? bob.peer : alice.peer,
+        lost === 'channelProposalAcc' ? alice.peer : bob.peer,
+        (payload) => {
+          if (messages.decode(payload).kind !== lost) return false
+          queueMicrotask(() => world.network.disconnect(alice.peer, bob.peer))
+          stop()
+          return true
+        },
+      )
+      alice.bus.connect(bob.peer)
+      await settled(() => alice.bus.isConnected(bob.peer))
+      expect(await open(world)).has.length(2)
+    }
+  })
+})
+
 describe('proposal: a hostile proposer', () => {
   type Change = (m: Mallory, victim: Party) => Partial<ChannelProposal>
   const wrong: readonly (readonly [string, Change])[] = [
