@@ -339,7 +339,7 @@ describe('contracts: random calls by anybody', () => {
   const calls = Number(process.env['FUZZ_CALLS'] ?? 2_000)
 
   it(`seed ${seed}: never more out than in, nothing older wins, nothing is stuck`, async function () {
-    this.timeout(60_000)
+    this.timeout(30 * 3 * calls) // 30 ms a call
     const s = await scene(w())
     const channels = 10
     let sent = 0
