@@ -41,3 +41,4 @@ export {
   createSigner,
   type Signer,
 } from './signer.js'
+export { memoryCounter, type StepCounter, type StepMark } from './step-memory.js'

@@ -20,8 +20,14 @@ import {
 
 /** What a signer must remember of one channel. */
 export interface SignerState {
+  /** How often something was given away that can't be taken back: each rise is one signature or one secret. */
+  readonly step: bigint
   /** Our commitments below this number have been validated. */
   readonly validated: bigint
+  /** Our last validated commitment, over each funding output over which it was. */
+  readonly validatedLast: readonly SignedCommitment[]
+  /** The funding outputs that may confirm: over each a commitment of ours was validated, and none was dropped. */
+  readonly fundings: readonly Outpoint[]
   /** Secrets of our commitments below this number were released: those are revoked. */
   readonly released: bigint
   /** The commitment of ours that was signed for the chain. */
@@ -43,7 +49,7 @@ export interface Balance {
   readonly htlcs: number
 }
 
-/** A commitment of theirs by the output that it spends. */
+/** A commitment by the output that it spends. */
 export interface SignedCommitment {
   readonly funding: Outpoint
   readonly txid: Uint8Array
@@ -52,7 +58,10 @@ export interface SignedCommitment {
 /** Nothing signed, nothing released. */
 export function newSignerState(ours: Msat): SignerState {
   return {
+    step: 0n,
     validated: 0n,
+    validatedLast: [],
+    fundings: [],
     released: 0n,
     balance: { ours, htlcs: 0 },
     signed: 0n,
@@ -68,30 +77,68 @@ export function revokedCount({ secrets }: SignerState): bigint {
 }
 
 /**
- * A new commitment of ours is good. The number is the next, or the last again over another funding output.
+ * A new commitment of ours is good. The number is the next, or the last again over another funding output; over the same
+ * one only with the same contents, and then nothing changes.
  *
  * @throws PerkunasError INVALID_TRANSITION if it is none of them, the one before the last is not revoked yet, the number
  *   is revoked, or we published already
  */
-export function validate(state: SignerState, number: bigint, balance: Balance): SignerState {
+export function validate(
+  state: SignerState,
+  number: bigint,
+  { funding, txid, balance }: SignedCommitment & { readonly balance: Balance },
+): SignerState {
   refuseIfPublished(state)
-  refuseUnless(
-    number === state.validated || number + 1n === state.validated,
-    `${state.validated} is next, not ${number}`,
-  )
+  const again = number + 1n === state.validated
+  refuseUnless(again || number === state.validated, `${state.validated} is next, not ${number}`)
   refuseUnless(number >= state.released, `our commitment ${number} is revoked`)
   refuseUnless(
     number <= state.released + 1n,
     `our commitment ${state.released} must be revoked before ${number} comes`,
   )
-  return { ...state, validated: number + 1n, balance }
+  const last = again ? state.validatedLast : []
+  const same = last.find((one) => sameOutpoint(one.funding, funding))
+  if (same !== undefined) {
+    refuseUnless(
+      equalBytes(same.txid, txid),
+      `our commitment ${number} was validated with other contents over that funding`,
+    )
+    return state
+  }
+  const known = state.fundings.some((one) => sameOutpoint(one, funding))
+  return {
+    ...state,
+    validated: number + 1n,
+    validatedLast: [...last, { funding, txid }],
+    fundings: known ? state.fundings : [...state.fundings, funding],
+    balance,
+  }
+}
+
+/**
+ * A funding output can't confirm any more, since another transaction that excludes it is buried: from now on commitments
+ * over it are not asked for.
+ *
+ * @throws PerkunasError INVALID_TRANSITION if nothing was validated over it, or over it alone
+ */
+export function dropFunding(state: SignerState, funding: Outpoint): SignerState {
+  const others = state.fundings.filter((one) => !sameOutpoint(one, funding))
+  refuseUnless(others.length < state.fundings.length, 'a funding to drop is none of the channel')
+  refuseUnless(others.length > 0, 'the only funding of a channel is not dropped')
+  const elsewhere = (one: SignedCommitment) => !sameOutpoint(one.funding, funding)
+  return {
+    ...state,
+    fundings: others,
+    validatedLast: state.validatedLast.filter(elsewhere),
+    signedLast: state.signedLast.filter(elsewhere),
+  }
 }
 
 /**
  * The secret of a commitment of ours leaves. Again and again if need be: the peer may not have got it.
  *
- * @throws PerkunasError INVALID_TRANSITION if its successor is not validated, an earlier one is not released, or we
- *   published: a published commitment must stay unrevoked
+ * @throws PerkunasError INVALID_TRANSITION if its successor is not validated over every funding output that may
+ *   confirm, an earlier one is not released, or we published: a published commitment must stay unrevoked
  */
 export function release(state: SignerState, number: bigint): SignerState {
   refuseUnless(
@@ -101,7 +148,11 @@ export function release(state: SignerState, number: bigint): SignerState {
   if (number < state.released) return state
   refuseIfPublished(state)
   refuseUnless(number + 1n < state.validated, `our commitment ${number + 1n} is not validated yet`)
-  return { ...state, released: number + 1n }
+  refuseUnless(
+    state.fundings.every((one) => state.validatedLast.some(({ funding }) => sameOutpoint(one, funding))),
+    `our commitment ${number + 1n} is not validated over every funding that may confirm`,
+  )
+  return { ...state, step: state.step + 1n, released: number + 1n }
 }
 
 /**
@@ -115,9 +166,9 @@ export function publish(state: SignerState, number: bigint): SignerState {
     `our commitment ${number} is revoked: publishing it would lose everything`,
   )
   refuseUnless(number < state.validated, `our commitment ${number} is not validated`)
-  const { published = number } = state
-  refuseUnless(published === number, `our commitment ${published} is published already`)
-  return { ...state, published: number }
+  if (state.published === number) return state
+  refuseUnless(state.published === undefined, `our commitment ${state.published} is published already`)
+  return { ...state, step: state.step + 1n, published: number }
 }
 
 /**
@@ -141,7 +192,7 @@ export function sign(
   )
   if (!again) {
     const points = [...state.points, { number, point }]
-    return { ...state, signed: number + 1n, signedLast: [{ funding, txid }], points }
+    return { ...state, step: state.step + 1n, signed: number + 1n, signedLast: [{ funding, txid }], points }
   }
   const known = state.points.find((one) => one.number === number)
   refuseUnless(
@@ -149,7 +200,8 @@ export function sign(
     `another point for commitment ${number}`,
   )
   const same = state.signedLast.find((one) => sameOutpoint(one.funding, funding))
-  if (same === undefined) return { ...state, signedLast: [...state.signedLast, { funding, txid }] }
+  if (same === undefined)
+    return { ...state, step: state.step + 1n, signedLast: [...state.signedLast, { funding, txid }] }
   refuseUnless(equalBytes(same.txid, txid), `their commitment ${number} was signed with other contents`)
   return state
 }

@@ -1,5 +1,5 @@
 // The signer of one channel: the only code that touches its secrets. Everything else holds points.
-import { equalBytes } from '../../../channel/bytes.js'
+import { equalBytes, toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import type { FeeratePerKw, Msat, Sat } from '../../../channel/units.js'
 import { type Claim, type ClaimKey, signClaim } from '../script/claims.js'
@@ -22,11 +22,26 @@ import {
   signCommitment,
   signOwnCommitment,
 } from '../script/signing.js'
-import { SEQUENCE_FINAL, SEQUENCE_REPLACEABLE, type Transaction } from '../script/transaction.js'
+import {
+  type Outpoint,
+  SEQUENCE_FINAL,
+  SEQUENCE_REPLACEABLE,
+  type Transaction,
+} from '../script/transaction.js'
 import { type Basepoints, basepointsOf, type ChannelSecrets, commitmentKeys } from './channel-keys.js'
 import { commitmentPoint, deriveRevocationSecret, deriveSecret } from './derive.js'
-import { allowClosing, publish, release, revoke, type SignerState, sign, validate } from './policy.js'
+import {
+  allowClosing,
+  dropFunding,
+  publish,
+  release,
+  revoke,
+  type SignerState,
+  sign,
+  validate,
+} from './policy.js'
 import { commitmentSecret, findCommitmentSecret } from './secrets.js'
+import { type StepCounter, stepMemory } from './step-memory.js'
 
 /** What both sides agreed on when they opened the channel. */
 export interface ChannelSetup {
@@ -64,7 +79,8 @@ export interface CommitmentOnChain {
  *
  * Every step takes the record of what was signed and returns the next one, which must be durable before the signature or
  * secret that comes with it leaves the process: **a lost record can lose funds**. A step that is refused throws
- * PerkunasError INVALID_TRANSITION and changes nothing.
+ * PerkunasError INVALID_TRANSITION and changes nothing. So is one with a record that is older than the last signature or
+ * secret that was given away (rule `stale-record`), but for what StepMemory lets pass.
  */
 export interface Signer {
   readonly basepoints: Basepoints
@@ -102,6 +118,9 @@ export interface Signer {
     record: SignerState,
     number: bigint,
   ): { readonly next: SignerState; readonly secret: Uint8Array }
+
+  /** A funding output can't confirm any more; without this its commitments are asked for before every secret. */
+  dropFunding(record: SignerState, funding: Outpoint): { readonly next: SignerState }
 
   /** Takes the secret that revokes a commitment of theirs. @throws PerkunasError INVALID_MESSAGE if it is wrong */
   acceptSecret(record: SignerState, number: bigint, secret: Uint8Array): { readonly next: SignerState }
@@ -166,13 +185,16 @@ export interface ClosingToSign {
  * A signer that has the secrets in memory.
  *
  * @param ownsScript whether a closing transaction may pay us there
+ * @param counter where it remembers, beside its record, how far it went
  */
 export function createSigner(
   secrets: ChannelSecrets,
   setup: ChannelSetup,
   ownsScript: (script: Uint8Array) => boolean,
+  counter: StepCounter,
 ): Signer {
   const basepoints = basepointsOf(secrets)
+  const memory = stepMemory(basepoints.funding, counter)
   const openerFirst = setup.opener === 'local' ? [basepoints, setup.remote] : [setup.remote, basepoints]
   const [openerPoints = basepoints, accepterPoints = basepoints] = openerFirst
   const factor = obscuringFactor(openerPoints.payment, accepterPoints.payment)
@@ -230,35 +252,46 @@ export function createSigner(
     signRemote(record, state, point) {
       const commitment = build('remote', state, point)
       const { txid } = commitment
-      const next = sign(record, state.number, { funding: state.funding.outpoint, txid, point })
+      const funding = state.funding.outpoint
+      const signed = sign(record, state.number, { funding, txid, point })
       const signatures = signCommitment(commitment, {
         funding: secrets.funding,
         htlc: deriveSecret(secrets.htlc, point),
       })
+      const what = `${state.number} ${toHex(txid)} ${toHex(point)}`
+      const next = memory.pass(record, signed, { kind: 'sign', what })
       return { next, commitment, signatures }
     },
 
     validateLocal(record, state, signatures) {
-      const next = validate(record, state.number, { ours: state.toLocal, htlcs: state.htlcs.length })
-      return { next, commitment: buildSigned(state, signatures) }
+      const commitment = buildSigned(state, signatures)
+      const { txid } = commitment
+      const balance = { ours: state.toLocal, htlcs: state.htlcs.length }
+      const next = validate(record, state.number, { funding: state.funding.outpoint, txid, balance })
+      return { next, commitment }
     },
 
     releaseSecret(record, number) {
-      const next = release(record, number)
-      return { next, secret: commitmentSecret(secrets.commitmentSeed, number) }
+      const released = release(record, number)
+      const secret = commitmentSecret(secrets.commitmentSeed, number)
+      return { next: memory.pass(record, released, { kind: 'release', what: `${number}` }), secret }
     },
+
+    dropFunding: (record, funding) => ({ next: dropFunding(record, funding) }),
 
     acceptSecret: (record, number, secret) => ({ next: revoke(record, number, secret) }),
 
     signLocal(record, state, signatures) {
-      const next = publish(record, state.number)
+      const published = publish(record, state.number)
       const commitment = buildSigned(state, signatures)
       const local = signOwnCommitment(commitment, secrets.funding)
       const transaction = completeCommitment(commitment, { local, remote: signatures.signature })
+      const next = memory.pass(record, published, { kind: 'publish', what: `${state.number}` })
       return { next, commitment, transaction }
     },
 
     signHtlc(record, commitment, output, given) {
+      memory.refuseOld(record)
       const { number } = commitment.params
       if (record.published !== number) throw refused(`our commitment ${number} is not published`)
       const htlcSecret = deriveSecret(secrets.htlc, pointOf(number))
@@ -266,6 +299,7 @@ export function createSigner(
     },
 
     signClosing(record, { closing, side, balance, fee }) {
+      memory.refuseOld(record)
       allowClosing(record, { balance, fee })
       const at = closing.owners.indexOf(side)
       const output = closing.transaction.outputs[at]

@@ -5,9 +5,11 @@ import {
   type CommitmentState,
   channelSecrets,
   createSigner,
+  memoryCounter,
   newSignerState,
   type Signer,
   type SignerState,
+  type StepCounter,
 } from '../../../backend/bitcoin/keys/index.js'
 import type {
   Commitment,
@@ -51,10 +53,12 @@ export function pairOf(
     readonly delay?: number
     readonly dustLimit?: Sat
     readonly balances?: readonly [Msat, Msat]
+    readonly counter?: StepCounter
     readonly ownsScript?: (script: Uint8Array) => boolean
   } = {},
 ): Pair {
   const { index = 0n, delay = 6, dustLimit = sat(354n), balances = [msat(0n), msat(0n)] } = options
+  const { counter = memoryCounter() } = options
   const alice = channelSecrets(SEED, 2n * index)
   const bob = channelSecrets(SEED, 2n * index + 1n)
   const side = (
@@ -73,6 +77,7 @@ export function pairOf(
         dustLimit: { local: dustLimit, remote: dustLimit },
       },
       options.ownsScript ?? (() => true),
+      counter,
     ),
     record: newSignerState(balance),
   })

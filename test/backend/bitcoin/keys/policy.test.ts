@@ -8,6 +8,7 @@ import {
 } from '../../../../backend/bitcoin/keys/index.js'
 import {
   allowClosing,
+  dropFunding,
   publish,
   release,
   revoke,
@@ -25,18 +26,25 @@ const SPLICED = { txid: new Uint8Array(32).fill(1), index: 0 }
 describe('signer policy: our commitments', () => {
   it('the next one after the last -> validated', () => {
     const state = reach({ validated: 1n })
-    expect(validate(state, 1n, BALANCE).validated).to.equal(2n)
+    expect(validate(state, 1n, ours(1n)).validated).to.equal(2n)
   })
   it('the last one again, over another funding output -> validated', () => {
-    expect(validate(reach({ validated: 1n }), 0n, BALANCE).validated).to.equal(1n)
+    const state = validate(reach({ validated: 1n }), 0n, ours(0n, { funding: SPLICED }))
+    expect(state.validated).to.equal(1n)
+    expect(state.fundings).to.deep.equal([FUNDING, SPLICED])
+  })
+  it('the last one again over the same funding output -> nothing changes; with other contents -> refused', () => {
+    const state = reach({ validated: 1n })
+    expect(validate(state, 0n, ours(0n))).to.equal(state)
+    refused(() => validate(state, 0n, ours(0n, { txid: new Uint8Array(32).fill(98) })))
   })
   it('a number beyond the next -> refused', () =>
-    refused(() => validate(reach({ validated: 1n }), 2n, BALANCE)))
+    refused(() => validate(reach({ validated: 1n }), 2n, ours(2n))))
   it('a second one while two are not revoked -> refused', () =>
-    refused(() => validate(reach({ validated: 2n }), 2n, BALANCE)))
+    refused(() => validate(reach({ validated: 2n }), 2n, ours(2n))))
   it('a revoked number -> refused: numbers never go back', () => {
-    refused(() => validate(reach({ validated: 3n, released: 2n }), 1n, BALANCE))
-    refused(() => validate(reach({ validated: 2n, released: 2n }), 1n, BALANCE))
+    refused(() => validate(reach({ validated: 3n, released: 2n }), 1n, ours(1n)))
+    refused(() => validate(reach({ validated: 2n, released: 2n }), 1n, ours(1n)))
   })
 })
 
@@ -59,6 +67,37 @@ describe('signer policy: releasing secrets', () => {
   })
 })
 
+describe('signer policy: several funding outputs', () => {
+  const over = (state: SignerState, number: bigint, funding: typeof FUNDING) =>
+    validate(state, number, ours(number, { funding }))
+  const both = () => over(over(newSignerState(BALANCE.ours), 0n, FUNDING), 0n, SPLICED)
+
+  it('the successor is validated over one of two -> no secret leaves; over both -> it does', () => {
+    const one = over(both(), 1n, FUNDING)
+    refused(() => release(one, 0n))
+    refused(() => release(over(both(), 1n, SPLICED), 0n))
+    expect(release(over(one, 1n, SPLICED), 0n).released).to.equal(1n)
+  })
+  it('the one without successor is dropped -> the secret leaves', () => {
+    const dropped = dropFunding(over(both(), 1n, FUNDING), SPLICED)
+    expect(dropped.fundings).to.deep.equal([FUNDING])
+    expect(release(dropped, 0n).released).to.equal(1n)
+  })
+  it('the one with the successor is dropped -> no secret leaves until the other has one too', () => {
+    const dropped = dropFunding(over(both(), 1n, FUNDING), FUNDING)
+    refused(() => release(dropped, 0n))
+    expect(release(over(dropped, 1n, SPLICED), 0n).released).to.equal(1n)
+  })
+  it('a new one with the successor alone -> its commitment does not stand for that over the old one', () => {
+    const state = reach({ validated: 1n })
+    refused(() => release(over(state, 1n, SPLICED), 0n))
+  })
+  it('a funding that is not of the channel, or the only one, is dropped -> refused', () => {
+    refused(() => dropFunding(reach({ validated: 1n }), SPLICED))
+    refused(() => dropFunding(reach({ validated: 1n }), FUNDING))
+  })
+})
+
 describe('signer policy: publishing', () => {
   it('a revoked commitment -> refused, whatever came since', () => {
     const state = release(reach({ validated: 2n }), 0n)
@@ -77,7 +116,7 @@ describe('signer policy: publishing', () => {
   })
   it('afterwards nothing new is validated, signed or closed', () => {
     const state = publish(reach({ validated: 1n }), 0n)
-    refused(() => validate(state, 1n, BALANCE))
+    refused(() => validate(state, 1n, ours(1n)))
     refused(() => sign(state, 0n, theirs(0n)))
     refused(() => allowClosing(state, { balance: BALANCE.ours, fee: sat(0n) }))
   })
@@ -155,7 +194,7 @@ describe('signer policy: closing', () => {
     const state = reach({ validated: 1n })
     refused(() => allowClosing(state, { balance: msat(4_999_999n), fee: sat(0n) }))
     refused(() => allowClosing(state, { balance: BALANCE.ours, fee: sat(5001n) }))
-    const open = validate(state, 1n, { ours: BALANCE.ours, htlcs: 1 })
+    const open = validate(state, 1n, ours(1n, { balance: { ours: BALANCE.ours, htlcs: 1 } }))
     refused(() => allowClosing(open, { balance: BALANCE.ours, fee: sat(0n) }))
   })
 })
@@ -166,7 +205,7 @@ function reach(to: Partial<Record<'validated' | 'released' | 'signed' | 'revoked
   let state = newSignerState(BALANCE.ours)
   while (state.validated < validated) {
     if (state.validated > state.released + 1n) state = release(state, state.released)
-    state = validate(state, state.validated, BALANCE)
+    state = validate(state, state.validated, ours(state.validated))
   }
   // What only a damaged record has (both released) is put there as it is.
   while (state.released < released) {
@@ -187,6 +226,10 @@ function takeSecret(state: SignerState): SignerState {
 
 function secretOf(number: bigint): Uint8Array {
   return commitmentSecret(SEED, number)
+}
+
+function ours(number: bigint, other: Partial<Parameters<typeof validate>[2]> = {}) {
+  return { funding: FUNDING, txid: new Uint8Array(32).fill(Number(number) + 100), balance: BALANCE, ...other }
 }
 
 function theirs(number: bigint) {

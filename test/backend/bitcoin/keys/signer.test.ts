@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { newSignerState } from '../../../../backend/bitcoin/keys/index.js'
+import { memoryCounter, newSignerState, type StepCounter } from '../../../../backend/bitcoin/keys/index.js'
 import {
   buildLegacyClosing,
   type Claim,
@@ -7,7 +7,7 @@ import {
   claimsOfHolder,
   p2wpkh,
 } from '../../../../backend/bitcoin/script/index.js'
-import { isError } from '../../../../channel/errors.js'
+import { isError, PerkunasError } from '../../../../channel/errors.js'
 import { feeratePerKw, msat, type Sat, sat } from '../../../../channel/units.js'
 import { advanceAlice, pairOf, revokeAlice, stateOf } from '../channel.js'
 
@@ -25,6 +25,106 @@ function revoked(bob = msat(300_000_000n)) {
   revokeAlice(pair, 0n)
   return { pair, old, newest }
 }
+
+describe('signer: records that are too old', () => {
+  const first = stateOf({ number: 0n, funding: FUNDING, feerate: feeratePerKw(1000), bob: msat(0n) })
+  const second = { ...first, number: 1n, toLocal: msat(700_000_000n), toRemote: msat(300_000_000n) }
+
+  /** Alice's records on the way to her second commitment, and that of Bob before he signed it. */
+  function walk(counter = memoryCounter()) {
+    const pair = pairOf('anchors_zero_fee_htlc', { counter })
+    const signed0 = advanceAlice(pair, first)
+    const old = pair.alice.record
+    const bob = pair.bob.record
+    const signed1 = advanceAlice(pair, second)
+    const before = pair.alice.record
+    revokeAlice(pair, 0n)
+    return { pair, old, before, bob, signed0, signed1, counter }
+  }
+
+  it('our revoked commitment by the record of when it was not -> INVALID_TRANSITION', () => {
+    const { pair, old, before, signed0, signed1 } = walk()
+    const { signer, record } = pair.alice
+    stale(() => signer.signLocal(old, first, signed0.signatures))
+    stale(() => signer.signLocal(before, first, signed0.signatures))
+    expect(signer.signLocal(record, second, signed1.signatures).next.published).to.equal(1n)
+  })
+  it('the same by a signer made anew over the same counter -> INVALID_TRANSITION', () => {
+    const { old, before, pair, signed0, signed1, counter } = walk()
+    const again = pairOf('anchors_zero_fee_htlc', { counter }).alice.signer
+    stale(() => again.signLocal(old, first, signed0.signatures))
+    stale(() => again.signLocal(before, first, signed0.signatures))
+    expect(again.signLocal(pair.alice.record, second, signed1.signatures).next.published).to.equal(1n)
+  })
+  it('the same by another channel of that counter -> its own steps alone count', () => {
+    const { counter } = walk()
+    const other = pairOf('anchors_zero_fee_htlc', { counter, index: 1n })
+    const signed = advanceAlice(other, first)
+    expect(other.alice.signer.signLocal(other.alice.record, first, signed.signatures).next.step).to.equal(1n)
+  })
+  it('the record before the last secret was lost -> the same secret again, nothing else', () => {
+    const { pair, before, signed1, counter } = walk()
+    const again = pairOf('anchors_zero_fee_htlc', { counter }).alice.signer
+    stale(() => again.signLocal(before, second, signed1.signatures))
+    const { next, secret } = again.releaseSecret(before, 0n)
+    expect(secret).to.deep.equal(pair.alice.signer.releaseSecret(pair.alice.record, 0n).secret)
+    expect(next).to.deep.equal(pair.alice.record)
+  })
+  it('the record of what was signed for the peer was lost -> the same again, or our own way out', () => {
+    const { pair, bob, signed1 } = walk()
+    const { signer } = pair.bob
+    const { signatures, next } = signer.signRemote(bob, second, signed1.point)
+    expect(signatures).to.deep.equal(signed1.signatures)
+    expect(next.step).to.equal(pair.bob.record.step)
+    stale(() => signer.signRemote(bob, { ...second, feerate: feeratePerKw(1001) }, signed1.point))
+  })
+  it('published by the record before a signature -> the record of that signature releases nothing any more', () => {
+    const pair = pairOf('anchors_zero_fee_htlc')
+    const { signer } = pair.alice
+    advanceAlice(pair, first)
+    const signed1 = advanceAlice(pair, second)
+    const before = pair.alice.record
+    const theirs = { ...first, toLocal: msat(0n), toRemote: first.toLocal }
+    const ahead = signer.signRemote(before, theirs, pair.bob.signer.commitmentPoint(0n)).next
+    const { next } = signer.signLocal(before, second, signed1.signatures)
+    stale(() => signer.releaseSecret(ahead, 0n))
+    expect(signer.signLocal(before, second, signed1.signatures).next).to.deep.equal(next)
+  })
+  it('a closing transaction by an old balance -> INVALID_TRANSITION', () => {
+    const { pair, old } = walk()
+    const closing = buildLegacyClosing({
+      funding: { ...FUNDING, keys: pair.keys },
+      local: { balance: first.toLocal, script: OURS },
+      remote: { balance: first.toRemote, script: THEIRS },
+      opener: 'local',
+      fee: sat(500n),
+      dustLimit: sat(354n),
+    })
+    const request = { closing, side: 'local', balance: first.toLocal, fee: sat(500n) }
+    stale(() => pair.alice.signer.signClosing(old, request))
+  })
+  it('the counter can not store -> no secret leaves, and the step can be made later', () => {
+    let broken = false
+    const inner = memoryCounter()
+    const counter: StepCounter = {
+      load: (channel) => inner.load(channel),
+      store(channel, mark) {
+        if (broken) throw new PerkunasError('STORE_FAILED', 'disk full', { operation: 'store' })
+        inner.store(channel, mark)
+      },
+    }
+    const pair = pairOf('anchors_zero_fee_htlc', { counter })
+    advanceAlice(pair, first)
+    advanceAlice(pair, second)
+    broken = true
+    expect(() => revokeAlice(pair, 0n))
+      .to.throw()
+      .that.satisfies((error: unknown) => isError(error, 'STORE_FAILED'))
+    broken = false
+    revokeAlice(pair, 0n)
+    expect(pair.alice.record.released).to.equal(1n)
+  })
+})
 
 describe('signer: claims', () => {
   it('the funding key signs anchors, and nothing else that is called an anchor -> INVALID_TRANSITION', () => {
@@ -94,4 +194,12 @@ function refused(act: () => unknown): void {
   expect(act)
     .to.throw()
     .that.satisfies((error: unknown) => isError(error, 'INVALID_TRANSITION'))
+}
+
+function stale(act: () => unknown): void {
+  expect(act)
+    .to.throw()
+    .that.satisfies(
+      (error: unknown) => isError(error, 'INVALID_TRANSITION') && error.facts.rule === 'stale-record',
+    )
 }
