@@ -36,9 +36,12 @@ export function toHex(bytes: Uint8Array): Hex {
  */
 export function fromHex(value: Hex, length?: number): Uint8Array {
   if (!isHex(value, length)) {
+    // Never what it holds: it may be a secret, only not well written.
+    const given: unknown = value
+    const got = typeof given === 'string' ? `a string of ${given.length} characters` : typeof given
     throw new PerkunasError(
       'INVALID_ARGUMENT',
-      `${length === undefined ? 'lower-case 0x hex' : `${length} bytes as lower-case 0x hex`} expected, got ${String(value).slice(0, 80)}`,
+      `${length === undefined ? 'lower-case 0x hex' : `${length} bytes as lower-case 0x hex`} expected, got ${got}`,
       { argument: 'hex' },
     )
   }

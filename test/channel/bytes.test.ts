@@ -50,6 +50,20 @@ describe('channel: bytes', () => {
       .satisfies((error: unknown) => isError(error, 'INVALID_ARGUMENT'))
   })
 
+  it('a secret that is not well written -> not in the error', () => {
+    const secret = 'ABCDEF0123456789'.repeat(4)
+    for (const value of [`0x${secret}`, `0x${secret.toLowerCase()}`] as const) {
+      expect(() => fromHex(value, 31))
+        .to.throw()
+        .satisfies(
+          (error: unknown) =>
+            isError(error, 'INVALID_ARGUMENT') &&
+            !/abcdef/i.test(`${error.message} ${JSON.stringify(error.facts)} ${error.cause}`) &&
+            error.message.endsWith('got a string of 66 characters'),
+        )
+    }
+  })
+
   it('concatenation and equality', () => {
     const [a, b] = [Uint8Array.of(1), Uint8Array.of(2, 3)]
     expect(toHex(concat(a, b, new Uint8Array()))).to.equal('0x010203')

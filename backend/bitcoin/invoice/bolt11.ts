@@ -73,7 +73,11 @@ export function decodeInvoice(text: string, options: FieldOptions = {}): Invoice
   return { ...head, ...values, timestamp, payee, signed }
 }
 
-/** Prints an invoice in lower case. For a QR code print it in upper case. */
+/**
+ * Prints an invoice in lower case. For a QR code print it in upper case.
+ *
+ * @throws PerkunasError INVALID_ARGUMENT if what it is to print is no prefix or no words of five bits
+ */
 export function encodeInvoice({ signed }: Pick<Invoice, 'signed'>): string {
   const { signature, recovery } = signed
   const words = [...unsignedWords(signed), ...wordsOf(Uint8Array.of(...signature, recovery))]

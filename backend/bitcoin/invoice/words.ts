@@ -35,8 +35,19 @@ export function decodeUnchecked(text: string, path: string, limit = MAX_CHARACTE
   return { prefix, words: Uint8Array.from(data, (character) => VALUES.get(character) ?? 0) }
 }
 
-/** Writes what {@link decodeBech32} reads. */
+/**
+ * Writes what {@link decodeBech32} reads.
+ *
+ * @throws PerkunasError INVALID_ARGUMENT if the prefix is empty or not of printable ASCII in lower case, or a word is not
+ *   of 5 bits
+ */
 export function encodeBech32({ prefix, words }: Words): string {
+  if (!/^[!-@[-~]+$/.test(prefix))
+    throw new PerkunasError('INVALID_ARGUMENT', 'prefix: printable ASCII in lower case expected', {
+      argument: 'prefix',
+    })
+  if (words.some((word) => word > 31))
+    throw new PerkunasError('INVALID_ARGUMENT', 'words: 5 bits each expected', { argument: 'words' })
   return bech32.encode(prefix, words, false)
 }
 

@@ -1,9 +1,15 @@
 // The parts of a transaction that are hashed, written by hand for the same reason as the digests of sighash.ts: that of a
 // commitment has hundreds of outputs, and its ID is needed before anything of it can be signed.
+import { PerkunasError } from '../../../channel/errors.js'
 import type { Outpoint, Transaction, TransactionOutput } from './shape.js'
 
-/** A transaction of segwit inputs without its witnesses; the bytes are the same as @scure/btc-signer's. */
+/**
+ * A transaction of segwit inputs without its witnesses; the bytes are the same as @scure/btc-signer's.
+ *
+ * @throws PerkunasError INVALID_ARGUMENT if an outpoint or the lock time has no form in it
+ */
 export function encodeSegwitBody({ version, inputs, outputs, locktime }: Transaction): Uint8Array {
+  if (!isUint32(locktime)) throw unfit('locktime', `32 bits expected, got ${locktime}`)
   const inputsAt = 4 + countBytes(inputs.length)
   const outputsAt = inputsAt + 41 * inputs.length + countBytes(outputs.length)
   const encodedOutputs = encodeOutputs(outputs)
@@ -35,8 +41,14 @@ export function encodeOutputs(outputs: readonly TransactionOutput[]): Uint8Array
   return bytes
 }
 
-/** Writes 36 bytes: the ID as hashed, and the index. */
+/**
+ * Writes 36 bytes: the ID as hashed, and the index.
+ *
+ * @throws PerkunasError INVALID_ARGUMENT if the ID has not 32 bytes or the index not 32 bits
+ */
 export function writeOutpoint(bytes: Uint8Array, at: number, { txid, index }: Outpoint): void {
+  if (txid.length !== 32) throw unfit('txid', `32 bytes expected, got ${txid.length}`)
+  if (!isUint32(index)) throw unfit('index', `32 bits expected, got ${index}`)
   bytes.set(txid, at)
   writeUint32(bytes, at + 32, index)
 }
@@ -76,4 +88,12 @@ function writeCount(bytes: Uint8Array, at: number, count: number): number {
     writeUint32(bytes, at + 1, count)
   }
   return at + size
+}
+
+function isUint32(value: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff
+}
+
+function unfit(argument: string, reason: string): PerkunasError {
+  return new PerkunasError('INVALID_ARGUMENT', `${argument}: ${reason}`, { argument })
 }

@@ -19,7 +19,11 @@ export const SEQUENCE_REPLACEABLE = 0xffff_fffd
 
 const NO_BYTES = new Uint8Array()
 
-/** The bytes that are relayed: with witnesses if any input has one. */
+/**
+ * The bytes that are relayed: with witnesses if any input has one.
+ *
+ * @throws PerkunasError INVALID_ARGUMENT if a part has no form in a transaction, such as an ID that has not 32 bytes
+ */
 export function encodeTransaction(tx: Transaction): Uint8Array {
   return encode(
     tx,
@@ -27,7 +31,7 @@ export function encodeTransaction(tx: Transaction): Uint8Array {
   )
 }
 
-/** The bytes without witnesses, of which the ID is made. */
+/** The bytes without witnesses, of which the ID is made. @throws PerkunasError INVALID_ARGUMENT likewise */
 export function encodeWithoutWitness(tx: Transaction): Uint8Array {
   return encode(tx, false)
 }
@@ -94,17 +98,27 @@ export function withWitness(tx: Transaction, input: number, witness: readonly Ui
 }
 
 function encode(tx: Transaction, witnesses: boolean): Uint8Array {
-  return RawTx.encode({
-    version: tx.version,
-    segwitFlag: witnesses,
-    inputs: tx.inputs.map(({ outpoint, sequence, scriptSig }) => ({
-      txid: outpoint.txid.slice().reverse(),
-      index: outpoint.index,
-      finalScriptSig: scriptSig ?? NO_BYTES,
-      sequence,
-    })),
-    outputs: tx.outputs.map(({ amount, script }) => ({ amount, script })),
-    witnesses: witnesses ? tx.inputs.map(({ witness }) => [...witness]) : undefined,
-    lockTime: tx.locktime,
-  })
+  try {
+    return RawTx.encode({
+      version: tx.version,
+      segwitFlag: witnesses,
+      inputs: tx.inputs.map(({ outpoint, sequence, scriptSig }) => ({
+        txid: outpoint.txid.slice().reverse(),
+        index: outpoint.index,
+        finalScriptSig: scriptSig ?? NO_BYTES,
+        sequence,
+      })),
+      outputs: tx.outputs.map(({ amount, script }) => ({ amount, script })),
+      witnesses: witnesses ? tx.inputs.map(({ witness }) => [...witness]) : undefined,
+      lockTime: tx.locktime,
+    })
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.slice(0, 200) : 'it has no encoding'
+    throw new PerkunasError(
+      'INVALID_ARGUMENT',
+      `a transaction expected: ${reason}`,
+      { argument: 'tx' },
+      { cause },
+    )
+  }
 }

@@ -277,3 +277,19 @@ describe('BOLT 11: invoices', () => {
     for (const [code, values] of wrong) refused(() => createInvoice({ ...plain, ...values }, sign), code)
   })
 })
+
+describe('bolt11: what can not be printed', () => {
+  const { signed } = createInvoice(plain, sign)
+  for (const prefix of ['', 'LNBC', 'ln bc', 'lnb\u00fc', 'ln\n'])
+    it(`the prefix ${JSON.stringify(prefix)} -> INVALID_ARGUMENT`, () => {
+      expect(() => encodeInvoice({ signed: { ...signed, prefix } }))
+        .to.throw()
+        .that.satisfies((error: unknown) => isError(error, 'INVALID_ARGUMENT'))
+    })
+  it('a word of more than five bits -> INVALID_ARGUMENT', () => {
+    const fields = [{ tag: 13, words: Uint8Array.of(32) }]
+    expect(() => encodeInvoice({ signed: { ...signed, fields } }))
+      .to.throw()
+      .that.satisfies((error: unknown) => isError(error, 'INVALID_ARGUMENT'))
+  })
+})

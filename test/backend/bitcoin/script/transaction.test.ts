@@ -265,3 +265,26 @@ describe('BIP 66: signatures in a witness', () => {
       .that.satisfies((error: unknown) => isError(error, 'INVALID_SIGNATURE'))
   })
 })
+
+describe('script: transactions without encoding', () => {
+  const input = { outpoint: { txid: new Uint8Array(32), index: 0 }, sequence: 0, witness: [] }
+  const good: Transaction = { version: 2, inputs: [input], outputs: [], locktime: 0 }
+  const withInput = (outpoint: Transaction['inputs'][number]['outpoint'], scriptSig?: Uint8Array) => ({
+    ...good,
+    inputs: [{ ...input, outpoint, ...(scriptSig && { scriptSig }) }],
+  })
+  for (const [name, tx] of [
+    ['an ID of 31 bytes', withInput({ txid: new Uint8Array(31), index: 0 })],
+    ['an ID of 33 bytes', withInput({ txid: new Uint8Array(33), index: 0 })],
+    ['an index beyond 32 bits', withInput({ txid: new Uint8Array(32), index: 2 ** 32 })],
+    ['a negative lock time', { ...good, locktime: -1 }],
+  ] as const) {
+    it(`${name} -> INVALID_ARGUMENT`, () => {
+      for (const act of [encodeTransaction, encodeWithoutWitness, transactionID, weightOf]) {
+        expect(() => act(tx), act.name)
+          .to.throw()
+          .that.satisfies((error: unknown) => isError(error, 'INVALID_ARGUMENT'))
+      }
+    })
+  }
+})
