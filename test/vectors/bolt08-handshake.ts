@@ -1,6 +1,9 @@
 // BOLT 8, Appendix A: handshakes of either side, and messages across two key rotations.
+import { hkdf } from '@noble/hashes/hkdf.js'
+import { sha256 } from '@noble/hashes/sha2.js'
+import { utf8ToBytes } from '@noble/hashes/utils.js'
 import { expect } from 'chai'
-import { toHex } from '../../channel/bytes.js'
+import { concat, toHex } from '../../channel/bytes.js'
 import { type Aead, nobleAead, nodeAead } from '../../peer/aead.js'
 import { createIdentity } from '../../peer/identity.js'
 import {
@@ -13,17 +16,27 @@ import {
   sealMessage,
   step,
 } from '../../peer/noise.js'
+import { secp256k1 } from '../../wallet/secp256k1.js'
 import { bytes, type Case, digits, load } from './cases.js'
+
+interface ActState {
+  readonly h: readonly string[]
+  readonly ss: string
+  readonly ck: string
+  readonly temp_k: string
+}
 
 interface Run {
   readonly name: string
   readonly ls_priv: string
+  readonly ls_pub: string
   readonly e_priv: string
+  readonly e_pub: string
   readonly rs_pub?: string
   readonly steps: readonly { readonly act: number; readonly output?: string; readonly input?: string }[]
   readonly sk?: string
   readonly rk?: string
-  readonly states?: Readonly<Record<string, { readonly h: readonly string[]; readonly ck: string }>>
+  readonly states?: Readonly<Record<string, ActState>>
   readonly error?: string
 }
 
@@ -36,12 +49,16 @@ interface Messages {
   readonly outputs: readonly { readonly index: number; readonly ciphertext: string }[]
   readonly rotations: readonly {
     readonly after_message: number
+    readonly ck: string
+    readonly key: string
     readonly new_ck: string
     readonly new_key: string
   }[]
 }
 
 interface File {
+  readonly protocol_name: string
+  readonly prologue: string
   readonly initiator: readonly Run[]
   readonly responder: readonly Run[]
   readonly messages: Messages
@@ -62,12 +79,22 @@ export function cases(): readonly Case[] {
       run: () => check(run),
     })),
   )
-  return [...runs, ...ciphers.flatMap((aead) => messageCases(file.messages, aead))]
+  const inner = (['initiator', 'responder'] as const).flatMap((side) =>
+    file[side].flatMap((run) =>
+      run.states === undefined
+        ? []
+        : [{ name: `${side}: ${run.name}: what is mixed within the acts`, run: () => checkInner(file, run) }],
+    ),
+  )
+  const rotation = { name: 'messages: keys of the handshake, rotated', run: () => checkRotations(file) }
+  return [...runs, ...inner, rotation, ...ciphers.flatMap((aead) => messageCases(file.messages, aead))]
 }
 
 /** Plays one side of a recorded handshake and compares each act that it says. */
 function check(run: Run): void {
   const identity = createIdentity(bytes(run.ls_priv))
+  expect(identity.id).to.equal(`0x${run.ls_pub}`)
+  expect(digits(secp256k1.publicKey(bytes(run.e_priv)))).to.equal(run.e_pub)
   const steps = [...run.steps]
   const seen: string[] = []
   let handshake: Handshake
@@ -104,6 +131,63 @@ function check(run: Run): void {
   expect(states).to.include.members(seen)
   expect(digits(keys.chaining)).to.equal(Object.values(run.states).at(-1)?.ck)
   expect(keys.remote).to.equal(run.rs_pub === undefined ? INITIATOR : `0x${run.rs_pub}`)
+}
+
+/** Act by act from the primitives: what the handshake itself does not show. */
+function checkInner({ protocol_name, prologue }: File, run: Run): void {
+  const [own, ephemeral] = [bytes(run.ls_priv), bytes(run.e_priv)]
+  const [one, two, three] = run.steps.map(({ input, output }) => bytes(input ?? output ?? ''))
+  if (one === undefined || two === undefined || three === undefined) throw new Error('three acts expected')
+  const initiates = run.rs_pub !== undefined
+  const theirs = (initiates ? two : one).subarray(1, 34)
+  const shared = initiates
+    ? [
+        secp256k1.ecdh(bytes(run.rs_pub ?? ''), ephemeral),
+        secp256k1.ecdh(theirs, ephemeral),
+        secp256k1.ecdh(theirs, own),
+      ]
+    : [
+        secp256k1.ecdh(theirs, own),
+        secp256k1.ecdh(theirs, ephemeral),
+        secp256k1.ecdh(bytes(INITIATOR.slice(2)), ephemeral),
+      ]
+  let ck = sha256(utf8ToBytes(protocol_name))
+  let h = ck
+  const mix = (data: Uint8Array) => {
+    h = sha256(concat(h, data))
+    return digits(h)
+  }
+  mix(utf8ToBytes(prologue))
+  mix(bytes(run.rs_pub ?? run.ls_pub))
+  const parts = [
+    [one.subarray(1, 34), one.subarray(34)],
+    [two.subarray(1, 34), two.subarray(34)],
+    [three.subarray(1, 50)],
+  ]
+  const seen = parts.map((said, i): ActState => {
+    const ss = shared[i] ?? new Uint8Array()
+    const keys = hkdf(sha256, ss, ck, new Uint8Array(), 64)
+    ck = keys.slice(0, 32)
+    return { h: said.map(mix), ss: digits(ss), ck: digits(ck), temp_k: digits(keys.slice(32)) }
+  })
+  expect(seen).to.deep.equal(Object.values(run.states ?? {}))
+}
+
+/** The messages go on where the handshake ended, and each new key follows from the one before. */
+function checkRotations({ messages, initiator }: File): void {
+  const done = initiator.find(({ states }) => states !== undefined)
+  expect([messages.ck, messages.sk, messages.rk]).to.deep.equal([
+    Object.values(done?.states ?? {}).at(-1)?.ck,
+    done?.sk,
+    done?.rk,
+  ])
+  let [ck, key] = [messages.ck, messages.sk]
+  for (const rotation of messages.rotations) {
+    expect([rotation.ck, rotation.key]).to.deep.equal([ck, key])
+    const next = digits(hkdf(sha256, bytes(key), bytes(ck), new Uint8Array(), 64))
+    ;[ck, key] = [next.slice(0, 64), next.slice(64)]
+    expect([rotation.new_ck, rotation.new_key]).to.deep.equal([ck, key])
+  }
 }
 
 function stateOf({ transcript }: Handshake): string {

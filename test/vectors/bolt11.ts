@@ -1,4 +1,6 @@
 // BOLT 11: the examples, read, printed, and signed again; and those that are to be refused, each for its reason.
+import { sha256 } from '@noble/hashes/sha2.js'
+import { Address, NETWORK, TEST_NETWORK } from '@scure/btc-signer'
 import { expect } from 'chai'
 import { bitsOf } from '../../backend/bitcoin/features.js'
 import { decodeInvoice, encodeInvoice, signedDigest } from '../../backend/bitcoin/invoice/bolt11.js'
@@ -14,7 +16,11 @@ interface Valid {
   readonly currency: string
   readonly amount_msat: string | null
   readonly timestamp: number
-  readonly fallbacks: readonly { readonly version: number; readonly program: string }[]
+  readonly fallbacks: readonly {
+    readonly version: number
+    readonly program: string
+    readonly address: string
+  }[]
   readonly routes: readonly (readonly {
     readonly pubkey: string
     readonly short_channel_id: string
@@ -35,19 +41,34 @@ interface Valid {
   readonly signature: string
   readonly recovery_id: number
   readonly low_s: boolean
+  readonly signed_data: string
   readonly signed_hash: string
 }
 
 interface File {
   readonly private_key: string
+  readonly node_id: string
+  readonly description_hash_preimage: string
   readonly valid: readonly Valid[]
   readonly invalid: readonly { readonly name: string; readonly invoice: string; readonly reason: string }[]
 }
 
 /** The valid ones, the one of them that the requirements refuse, the invalid ones. */
 export function cases(): readonly Case[] {
-  const { private_key, valid, invalid } = load<File>('bolt11')
+  const file = load<File>('bolt11')
+  const { private_key, valid, invalid } = file
   return [
+    {
+      name: 'the payee of every example but the one that recovers another, and the text that is hashed',
+      run: () => {
+        expect(digits(secp256k1.publicKey(bytes(private_key)))).to.equal(file.node_id)
+        for (const { payee, low_s } of valid) expect(payee === file.node_id).to.equal(low_s)
+        const hash = digits(sha256(new TextEncoder().encode(file.description_hash_preimage)))
+        const hashes = valid.flatMap(({ description_hash }) => description_hash ?? [])
+        expect(hashes).not.to.deep.equal([])
+        for (const one of hashes) expect(one).to.equal(hash)
+      },
+    },
     ...valid.map((vector) => ({
       name: `${vector.name} -> every field, the same string and the same signature again`,
       run: () => check(vector, bytes(private_key)),
@@ -114,11 +135,24 @@ function check(vector: Valid, key: Uint8Array): void {
     signed_hash: vector.signed_hash,
   })
   expect(encodeInvoice(invoice)).to.equal(vector.invoice.toLowerCase())
-  if (!vector.low_s || vector.payee !== digits(secp256k1.publicKey(key))) return
+  // The words of the data part without the signature, behind the prefix as text: what is hashed, in full.
+  expect(digits(sha256(bytes(vector.signed_data)))).to.equal(vector.signed_hash)
+  expect(vector.signed_data.startsWith(digits(new TextEncoder().encode(signed.prefix)))).to.equal(true)
+  for (const { address, program } of vector.fallbacks)
+    expect(programOf(address, vector.currency)).to.equal(program)
+  // That one was signed with its s negated, which we never do: its payee is what is recovered, and was compared.
+  if (!vector.low_s) return
+  expect(vector.payee).to.equal(digits(secp256k1.publicKey(key)))
   expect(secp256k1.sign(signedDigest(signed), key)).to.deep.equal({
     signature: signed.signature,
     recovery: signed.recovery,
   })
+}
+
+function programOf(address: string, currency: string): string {
+  const decoded = Address(currency === 'bc' ? NETWORK : TEST_NETWORK).decode(address)
+  if ('hash' in decoded) return digits(decoded.hash)
+  return 'pubkey' in decoded ? digits(decoded.pubkey) : decoded.type
 }
 
 function fallbackFigures(fallback: Fallback): { readonly version: number; readonly program: string } {

@@ -52,6 +52,7 @@ interface Test {
   readonly actual_fee_sat?: number
   readonly fee_sat?: number
   readonly outputs: readonly {
+    readonly index: number
     readonly type: string
     readonly htlc?: number
     readonly amount_sat: number
@@ -61,14 +62,18 @@ interface Test {
   readonly remote_signature: string
   readonly remote_signature_der?: string
   readonly local_signature: string
+  readonly local_signature_der?: string
   readonly commitment_txid: string
   readonly commitment_tx: string
   readonly htlc_txs: readonly {
+    readonly signature_index: number
     readonly output_index: number
     readonly kind: 'success' | 'timeout'
     readonly htlc: number
     readonly remote_htlc_signature: string
+    readonly remote_htlc_signature_der?: string
     readonly local_htlc_signature: string
+    readonly local_htlc_signature_der?: string
     readonly txid: string
     readonly tx: string
   }[]
@@ -234,6 +239,7 @@ function checkCommitment(file: File, test: Test, format: CommitmentFormat): void
       htlc === undefined ? undefined : BigInt(htlc),
     ]),
   )
+  expect(test.outputs.map(({ index }) => index)).to.deep.equal(test.outputs.map((_, i) => i))
   commitment.outputs.forEach((output, i) => {
     const expected = test.outputs[i]?.witness_script
     if (expected !== undefined) {
@@ -262,9 +268,12 @@ function checkCommitment(file: File, test: Test, format: CommitmentFormat): void
   const complete = completeCommitment(commitment, { local, remote: signed.signature })
   checkTransaction(complete, test.commitment_tx, test.commitment_txid)
   expect(commitmentNumberOf(complete, BigInt(`0x${obscuring_factor}`))).to.equal(BigInt(commitment_number))
-  if (test.remote_signature_der !== undefined) {
+  if (format !== 'zero_fee') {
     const items = complete.inputs[0]?.witness.slice(1, 3) ?? []
-    expect(items.map((item) => digits(item.slice(0, -1)))).to.include(test.remote_signature_der)
+    expect(items.map((item) => digits(item.slice(0, -1)))).to.have.members([
+      test.remote_signature_der,
+      test.local_signature_der,
+    ])
     for (const item of items) {
       const { compact } = readWitnessSignature(item) ?? {}
       expect([test.remote_signature, test.local_signature]).to.include(compact && digits(compact))
@@ -278,6 +287,8 @@ function checkHtlcTransaction(file: File, test: Test, i: number, format: Commitm
   const commitment = build(file, test, format)
   const output: HtlcOutput | undefined = commitment.htlcs[i]
   if (output === undefined) throw new Error(`no HTLC output ${i}`)
+  // Signatures come in the order of the outputs.
+  expect(expected.signature_index).to.equal(i)
   expect(output.index).to.equal(expected.output_index)
   expect(output.htlc.id).to.equal(BigInt(expected.htlc))
   expect(output.htlc.direction).to.equal(expected.kind === 'success' ? 'received' : 'offered')
@@ -293,6 +304,12 @@ function checkHtlcTransaction(file: File, test: Test, i: number, format: Commitm
   checkTransaction(complete, expected.tx, expected.txid)
   const own = readWitnessSignature(complete.inputs[0]?.witness[2] ?? new Uint8Array())
   expect(own && digits(own.compact)).to.equal(expected.local_htlc_signature)
+  if (format === 'zero_fee') return
+  const items = complete.inputs[0]?.witness.slice(1, 3) ?? []
+  expect(items.map((item) => digits(item.slice(0, -1)))).to.deep.equal([
+    expected.remote_htlc_signature_der,
+    expected.local_htlc_signature_der,
+  ])
 }
 
 function checkTransaction(tx: Transaction, encoded: string, txid: string): void {
