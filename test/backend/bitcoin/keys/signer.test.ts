@@ -31,7 +31,7 @@ describe('signer: records that are too old', () => {
   const second = { ...first, number: 1n, toLocal: msat(700_000_000n), toRemote: msat(300_000_000n) }
 
   /** Alice's records on the way to her second commitment, and that of Bob before he signed it. */
-  function walk(counter = memoryCounter()) {
+  function walk(counter: StepCounter = memoryCounter()) {
     const pair = pairOf('anchors_zero_fee_htlc', { counter })
     const signed0 = advanceAlice(pair, first)
     const old = pair.alice.record
@@ -55,6 +55,10 @@ describe('signer: records that are too old', () => {
     stale(() => again.signLocal(old, first, signed0.signatures))
     stale(() => again.signLocal(before, first, signed0.signatures))
     expect(again.signLocal(pair.alice.record, second, signed1.signatures).next.published).to.equal(1n)
+  })
+  it('the counter forgot, by a restored disk -> the running signer still knows', () => {
+    const { pair, old, signed0 } = walk({ load: () => undefined, store: () => undefined })
+    stale(() => pair.alice.signer.signLocal(old, first, signed0.signatures))
   })
   it('the same by another channel of that counter -> its own steps alone count', () => {
     const { counter } = walk()
