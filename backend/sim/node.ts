@@ -7,7 +7,7 @@ import {
   isError,
   PerkunasError,
 } from '../../channel/index.js'
-import type { SimCall } from './call.js'
+import type { SimCall, SimEvent } from './call.js'
 import type { SimLedger } from './ledger.js'
 
 /** How the sending of a transaction ended. */
@@ -157,6 +157,7 @@ export class SimNode {
     waiting: Waiting,
   ): Promise<void> {
     const { from, call, depth } = transaction
+    const isNews = (event: SimEvent) => matters(event, call)
     for (;;) {
       let failure: Sent | undefined
       if (!isDone()) {
@@ -165,7 +166,7 @@ export class SimNode {
       }
       const stays = await this.until(() => {
         if (!isDone()) return 'no' as const
-        return this.#disputeDepth(channelID) >= depth ? ('yes' as const) : undefined
+        return this.#newsDepth(channelID, isNews) >= depth ? ('yes' as const) : undefined
       }, waiting)
       if (stays === 'yes') return
       if (failure?.kind === 'reverted') {
@@ -179,13 +180,10 @@ export class SimNode {
     }
   }
 
-  /** How many blocks deep the newest news of a channel's dispute lies. */
-  #disputeDepth(channelID: ChannelID): number {
+  /** How many blocks deep the newest of those events of a channel lies. */
+  #newsDepth(channelID: ChannelID, isNews: (event: SimEvent) => boolean): number {
     let number = 0
-    // Deposits may be made by anybody at any time: they must not put off what was reached.
-    for (const { event, block } of this.#ledger.logs(channelID)) {
-      if (event.kind !== 'deposited' && event.kind !== 'withdrawn') number = block.number
-    }
+    for (const { event, block } of this.#ledger.logs(channelID)) if (isNews(event)) number = block.number
     return this.#depth(number)
   }
 
@@ -197,4 +195,14 @@ export class SimNode {
     if (this.#stopped) return
     for (const watcher of [...this.#watchers]) watcher()
   }
+}
+
+/**
+ * Whether what a call reached rests on an event: on all news of the dispute, and a payment on itself. Deposits and others'
+ * payments may be made by anybody at any time; they must not put off what was reached.
+ */
+function matters(event: SimEvent, call: SimCall): boolean {
+  if (event.kind === 'deposited') return false
+  if (event.kind !== 'withdrawn') return true
+  return call.kind === 'withdraw' && event.participant === call.participant && event.asset === call.asset
 }
