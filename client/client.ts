@@ -26,7 +26,7 @@ import type { Store } from '../persistence/index.js'
 import type { Wallet } from '../wallet/index.js'
 import { asAborted, Channel } from './channel.js'
 import { type ChannelContext, type ChannelRecord, channelRecord } from './conversation.js'
-import { pursue } from './dispute.js'
+import { pursue, rewound } from './dispute.js'
 import { type Clock, type Entropy, systemClock, systemEntropy } from './environment.js'
 import {
   type ChannelMessage,
@@ -291,7 +291,7 @@ export class Client {
       const known = parts.get(id) ?? new Map<string, Uint8Array>()
       parts.set(id, known.set(part, value))
     }
-    const records = [...parts].map(([id, values]) => restored(id, values))
+    const records = [...parts].map(([id, values]) => rewound(restored(id, values)))
     const accounts = await Promise.all(records.map((record) => this.#account(record.machine)))
     const channels: Channel[] = []
     for (const [i, record] of records.entries()) {

@@ -39,6 +39,8 @@ export interface ChannelRecord {
   readonly wanted: 'nothing' | 'settlement' | 'refund' | 'progress'
   /** What is registered on the ledger as far as we have seen. */
   readonly registered: { readonly version: bigint; readonly deadline: bigint } | undefined
+  /** What was current before each enforced step that is not final yet, oldest first: a reorg may bring it back. */
+  readonly before: readonly Transaction[]
   /** Up to where the ledger's events were handled. */
   readonly cursor: string | undefined
 }
@@ -179,6 +181,7 @@ export function channelRecord(
     authorizations: peers.map(() => undefined),
     wanted: 'nothing',
     registered: undefined,
+    before: [],
     cursor: undefined,
   }
 }

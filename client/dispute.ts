@@ -205,7 +205,13 @@ export function ledgerEvent(state: ChannelState, event: LedgerEvent, context: Ch
   const step =
     event.status === 'reorged' ? whenReorged(state, event, context) : whenSeen(state, event, context)
   if (event.status !== 'final' || step.next.record.cursor === event.cursor) return step
-  return { ...step, next: { ...step.next, record: { ...step.next.record, cursor: event.cursor } } }
+  const { record } = step.next
+  // No reorg takes this step back, so what was before it is of no more use.
+  const before =
+    event.kind === 'progressed'
+      ? record.before.filter(({ state: { version } }) => version >= event.version)
+      : record.before
+  return { ...step, next: { ...step.next, record: { ...record, before, cursor: event.cursor } } }
 }
 
 function whenSeen(state: ChannelState, event: LedgerEvent, context: ChannelContext): ChannelStep {
@@ -280,10 +286,15 @@ function whenProgressed(
     return stay(state)
   const machine = apply(record.machine, { kind: 'progressed', state: enforced }, context.rules)
   if (machine instanceof PerkunasError) return stay(state)
-  const next = { ...record, machine, registered: { version, deadline } }
+  const { current: base } = record.machine
+  const before = base === undefined ? record.before : [...record.before, base]
+  const next = { ...record, machine, registered: { version, deadline }, before }
   const update: ChannelEffect[] =
     current === undefined ? [] : [{ kind: 'updated', from: current, to: enforced }]
-  const cancel: ChannelEffect = { kind: 'cancel', what: ['fund', 'register', 'progress', 'withdraw'] }
+  // A step of our own stays wanted until it is final: a reorg may lose it.
+  const isOurs = event.actor === record.machine.index
+  const what = ['fund', 'register', 'withdraw', ...(isOurs ? [] : (['progress'] as const))] as const
+  const cancel: ChannelEffect = { kind: 'cancel', what }
   return {
     next: { ...state, asking: undefined, record: next },
     effects: [...update, cancel, ...pursue(next, context)],
@@ -300,7 +311,35 @@ function whenReorged(state: ChannelState, event: LedgerEvent, context: ChannelCo
       ? cleared(forgotten, context)
       : stay(forgotten, ...registerCurrent(record))
   }
+  if (event.kind === 'progressed') {
+    const next = rewound(record, event.version)
+    const cancel: ChannelEffect = { kind: 'cancel', what: ['withdraw'] }
+    return { next: { ...state, record: next }, effects: [cancel, ...pursue(next, context)] }
+  }
   return stay(state, ...pursue(record, context))
+}
+
+/**
+ * A record without the enforced steps from a version on: with the first of them, what was current before it is back.
+ *
+ * After a restart all that are not final are taken back, because those that are still there are told again.
+ */
+export function rewound(record: ChannelRecord, version = 0n): ChannelRecord {
+  const { machine, before } = record
+  if (machine.phase !== 'progressed' && machine.phase !== 'progressing' && machine.phase !== 'withdrawing')
+    return record
+  const below = before.findLastIndex(({ state }) => state.version < version)
+  const at = version === 0n ? 0 : below
+  const current = before[at]
+  if (current === undefined || currentOf(record).state.version < version) return record
+  const { staging: _, ...unstaged } = machine
+  const phase = allSignatures(current) ? 'registered' : 'progressed'
+  return {
+    ...record,
+    machine: { ...unstaged, phase, current },
+    registered: undefined,
+    before: before.slice(0, at),
+  }
 }
 
 /** Somebody cleared the dispute with a state that we may not hold: without it we could not register anything any more. */

@@ -66,6 +66,7 @@ const progress = defineMessage({
     authorizations: list(nullable(hex({ max: 4096 })), { max: 1024 }),
     wanted: oneOf('nothing', 'settlement', 'refund', 'progress'),
     registered: nullable(object({ version: u64(), deadline: u64() })),
+    before: list(transaction, { max: 1024 }),
     cursor: nullable(text(4096)),
   },
 })
@@ -103,6 +104,7 @@ export function progressed(record: ChannelRecord): Write {
     authorizations: record.authorizations.map((authorization) => authorization ?? null),
     wanted,
     registered: record.registered ?? null,
+    before: record.before.map(complete),
     cursor: record.cursor ?? null,
   })
   return { kind: 'put', key: `${CHANNELS}${machine.channelID}/progress`, value }
@@ -163,19 +165,28 @@ export function restored(channelID: string, parts: ReadonlyMap<string, Uint8Arra
     authorizations: moving.authorizations.map((authorization) => authorization ?? undefined),
     wanted,
     registered: moving.registered ?? undefined,
+    before: moving.before.map(incomplete),
     cursor: moving.cursor ?? undefined,
   }
 }
 
 function packed(transaction: Transaction | undefined) {
-  if (transaction === undefined) return null
-  const { state, signatures } = transaction
+  return transaction === undefined ? null : complete(transaction)
+}
+
+function complete({ state, signatures }: Transaction) {
   return { state, signatures: signatures.map((signature) => signature ?? null) }
 }
 
-function unpacked(
-  stored: { readonly state: State; readonly signatures: readonly (Hex | null)[] } | null,
-): Transaction | undefined {
-  if (stored === null) return undefined
-  return { state: stored.state, signatures: stored.signatures.map((signature) => signature ?? undefined) }
+interface Stored {
+  readonly state: State
+  readonly signatures: readonly (Hex | null)[]
+}
+
+function unpacked(stored: Stored | null): Transaction | undefined {
+  return stored === null ? undefined : incomplete(stored)
+}
+
+function incomplete({ state, signatures }: Stored): Transaction {
+  return { state, signatures: signatures.map((signature) => signature ?? undefined) }
 }
