@@ -126,8 +126,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'ignore reorgs: a transaction counts in its first block',
     file: 'backend/sim/node.js',
-    find: 'return this.#disputeDepth(channelID) >= depth ?',
-    replace: 'return this.#disputeDepth(channelID) >= 1 ?',
+    find: 'return this.#newsDepth(channelID, isNews) >= depth ?',
+    replace: 'return this.#newsDepth(channelID, isNews) >= 1 ?',
   },
   {
     name: 'ignore reorgs: a deposit counts in its first block',

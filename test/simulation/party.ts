@@ -13,6 +13,9 @@ const MIN_UPTIME = 12_000
 /** Milliseconds that it is away at most. */
 export const MAX_ABSENCE = 15_000
 
+/** Milliseconds after which a closed client has answered all calls: as long as its disk may take. */
+const CLOSING = 200
+
 const NAMES = ['a', 'b', 'c', 'd', 'e']
 
 /** Whatever a cheat adds to its client. */
@@ -83,8 +86,8 @@ export class Party implements Owner {
     const { process } = this
     if (process === undefined) return
     await process.client.close()
-    // What its calls come to is told at once; then the next one begins.
-    this.scene.time.after(1, () => {
+    // What its calls come to is told as soon as its disk is idle; then the next one begins.
+    this.scene.time.after(CLOSING, () => {
       if (this.process !== process || !process.isAlive) return
       this.#demandSettled(process)
       this.#disk = process.store.disk
@@ -112,7 +115,7 @@ export class Party implements Owner {
     const { process } = this
     if (process === undefined || !process.isAlive) return
     // Whatever the client was asked has an answer now; a while later nothing of it is left.
-    this.scene.time.after(1, () => {
+    this.scene.time.after(CLOSING, () => {
       if (!process.isAlive) return
       this.#demandSettled(process)
       process.die()
