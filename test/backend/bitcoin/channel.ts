@@ -31,6 +31,8 @@ export interface Pair {
   readonly format: CommitmentFormat
   readonly alice: Side
   readonly bob: Side
+  /** Alice's signer as a cheat has it: made anew, without memory of what it gave away. */
+  readonly forgetful: () => Signer
   readonly keys: readonly [Uint8Array, Uint8Array]
 }
 
@@ -66,6 +68,7 @@ export function pairOf(
     other: ChannelSecrets,
     opener: 'local' | 'remote',
     balance: Msat,
+    memory = counter,
   ): Side => ({
     signer: createSigner(
       own,
@@ -77,7 +80,7 @@ export function pairOf(
         dustLimit: { local: dustLimit, remote: dustLimit },
       },
       options.ownsScript ?? (() => true),
-      counter,
+      memory,
     ),
     record: newSignerState(balance),
   })
@@ -85,6 +88,7 @@ export function pairOf(
     format,
     alice: side(alice, bob, 'local', balances[0]),
     bob: side(bob, alice, 'remote', balances[1]),
+    forgetful: () => side(alice, bob, 'local', balances[0], memoryCounter()).signer,
     keys: [basepointsOf(alice).funding, basepointsOf(bob).funding],
   }
 }

@@ -232,8 +232,8 @@ describe('bitcoind: transactions', () => {
     return { pair, signed: advanceAlice(pair, state) }
   }
 
-  function publish({ alice }: Pair, { state, signatures }: Signed): Transaction {
-    return alice.signer.signLocal(alice.record, state, signatures).transaction
+  function publish({ alice, forgetful }: Pair, { state, signatures }: Signed): Transaction {
+    return forgetful().signLocal(alice.record, state, signatures).transaction
   }
 
   /** Alice goes on to another commitment; her record of what she published is that of a cheat. */
