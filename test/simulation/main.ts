@@ -1,4 +1,4 @@
-// npm run simulate -- --seeds N --steps M [--seed S] [--only 1,2,3] [--trace] [--verify] [--mutations] [--json]
+// npm run simulate -- --seeds N --steps M [--seed S] [--only 1,2,3] [--trace] [--verify] [--mutations [--from I]] [--json]
 import { setMaxListeners } from 'node:events'
 import { parseArgs } from 'node:util'
 import Table from 'cli-table3'
@@ -16,6 +16,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
     trace: { type: 'boolean', default: false },
     verify: { type: 'boolean', default: false },
+    from: { type: 'string', default: '0' },
     mutations: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
@@ -110,7 +111,8 @@ async function mutations(): Promise<number> {
   const limit = values.seeds === '200' ? 2_000 : seeds
   const rows: { mutation: string; caught: string; seed: number | undefined; runs: number; words: string }[] =
     []
-  for (const mutation of MUTATIONS) {
+  const from = wholeNumber(values.from, 'from')
+  for (const mutation of MUTATIONS.slice(from)) {
     const { worker, remove } = mutant(mutation)
     let runs = 0
     let caught: RunResult | undefined

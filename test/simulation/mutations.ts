@@ -108,8 +108,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'forget what is to be done after a restart',
     file: 'client/client.js',
-    find: 'const effects = pursue(record, runtime.context);',
-    replace: 'const effects = [];',
+    find: 'runtime.start(pursue(runtime.state.record, runtime.context));',
+    replace: 'runtime.start([]);',
   },
   {
     name: 'do not refute',
