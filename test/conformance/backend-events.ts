@@ -234,46 +234,6 @@ export function describeEvents<W extends BackendWorld>(setup: BackendSetup<W>): 
         expect(await scene.balances()).to.deep.equal(expected)
       })
 
-      it("another's conclusion is not final -> whoever was paid by it has not ended; its block is replaced -> all the same", async () => {
-        const scene = await open({ finalityDepth: DEPTH })
-        const before = await scene.balances()
-        const { params, id, states } = await scene.mining(agreed(scene))
-        const [first = fail(), one = fail()] = states
-        const last = following(one, { isFinal: true })
-        const signed = { params, state: last, signatures: await scene.sign(params, last) }
-        const indexes = [0, 1]
-        const authorizations = setup.capabilities.cooperativeClose
-          ? await Promise.all(
-              indexes.map((index) => scene.adjudicator(index).authorizeClose({ params, state: last, index })),
-            )
-          : undefined
-        const events = scene.adjudicator(0).subscribe(id)[Symbol.asyncIterator]()
-        const bob = scene.adjudicator(1)
-        const end = () =>
-          authorizations
-            ? bob.close({ ...signed, authorizations, index: 1 })
-            : bob.withdraw({ ...signed, subChannels: [], index: 1 })
-        const ending = end().catch(end)
-        for (;;) {
-          const { value } = await events.next()
-          if (value?.kind === 'concluded' && value.status === 'seen') break
-        }
-        let hasEnded = false
-        // What was sent after a conclusion may be mined again without it, and fail.
-        const withdraw = () => scene.adjudicator(0).withdraw({ ...signed, subChannels: [], index: 0 })
-        const withdrawing = withdraw().catch(withdraw)
-        const ended = withdrawing.then(() => {
-          hasEnded = true
-        })
-        await scene.world.mine(1)
-        for (let i = 0; i < 20; i++) await turn()
-        expect(hasEnded).to.equal(false)
-        await reorg(scene.world, 2)
-        await scene.mining(Promise.all([ending, ended]))
-        const expected = plus(before, last.allocation.balances, first.allocation.balances)
-        expect(await scene.balances()).to.deep.equal(expected)
-      })
-
       it('a refutation is lost with its block -> it can be made again, and the newest state is paid', async () => {
         const scene = await open({ finalityDepth: DEPTH })
         const before = await scene.balances()
