@@ -52,9 +52,11 @@ export function isIdle(state: ChannelState): boolean {
 /** Our user proposes. The caller has checked the state by the same rules before signing it. */
 export function propose(state: ChannelState, input: Input<'propose'>, context: ChannelContext): ChannelStep {
   const { record } = state
-  const { index } = record.machine
-  if (state.asking !== undefined) {
-    const crossed = crossing(record, state.asking.state.version)
+  const { index, phase } = record.machine
+  // Something else came between the caller's look at the channel and this: a proposal, or news of used versions.
+  const isOvertaken = phase === 'acting' && input.state.version !== nextVersion(record.machine)
+  if (state.asking !== undefined || phase === 'signing' || isOvertaken) {
+    const crossed = crossing(record, input.state.version)
     return stay(state, { kind: 'resolve', command: input.command, result: crossed })
   }
   const ending = faultOfEnding(record, input.state)

@@ -1,6 +1,7 @@
 // Every call comes to an end, whoever is silent, aborts, closes or starts at an awkward moment.
 import { expect } from 'chai'
 import { appResolver, type Draft, PerkunasError, paymentApp, transfer } from '../../channel/index.js'
+import { Mallory } from './mallory.js'
 import { failure, group, kill, open, passTime, restarted, settled, who } from './parties.js'
 
 const give = (draft: Draft) => transfer(draft, { from: 0, to: 1, amount: 1n })
@@ -165,6 +166,34 @@ describe('client: every call ends', () => {
     const again = await restarting
     expect(again.errors.map(({ code }) => code)).includes('UNKNOWN_CHANNEL')
     await settled(() => a.state.version === 1n && again.client.channel(a.id)?.state.version === 1n)
+  })
+
+  it('news of used versions while an update is being made -> it is made again with a higher one', async () => {
+    const world = await group(2)
+    const [, b] = await open(world)
+    if (b === undefined) throw new Error('a channel')
+    const bob = who(world, 1)
+    const mallory = await Mallory.over(who(world, 0), world)
+    const commit = bob.store.commit.bind(bob.store)
+    let write: () => void = () => undefined
+    const writing = new Promise<void>((begun) => {
+      bob.store.commit = async (writes) => {
+        begun()
+        await new Promise<void>((resolve) => {
+          write = resolve
+        })
+        bob.store.commit = commit
+        await commit(writes)
+      }
+    })
+    await mallory.say(bob, { kind: 'channelSync', channelID: b.id, version: 0n, usedVersion: 5n })
+    await writing
+    const updating = failure(
+      b.update((draft) => transfer(draft, { from: 1, to: 0, amount: 1n }), { timeout: 300 }),
+    )
+    write()
+    expect((await mallory.hear('channelUpdate')).state.version).equals(6n)
+    expect((await updating).code).equals('UPDATE_TIMEOUT')
   })
 
   it('a peer that takes no more for a moment -> a new connection repairs what could not be sent', async () => {
