@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
-const FOLDERS = ['channel', 'wallet', 'peer', 'persistence', 'client', 'backend', 'test/conformance']
+const FOLDERS = ['channel', 'wallet', 'peer', 'persistence', 'client', 'cli', 'backend', 'test/conformance']
 
 function sources(folder: string): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
@@ -19,7 +19,9 @@ const files = FOLDERS.flatMap(sources)
 
 describe('project: documentation', () => {
   it('every file begins by saying what it is', () => {
-    const silent = files.filter((file) => !/^(\/\/|\/\*)/.test(readFileSync(join(root, file), 'utf8')))
+    const silent = files.filter(
+      (file) => !/^(#!.*\n)?(\/\/|\/\*)/.test(readFileSync(join(root, file), 'utf8')),
+    )
     expect(silent).deep.equals([])
   })
 

@@ -28,6 +28,11 @@ describe('project: what the package holds', () => {
     expect(targets.filter((target) => !held.has(join(target)))).deep.equals([])
   })
 
+  it('every command of package.json', () => {
+    const { bin }: { bin: Record<string, string> } = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
+    expect(Object.values(bin).filter((target) => !held.has(target))).deep.equals([])
+  })
+
   it('every module that one of its modules imports by path', () => {
     const missing: string[] = []
     for (const path of held) {
@@ -63,7 +68,7 @@ describe('project: what the package holds', () => {
   })
 
   it('no tests but the conformance suites, no benchmarks, no by-products', () => {
-    const rooms = /^(dist\/)?(index|backend|channel|client|peer|persistence|wallet|test\/conformance)\b/
+    const rooms = /^(dist\/)?(index|backend|channel|cli|client|peer|persistence|wallet|test\/conformance)\b/
     const strays = [...held].filter((path) => {
       return !rooms.test(path) && !['package.json', 'LICENSE'].includes(path) && !/^[A-Z]+\.md$/.test(path)
     })

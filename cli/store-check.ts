@@ -1,0 +1,95 @@
+// `perkunas store check <path>`: what is in a client's store, and is all of it whole?
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import type { StoreReport } from '../client/check.js'
+import type { Command, ExitCode, Invocation } from './command.js'
+
+/** The command. */
+export const storeCheck: Command = {
+  usage: '<path> [--json]',
+  summary:
+    'Reads a whole store (the directory of an LMDB store, also while its client runs) and verifies every record.\n' +
+    '      Ends with 0 if all is well, 1 if anything is wrong, 2 if it is no store.',
+  options: { json: { type: 'boolean' } },
+  positionals: { min: 1, max: 1 },
+  run,
+}
+
+async function run({ positionals, options, print, complain }: Invocation): Promise<ExitCode> {
+  const [path = ''] = positionals
+  const refusal = refusalOf(path)
+  if (refusal !== undefined) {
+    complain(`${path}: ${refusal}`)
+    return 2
+  }
+  const outcome = await read(path)
+  if (outcome.kind === 'unreadable') {
+    complain(`${path} can't be opened: ${outcome.reason}`)
+    return 2
+  }
+  const report = outcome.kind === 'damaged' ? DAMAGED : outcome.report
+  if (options['json'] === true) print(JSON.stringify({ path, ...report }))
+  else for (const line of lines(path, report)) print(line)
+  return report.faults.length === 0 ? 0 : 1
+}
+
+const DAMAGED: StoreReport = {
+  entries: 0,
+  bytes: 0,
+  channels: 0,
+  phases: {},
+  signatures: 0,
+  faults: [{ key: '', reason: "the tree of pages is damaged: a page points to what isn't there" }],
+}
+
+/** What is no LMDB file is refused here: the library would follow its bytes wherever they point. */
+function refusalOf(path: string): string | undefined {
+  // Opening would make it.
+  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) return 'there is no such directory'
+  const file = `${path}/data.mdb`
+  if (statSync(file, { throwIfNoEntry: false }) === undefined) return 'there is no data.mdb in it'
+  const descriptor = openSync(file, 'r')
+  try {
+    const head = new DataView(new ArrayBuffer(HEAD_BYTES))
+    if (readSync(descriptor, head) < HEAD_BYTES || head.getUint32(MAGIC_AT, true) !== MAGIC) {
+      return 'data.mdb is no file of LMDB'
+    }
+    return fstatSync(descriptor).size % 4096 === 0 ? undefined : 'data.mdb was cut off'
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+/** A file of LMDB begins with a page header of 24 bytes and this magic number (little-endian, as all our platforms). */
+const MAGIC = 0xbeefc0de
+const MAGIC_AT = 24
+const HEAD_BYTES = 32
+
+type Outcome =
+  | { readonly kind: 'read'; readonly report: StoreReport }
+  | { readonly kind: 'unreadable'; readonly reason: string }
+  | { readonly kind: 'damaged' }
+
+/** Reads in a process of its own: LMDB follows damaged pages to memory that is not there, which ends the process. */
+async function read(path: string): Promise<Outcome> {
+  const program = fileURLToPath(new URL('./store-reader.js', import.meta.url))
+  const child = spawn(process.execPath, [program, path], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const [output, errors, [code]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'close'),
+  ])
+  if (code === 0) return { kind: 'read', report: JSON.parse(output) }
+  return code === null ? { kind: 'damaged' } : { kind: 'unreadable', reason: errors.trim() }
+}
+
+function* lines(path: string, { entries, bytes, channels, phases, signatures, faults }: StoreReport) {
+  yield `${path}: ${entries} records of ${bytes} bytes, ${signatures} signatures verified`
+  yield `channels: ${channels}`
+  for (const [phase, count] of Object.entries(phases)) yield `  ${phase}: ${count}`
+  yield `faults: ${faults.length}`
+  for (const { key, reason } of faults) yield key === '' ? `  ${reason}` : `  ${key}: ${reason}`
+}

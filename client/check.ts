@@ -1,0 +1,159 @@
+// Looks through a store without a client: is every record whole, does it decode, do its signatures fit its states?
+import {
+  type BackendID,
+  faultOfState,
+  type LedgerRules,
+  type Machine,
+  PerkunasError,
+  type Phase,
+  type Transaction,
+} from '../channel/index.js'
+import type { Store } from '../persistence/index.js'
+import type { ChannelRecord } from './conversation.js'
+import { CHANNELS, restored } from './records.js'
+
+/** The part of a ledger's rules that needs neither a node nor a list of contracts. */
+export type SignatureRules = Pick<LedgerRules, 'backend' | 'channelID' | 'message' | 'verify'>
+
+/** Something that is wrong with a store. */
+export interface StoreFault {
+  /** Of the record, or of all records of one channel (`channel/<ID>`). */
+  readonly key: string
+  readonly reason: string
+}
+
+/** What is in a store. */
+export interface StoreReport {
+  readonly entries: number
+  /** Of all values together. */
+  readonly bytes: number
+  readonly channels: number
+  /** How many channels stand where; phases without any are absent. */
+  readonly phases: Readonly<Partial<Record<Phase, number>>>
+  /** How many signatures were verified. */
+  readonly signatures: number
+  readonly faults: readonly StoreFault[]
+}
+
+/**
+ * Reads a whole store, in one snapshot, and checks everything that can be checked without a ledger.
+ *
+ * @param rules of the ledgers whose channels may be in it; channels of others are faults
+ * @throws what the store throws
+ */
+export async function checkStore(store: Store, rules: readonly SignatureRules[]): Promise<StoreReport> {
+  const report = new Report(new Map(rules.map((one) => [one.backend, one])))
+  let channelID = ''
+  let parts = new Map<string, Uint8Array>()
+  // The records of a channel are neighbours.
+  for await (const [key, value] of store.scan('')) {
+    report.entry(value)
+    const [id = '', part = ''] = key.startsWith(CHANNELS) ? key.slice(CHANNELS.length).split('/') : []
+    if (id === '') {
+      report.fault(key, 'no record of a client')
+      continue
+    }
+    if (id !== channelID) {
+      report.channel(channelID, parts)
+      channelID = id
+      parts = new Map()
+    }
+    parts.set(part, value)
+  }
+  report.channel(channelID, parts)
+  return report.result()
+}
+
+class Report {
+  readonly #rules: ReadonlyMap<BackendID, SignatureRules>
+  readonly #faults: StoreFault[] = []
+  readonly #phases: Partial<Record<Phase, number>> = {}
+  #entries = 0
+  #bytes = 0
+  #channels = 0
+  #signatures = 0
+
+  constructor(rules: ReadonlyMap<BackendID, SignatureRules>) {
+    this.#rules = rules
+  }
+
+  entry(value: Uint8Array): void {
+    this.#entries++
+    this.#bytes += value.length
+  }
+
+  fault(key: string, reason: string): void {
+    this.#faults.push({ key, reason })
+  }
+
+  channel(id: string, parts: ReadonlyMap<string, Uint8Array>): void {
+    if (parts.size === 0) return
+    this.#channels++
+    const key = `${CHANNELS}${id}`
+    try {
+      const record = restored(id, parts)
+      const { phase } = record.machine
+      this.#phases[phase] = (this.#phases[phase] ?? 0) + 1
+      this.#check(key, record)
+    } catch (error) {
+      if (!(error instanceof PerkunasError)) throw error
+      this.fault(key, error.message)
+    }
+  }
+
+  result(): StoreReport {
+    return {
+      entries: this.#entries,
+      bytes: this.#bytes,
+      channels: this.#channels,
+      phases: this.#phases,
+      signatures: this.#signatures,
+      faults: this.#faults,
+    }
+  }
+
+  #check(key: string, { machine, before }: ChannelRecord): void {
+    const { params, channelID, current, staging } = machine
+    const backend = (current ?? staging)?.state.allocation.assets[0]?.backend
+    const rules = backend === undefined ? undefined : this.#rules.get(backend)
+    if (rules === undefined) return this.fault(key, `a channel of an unknown ledger (${backend})`)
+    if (rules.channelID(params) !== channelID) this.fault(key, 'the channel ID is not that of its params')
+    for (const [what, transaction] of [
+      ['current', current],
+      ['staged', staging],
+      ...before.map((one) => ['former', one] as const),
+    ] as const) {
+      if (transaction === undefined) continue
+      const reason = this.#faultOf(machine, transaction, rules)
+      if (reason !== undefined) this.fault(key, `the ${what} state: ${reason}`)
+    }
+    if (
+      AGREED.includes(machine.phase) &&
+      !current?.signatures.every((signature) => signature !== undefined)
+    ) {
+      this.fault(key, `${machine.phase}, but the current state lacks signatures`)
+    }
+  }
+
+  #faultOf(machine: Machine, transaction: Transaction, rules: SignatureRules): string | undefined {
+    const { params, channelID } = machine
+    const { state, signatures } = transaction
+    if (state.channelID !== channelID) return `of channel ${state.channelID}`
+    const fault = faultOfState(params, state)
+    if (fault !== undefined) return fault.message
+    if (signatures.length !== params.participants.length) return `${signatures.length} places for signatures`
+    const message = rules.message(params, state)
+    for (const [i, signature] of signatures.entries()) {
+      if (signature === undefined) continue
+      this.#signatures++
+      const participant = params.participants[i]
+      if (participant === undefined || !rules.verify(message, signature, participant)) {
+        return `version ${state.version} has a signature that is not participant ${i}'s`
+      }
+    }
+    return undefined
+  }
+}
+
+/** Where the current state is one that everybody signed. */
+const AGREED: readonly Phase[] = ['funding', 'acting', 'signing', 'final']

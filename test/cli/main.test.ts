@@ -1,0 +1,38 @@
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { expect } from 'chai'
+import { perkunas } from './run.js'
+
+const manifest = fileURLToPath(new URL('../../../package.json', import.meta.url))
+
+describe('perkunas: the command line', () => {
+  it('--version -> that of the package', async () => {
+    const { version }: { version: string } = JSON.parse(readFileSync(manifest, 'utf8'))
+    expect(await perkunas('--version')).deep.equals({ code: 0, stdout: `${version}\n`, stderr: '' })
+  })
+
+  it('--help -> all commands; --help of a command -> its usage', async () => {
+    const all = await perkunas('--help')
+    expect(all).includes({ code: 0, stderr: '' })
+    expect(all.stdout).matches(/^usage:\n {2}perkunas store check <path/)
+    const one = await perkunas('store', 'check', '--help')
+    expect(one).includes({ code: 0, stderr: '' })
+    expect(one.stdout).matches(/^perkunas store check <path/)
+  })
+
+  for (const [args, message] of [
+    [[], /^usage:/],
+    [['store'], /^there is no command store\n/],
+    [['store', 'burn', 'x'], /^there is no command store burn x\n/],
+    [['store', 'check'], /^1 arguments expected, got 0\n/],
+    [['store', 'check', 'a', 'b'], /^1 arguments expected, got 2\n/],
+    [['store', 'check', 'a', '--xml'], /^Unknown option '--xml'/],
+    [['store', 'check', 'a', '--json=1'], /'--json' does not take an argument/],
+  ] as const) {
+    it(`'${args.join(' ')}' -> says what is wrong, ends with 2`, async () => {
+      const { code, stdout, stderr } = await perkunas(...args)
+      expect({ code, stdout }).deep.equals({ code: 2, stdout: '' })
+      expect(stderr).matches(message)
+    })
+  }
+})
