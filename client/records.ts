@@ -1,7 +1,9 @@
 // What is written of a channel: its terms once, its progress with every step.
 import {
+  AUX_LENGTH,
   type Hex,
   type Machine,
+  NO_AUX,
   PerkunasError,
   PHASES,
   type State,
@@ -14,13 +16,15 @@ import {
   list,
   messageCodec,
   nullable,
+  type ObjectOf,
   object,
   oneOf,
+  schemaCodec,
   text,
   u64,
   uint,
 } from '../peer/index.js'
-import type { Write } from '../persistence/index.js'
+import { defineRecord, type RecordType, sealEnvelope, type Write } from '../persistence/index.js'
 import type { ChannelRecord } from './conversation.js'
 import { addressMapSchema, balancesSchema, signatureSchema, stateSchema } from './messages.js'
 
@@ -32,68 +36,108 @@ const transaction = object({
   signatures: list(nullable(signatureSchema), { max: 1024 }),
 })
 
-const terms = defineMessage({
-  name: 'channelTerms',
-  version: 1,
-  fields: {
-    channelID: hex(32),
-    index: uint(1023),
-    params: object({
-      challengeDuration: u64(),
-      participants: list(addressMapSchema, { max: 1024 }),
-      app: hex({ max: 512 }),
-      nonce: hex(32),
-      ledgerChannel: bool,
-      virtualChannel: bool,
-      aux: hex(256),
+const params = {
+  challengeDuration: u64(),
+  participants: list(addressMapSchema, { max: 1024 }),
+  app: hex({ max: 512 }),
+  nonce: hex(32),
+  ledgerChannel: bool,
+  virtualChannel: bool,
+}
+
+const termsFields = {
+  channelID: hex(32),
+  index: uint(1023),
+  // Nearly all channels have no aux, whose 256 bytes are half of a record; null stands for that.
+  params: object({ ...params, aux: nullable(hex(AUX_LENGTH)) }),
+  peers: list(hex(33), { max: 1024 }),
+  agreement: balancesSchema,
+}
+
+const progressFields = {
+  phase: oneOf(...PHASES),
+  isFunded: bool,
+  current: nullable(transaction),
+  staging: nullable(transaction),
+  signedVersion: u64(),
+  stagedBy: uint(1023),
+  ending: nullable(stateSchema),
+  authorizations: list(nullable(hex({ max: 4096 })), { max: 1024 }),
+  wanted: oneOf('nothing', 'settlement', 'refund', 'progress'),
+  registered: nullable(object({ version: u64(), deadline: u64() })),
+  before: list(transaction, { max: 1024 }),
+  cursor: nullable(text(4096)),
+}
+
+const limits = { maxBytes: 16 * 1024 * 1024 }
+const termsCodec = schemaCodec(object(termsFields), limits)
+const progressCodec = schemaCodec(object(progressFields), limits)
+
+/** The bare messages, without an envelope, that the records were at first. */
+const first = messageCodec(
+  [
+    defineMessage({
+      name: 'channelTerms',
+      version: 1,
+      fields: { ...termsFields, params: object({ ...params, aux: hex(AUX_LENGTH) }) },
     }),
-    peers: list(hex(33), { max: 1024 }),
-    agreement: balancesSchema,
+    defineMessage({ name: 'channelProgress', version: 1, fields: progressFields }),
+  ],
+  limits,
+)
+
+const terms = defineRecord<TermsRecord>({
+  name: 'channel/terms',
+  version: 2,
+  encode: termsCodec.encode,
+  decode: termsCodec.decode,
+  migrations: {
+    1: (payload) => {
+      const old = first.decode(payload)
+      if (old.kind !== 'channelTerms') throw new Error(`${old.kind} is there`)
+      const { kind: _, ...fixed } = old
+      return termsCodec.encode({ ...fixed, params: { ...old.params, aux: orNull(old.params.aux) } })
+    },
   },
 })
 
-const progress = defineMessage({
-  name: 'channelProgress',
-  version: 1,
-  fields: {
-    phase: oneOf(...PHASES),
-    isFunded: bool,
-    current: nullable(transaction),
-    staging: nullable(transaction),
-    signedVersion: u64(),
-    stagedBy: uint(1023),
-    ending: nullable(stateSchema),
-    authorizations: list(nullable(hex({ max: 4096 })), { max: 1024 }),
-    wanted: oneOf('nothing', 'settlement', 'refund', 'progress'),
-    registered: nullable(object({ version: u64(), deadline: u64() })),
-    before: list(transaction, { max: 1024 }),
-    cursor: nullable(text(4096)),
+const progress = defineRecord<ProgressRecord>({
+  name: 'channel/progress',
+  version: 2,
+  encode: progressCodec.encode,
+  decode: progressCodec.decode,
+  migrations: {
+    1: (payload) => {
+      const old = first.decode(payload)
+      if (old.kind !== 'channelProgress') throw new Error(`${old.kind} is there`)
+      const { kind: _, ...moving } = old
+      return progressCodec.encode(moving)
+    },
   },
 })
 
-const codec = messageCodec([terms, progress], { maxBytes: 16 * 1024 * 1024 })
+type TermsRecord = ObjectOf<typeof termsFields>
+type ProgressRecord = ObjectOf<typeof progressFields>
 
 /** The writes that store a channel for the first time. */
 export function created(record: ChannelRecord): Write[] {
   const { machine, peers, agreement } = record
   const { channelID, index, params } = machine
   const nonce = `0x${params.nonce.toString(16).padStart(64, '0')}` as const
-  const value = codec.encode({
-    kind: 'channelTerms',
+  const fixed = {
     channelID,
     index,
-    params: { ...params, nonce },
+    params: { ...params, nonce, aux: orNull(params.aux) },
     peers,
     agreement,
-  })
-  return [{ kind: 'put', key: `${CHANNELS}${channelID}/terms`, value }, progressed(record)]
+  }
+  return [terms.put(keyOf(channelID, 'terms'), fixed), progressed(record)]
 }
 
 /** The write that stores a channel's newest step. */
 export function progressed(record: ChannelRecord): Write {
   const { machine, stagedBy, wanted } = record
-  const value = codec.encode({
-    kind: 'channelProgress',
+  return progress.put(keyOf(machine.channelID, 'progress'), {
     phase: machine.phase,
     isFunded: machine.isFunded,
     current: packed(machine.current),
@@ -107,40 +151,32 @@ export function progressed(record: ChannelRecord): Write {
     before: record.before.map(complete),
     cursor: record.cursor ?? null,
   })
-  return { kind: 'put', key: `${CHANNELS}${machine.channelID}/progress`, value }
 }
 
 /** The writes that remove a channel. */
 export function removed(channelID: string): Write[] {
-  return ['terms', 'progress'].map((part) => ({ kind: 'delete', key: `${CHANNELS}${channelID}/${part}` }))
+  return PARTS.map((part) => ({ kind: 'delete', key: keyOf(channelID, part) }))
 }
 
 /**
- * A channel from its two records.
+ * A channel from its two records, of this version or an older one.
  *
  * @throws PerkunasError INVALID_RECORD if either is damaged, missing or of a newer version
  */
 export function restored(channelID: string, parts: ReadonlyMap<string, Uint8Array>): ChannelRecord {
-  const invalid = (reason: string, cause?: unknown) =>
-    new PerkunasError(
-      'INVALID_RECORD',
-      `channel ${channelID} can't be read: ${reason}`,
-      { key: channelID, reason },
-      { cause },
-    )
-  const read = (part: string) => {
+  const invalid = (reason: string) =>
+    new PerkunasError('INVALID_RECORD', `channel ${channelID} can't be read: ${reason}`, {
+      key: `${CHANNELS}${channelID}`,
+      reason,
+    })
+  const read = <T>(type: RecordType<T>, part: Part): T => {
     const bytes = parts.get(part)
     if (bytes === undefined) throw invalid(`${part} is missing`)
-    try {
-      return codec.decode(bytes)
-    } catch (cause) {
-      throw invalid(cause instanceof Error ? cause.message : String(cause), cause)
-    }
+    const key = keyOf(channelID, part)
+    return type.open(key, enveloped(type, key, bytes))
   }
-  const fixed = read('terms')
-  const moving = read('progress')
-  if (fixed.kind !== 'channelTerms' || moving.kind !== 'channelProgress')
-    throw invalid('other records are there')
+  const fixed = read(terms, 'terms')
+  const moving = read(progress, 'progress')
   const { index, peers, agreement } = fixed
   if (fixed.channelID !== channelID) throw invalid(`it says ${fixed.channelID}`)
   const { phase, isFunded, signedVersion, stagedBy, wanted } = moving
@@ -150,7 +186,7 @@ export function restored(channelID: string, parts: ReadonlyMap<string, Uint8Arra
     phase,
     isFunded,
     channelID: fixed.channelID,
-    params: { ...fixed.params, nonce: BigInt(fixed.params.nonce) },
+    params: { ...fixed.params, nonce: BigInt(fixed.params.nonce), aux: fixed.params.aux ?? NO_AUX },
     index,
     signedVersion,
     ...(current && { current }),
@@ -168,6 +204,24 @@ export function restored(channelID: string, parts: ReadonlyMap<string, Uint8Arra
     before: moving.before.map(incomplete),
     cursor: moving.cursor ?? undefined,
   }
+}
+
+const PARTS = ['terms', 'progress'] as const
+type Part = (typeof PARTS)[number]
+
+function keyOf(channelID: string, part: Part): string {
+  return `${CHANNELS}${channelID}/${part}`
+}
+
+/** Gives a bare message the envelope of version 1. No envelope begins as a msgpack list of names and fields does. */
+function enveloped<T>({ name }: RecordType<T>, key: string, bytes: Uint8Array): Uint8Array {
+  const [begin = 0] = bytes
+  const isBare = (begin & 0xf0) === 0x90 || begin === 0xdc
+  return isBare ? sealEnvelope(key, { name, version: 1, payload: bytes }) : bytes
+}
+
+function orNull(aux: Hex): Hex | null {
+  return aux === NO_AUX ? null : aux
 }
 
 function packed(transaction: Transaction | undefined) {

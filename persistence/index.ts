@@ -8,6 +8,7 @@ export {
   openEnvelope,
   type RecordSpec,
   type RecordType,
+  sealEnvelope,
 } from './record.js'
 export {
   type Entry,
