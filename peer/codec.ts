@@ -1,15 +1,8 @@
 // Named, versioned messages over schemas: `[name, version, ...fields]` in canonical msgpack.
 import { PerkunasError } from '../channel/errors.js'
 import { pack, unpack, type Wire } from './msgpack.js'
-import {
-  type Fields,
-  type Flat,
-  type ObjectOf,
-  objectReader,
-  objectWriter,
-  refuse,
-  type Schema,
-} from './schema.js'
+import { type Fields, type Flat, type ObjectOf, objectReader, objectWriter, type Schema } from './schema.js'
+import { refuse } from './schema-refusal.js'
 
 /** Turns values into bytes and back; one byte string per value. */
 export interface Codec<T> {

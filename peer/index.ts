@@ -32,29 +32,21 @@ export {
 export { type MemoryNetwork, type MemoryNetworkOptions, memoryNetwork } from './memory-bus.js'
 export { BUS_LIMITS, type BusLimits, PeerBus, type PeerBusOptions } from './peer-bus.js'
 export {
-  amount,
-  bool,
-  bytes,
   converted,
   type Fields,
-  hex,
   type Infer,
   kept,
   list,
-  literal,
   nullable,
   type ObjectOf,
   type ObjectSchema,
   type OptionalSchema,
   object,
-  oneOf,
   optional,
   refined,
   type Schema,
-  text,
   type UnionOf,
-  u64,
-  uint,
   union,
 } from './schema.js'
+export { amount, bool, bytes, hex, literal, oneOf, text, u64, uint } from './schema-values.js'
 export type { Dialer, Listener, Stream, StreamReceiver } from './stream.js'

@@ -1,14 +1,13 @@
 // What a message or a record consists of, said once: each schema gives the TypeScript type of its values,
-// their one canonical encoding, and the check of what a stranger sent. Knows nothing of transports; the
-// wire values become bytes in codec.ts.
+// their one canonical encoding, and the check of what a stranger sent. Here is how schemas are put together; the
+// single values are in schema-values.ts. Knows nothing of transports; the wire values become bytes in codec.ts.
 //
 // Objects are arrays of their fields in the order of declaration, without names: a missing or an unknown
 // field is a wrong length, and two encoders can't disagree about order. What may change between releases is
 // named and versioned one level up, in `defineMessage`.
-import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
-import { type Hex, isHex } from '../channel/bytes.js'
 import { PerkunasError } from '../channel/errors.js'
 import type { Wire } from './msgpack.js'
+import { inside, kindOf, refuse, tooLarge, within } from './schema-refusal.js'
 
 /** Checks and converts values of one type. Stateless; can be shared and nested freely. */
 export interface Schema<T> {
@@ -59,140 +58,6 @@ export type UnionOf<D extends string, M extends Readonly<Record<string, Fields>>
 
 /** An intersection as one object type, as people read it. */
 export type Flat<T> = { [K in keyof T]: T[K] }
-
-/** 2^64 - 1. */
-const MAX_U64 = (1n << 64n) - 1n
-/** 2^256 - 1: the largest amount that a contract can hold. */
-const MAX_AMOUNT = (1n << 256n) - 1n
-const TWO_32 = 0x1_0000_0000
-
-/** `true` or `false`. */
-export const bool: Schema<boolean> = symmetric((value) =>
-  typeof value === 'boolean' ? value : refuse(`boolean expected, got ${kindOf(value)}`),
-)
-
-/** An integer from 0 to `max` (at most and by default 2^53 - 1) as a number. */
-export function uint(max: number = Number.MAX_SAFE_INTEGER): Schema<number> {
-  const check = (value: unknown): number => {
-    if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0 || Object.is(value, -0)) {
-      return refuse(`unsigned integer expected, got ${kindOf(value)}`)
-    }
-    return value <= max ? value : refuse(`at most ${max} expected, got ${value}`)
-  }
-  return {
-    toWire: (value) => {
-      const checked = check(value)
-      return checked < TWO_32 ? checked : BigInt(checked)
-    },
-    fromWire: (wire) => check(typeof wire === 'bigint' ? Number(wire) : wire),
-  }
-}
-
-/** An integer from 0 to 2^64 - 1 as a bigint. */
-export function u64(): Schema<bigint> {
-  return {
-    toWire: (value) => {
-      if (typeof value !== 'bigint') return refuse(`bigint expected, got ${kindOf(value)}`)
-      if (value < 0n || value > MAX_U64) return refuse('outside 0 to 2^64 - 1')
-      return value < TWO_32 ? Number(value) : value
-    },
-    fromWire: (wire) => {
-      if (typeof wire === 'number' && Number.isSafeInteger(wire) && wire >= 0) return BigInt(wire)
-      if (typeof wire === 'bigint' && wire >= 0n && wire <= MAX_U64) return wire
-      return refuse(`unsigned integer expected, got ${kindOf(wire)}`)
-    },
-  }
-}
-
-/**
- * An amount from 0 to 2^256 - 1 as a bigint; on the wire its big-endian bytes without leading zeros, none
- * at all for zero.
- */
-export function amount(): Schema<bigint> {
-  return {
-    toWire: (value) => {
-      if (typeof value !== 'bigint') return refuse(`amount as bigint expected, got ${kindOf(value)}`)
-      if (value < 0n) return refuse('amount below zero')
-      if (value > MAX_AMOUNT) return refuse('amount above 2^256 - 1')
-      if (value === 0n) return new Uint8Array(0)
-      const digits = value.toString(16)
-      return hexToBytes(digits.length % 2 === 0 ? digits : `0${digits}`)
-    },
-    fromWire: (wire) => {
-      if (!(wire instanceof Uint8Array)) return refuse(`amount as binary expected, got ${kindOf(wire)}`)
-      if (wire.length > 32) return refuse('amount above 2^256 - 1')
-      if (wire.length === 0) return 0n
-      if (wire[0] === 0) return refuse('amount with a leading zero')
-      return BigInt(`0x${bytesToHex(wire)}`)
-    },
-  }
-}
-
-/** Bytes as a {@link Hex} string, exactly `size` of them or at most `size.max`; binary on the wire. */
-export function hex(size: number | { readonly max: number }): Schema<Hex> {
-  const check = lengthCheck(size)
-  return {
-    toWire: (value) => {
-      if (!isHex(value)) return refuse(`lower-case 0x hex expected, got ${kindOf(value)}`)
-      check((value.length - 2) / 2)
-      return hexToBytes(value.slice(2))
-    },
-    fromWire: (wire) => {
-      if (!(wire instanceof Uint8Array)) return refuse(`binary expected, got ${kindOf(wire)}`)
-      check(wire.length)
-      return `0x${bytesToHex(wire)}`
-    },
-  }
-}
-
-/** Bytes as they are, exactly `size` of them or at most `size.max`. Decoding copies. */
-export function bytes(size: number | { readonly max: number }): Schema<Uint8Array> {
-  const check = lengthCheck(size)
-  return {
-    toWire: (value) => {
-      if (!(value instanceof Uint8Array)) return refuse(`bytes expected, got ${kindOf(value)}`)
-      check(value.length)
-      return value
-    },
-    fromWire: (wire) => {
-      if (!(wire instanceof Uint8Array)) return refuse(`binary expected, got ${kindOf(wire)}`)
-      check(wire.length)
-      return Uint8Array.from(wire)
-    },
-  }
-}
-
-/** Well-formed Unicode text of at most `maxBytes` in UTF-8; may not start with a byte order mark. */
-export function text(maxBytes: number): Schema<string> {
-  return symmetric((value) => {
-    if (typeof value !== 'string') return refuse(`text expected, got ${kindOf(value)}`)
-    if (value.length > maxBytes) return tooLarge(maxBytes, value.length)
-    if (!PLAIN.test(value)) {
-      if (/\p{Surrogate}/u.test(value) || value.startsWith('\uFEFF')) return refuse('malformed text')
-      const size = new TextEncoder().encode(value).length
-      if (size > maxBytes) return tooLarge(maxBytes, size)
-    }
-    return value
-  })
-}
-
-/** Text whose UTF-8 length is its length. */
-const PLAIN = /^[\p{ASCII}]*$/u
-
-/** Exactly this value. */
-export function literal<const V extends string | number | boolean | null>(expected: V): Schema<V> {
-  return {
-    toWire: (value) => (value === expected ? expected : refuse(`${String(expected)} expected`)),
-    fromWire: (wire) => (wire === expected ? expected : refuse(`${String(expected)} expected`)),
-  }
-}
-
-/** One of a few texts. */
-export function oneOf<const V extends string>(...allowed: readonly V[]): Schema<V> {
-  const check = (value: unknown): V =>
-    allowed.find((known) => known === value) ?? refuse(`one of ${allowed.join(', ')} expected`)
-  return symmetric(check)
-}
 
 /** Between `min` (0) and `max` items of one type. */
 export function list<T>(
@@ -382,41 +247,6 @@ export function objectReader(
   }
 }
 
-/** Ends a check. @throws PerkunasError INVALID_MESSAGE with an empty path, which enclosing objects fill in */
-export function refuse(reason: string): never {
-  throw new PerkunasError('INVALID_MESSAGE', reason, { path: '', reason })
-}
-
-function tooLarge(limit: number, actual: number): never {
-  throw new PerkunasError('TOO_LARGE', `at most ${limit} expected, got ${actual}`, { limit, actual })
-}
-
-/** The same failure, seen from one level further out. */
-function inside(segment: string, error: unknown): unknown {
-  if (!(error instanceof PerkunasError)) return error
-  const { facts } = error
-  if ('path' in facts) {
-    const path = facts.path === '' ? segment : `${segment}.${facts.path}`
-    return new PerkunasError('INVALID_MESSAGE', `${path}: ${facts.reason}`, { path, reason: facts.reason })
-  }
-  if ('actual' in facts && 'limit' in facts)
-    return new PerkunasError('TOO_LARGE', `${segment}: ${error.message}`, facts)
-  return new PerkunasError(
-    'INVALID_MESSAGE',
-    `${segment}: ${error.message}`,
-    { path: segment, reason: error.message },
-    { cause: error },
-  )
-}
-
-function within(segment: string, check: () => never): never {
-  try {
-    return check()
-  } catch (error) {
-    throw inside(segment, error)
-  }
-}
-
 function each<A, B>(items: readonly A[], convert: (item: A) => B): readonly B[] {
   const out: B[] = []
   try {
@@ -425,21 +255,6 @@ function each<A, B>(items: readonly A[], convert: (item: A) => B): readonly B[] 
     throw inside(String(out.length), error)
   }
   return out
-}
-
-function symmetric<T extends Wire>(check: (value: unknown) => T): Schema<T> {
-  return { toWire: check, fromWire: check }
-}
-
-function lengthCheck(size: number | { readonly max: number }): (length: number) => void {
-  if (typeof size === 'number') {
-    return (length) => {
-      if (length !== size) refuse(`${size} bytes expected, got ${length}`)
-    }
-  }
-  return (length) => {
-    if (length > size.max) tooLarge(size.max, length)
-  }
 }
 
 function entriesOf(fields: Fields): readonly (readonly [string, Schema<unknown>])[] {
@@ -464,11 +279,4 @@ function mistake(message: string): never {
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-/** What something is, for messages to people; never its content, which may be long or secret. */
-function kindOf(value: unknown): string {
-  if (value === null) return 'nil'
-  if (Array.isArray(value)) return 'list'
-  return value instanceof Uint8Array ? 'binary' : typeof value
 }
