@@ -1,5 +1,6 @@
 // Who others are and how bytes reach them: identity, messages, connections, the bus.
 export type { Bus, MessageHandler, PeerEvent, PeerHandler } from './bus.js'
+export { BUS_LIMITS, type BusLimits, type PeerBusOptions } from './bus-options.js'
 export { type Clock, systemClock } from './clock.js'
 export {
   type Codec,
@@ -30,7 +31,7 @@ export {
   memoryTransport,
 } from './memory.js'
 export { type MemoryNetwork, type MemoryNetworkOptions, memoryNetwork } from './memory-bus.js'
-export { BUS_LIMITS, type BusLimits, PeerBus, type PeerBusOptions } from './peer-bus.js'
+export { PeerBus } from './peer-bus.js'
 export {
   converted,
   type Fields,

@@ -1,68 +1,16 @@
 // The bus over real connections: dials, listens, authenticates, keeps one connection per peer and brings it back.
-//
-// Two peers may dial each other at once, and one may come back while the other still holds a connection that
-// is dead. Both must end up with the same one. So one of them decides, the peer with the lower ID: each time a
-// connection is about to be introduced it gives it the next number (`link` of its `init`), and the newest number
-// wins. The other one follows: it uses a connection as soon as its number is announced, drops older ones, and
-// ignores a number that a newer one has overtaken on its way. The numbers carry 8 random bytes of the running
-// bus, so that they start again after a restart. Peers that send no `link` are taken as they come, newest wins.
-import { type Hex, toHex } from '../channel/bytes.js'
 import { isError, PerkunasError } from '../channel/errors.js'
 import { Backoff } from './backoff.js'
 import type { Bus, MessageHandler, PeerEvent, PeerHandler } from './bus.js'
+import { BUS_LIMITS, type BusLimits, type PeerBusOptions } from './bus-options.js'
 import { type Clock, systemClock } from './clock.js'
-import { CONNECTION_LIMITS, Connection, type ConnectionLimits } from './connection.js'
+import { CONNECTION_LIMITS, Connection } from './connection.js'
 import { Dispatch, type RawHandler } from './dispatch.js'
-import type { Init, Link } from './framing.js'
-import { type Identity, isPeerID, type PeerID } from './identity.js'
-import type { Dialer, Listener, Stream } from './stream.js'
-
-/** What a bus puts up with, beside the limits of each connection. Times in milliseconds. */
-export interface BusLimits {
-  /** Connections with peers that we neither want nor dialled. */
-  readonly maxIncoming: number
-  /** Incoming streams that are not authenticated yet; one more closes the oldest. */
-  readonly maxHandshakes: number
-  /** First wait before a wanted connection is tried again; doubles, with jitter. */
-  readonly backoffMin: number
-  readonly backoffMax: number
-  /** A connection that lived as long makes the next wait short again. */
-  readonly stableAfter: number
-}
-
-/** What applies unless something else is said. */
-export const BUS_LIMITS: BusLimits = {
-  maxIncoming: 1024,
-  maxHandshakes: 64,
-  backoffMin: 200,
-  backoffMax: 30_000,
-  stableAfter: 10_000,
-}
-
-/** What a bus is made of. */
-export interface PeerBusOptions {
-  readonly identity: Identity
-  /** Tried for addresses of their scheme; the first one also for addresses without one. */
-  readonly dialers?: readonly Dialer[]
-  /** Where peers can be dialled, by their ID. Read once; `connect` tells of more. */
-  readonly addresses?: Readonly<Record<PeerID, string>>
-  readonly limits?: Partial<BusLimits & ConnectionLimits>
-  /** Feature bits and chains for `init`; none if absent. */
-  readonly init?: Pick<Init, 'features' | 'networks'>
-  /** Even feature bits of peers that we can live with. */
-  readonly understands?: (feature: number) => boolean
-  readonly clock?: Clock
-  /** From 0 to 1, for jitter. */
-  readonly random?: () => number
-  /** Is told why a connection, opened or not, came to its end; for logs. `peer` is absent before authentication. */
-  readonly onFailure?: (peer: PeerID | undefined, error: PerkunasError) => void
-}
-
-interface Waiting {
-  readonly payload: Uint8Array
-  readonly resolve: () => void
-  readonly reject: (error: unknown) => void
-}
+import type { Init } from './framing.js'
+import { isPeerID, type PeerID } from './identity.js'
+import { Links } from './link.js'
+import { Outbox } from './outbox.js'
+import type { Listener, Stream } from './stream.js'
 
 /** A dial, from the call of the dialer until the connection is used or gone. */
 interface Attempt {
@@ -81,8 +29,7 @@ interface Peer {
   /** Our attempt to make one. */
   attempt: Attempt | undefined
   /** Sends that wait for it. */
-  waiting: Waiting[]
-  waitingBytes: number
+  readonly outbox: Outbox
   readonly backoff: Backoff
   stopRetry: (() => void) | undefined
 }
@@ -102,14 +49,14 @@ export class PeerBus implements Bus {
   /** Incoming ones that are not authenticated, oldest first. */
   readonly #handshakes = new Set<Connection>()
   readonly #dispatch = new Dispatch()
-  readonly #instance: Hex = toHex(crypto.getRandomValues(new Uint8Array(8)))
-  #order = 0n
+  readonly #links: Links
   #isClosed = false
   #onEmpty: (() => void) | undefined
   #closing: Promise<void> | undefined
 
   constructor(options: PeerBusOptions) {
     this.id = options.identity.id
+    this.#links = new Links(this.id)
     this.#options = options
     this.#limits = { ...BUS_LIMITS, ...options.limits }
     this.#clock = options.clock ?? systemClock
@@ -170,7 +117,7 @@ export class PeerBus implements Bus {
     peer.isWanted = false
     peer.stopRetry?.()
     peer.stopRetry = undefined
-    if (peer.waiting.length === 0) this.#abandon(peer)
+    if (peer.outbox.isEmpty) this.#abandon(peer)
     this.#forget(peer)
   }
 
@@ -208,7 +155,7 @@ export class PeerBus implements Bus {
       peer.isWanted = false
       peer.stopRetry?.()
       this.#abandon(peer)
-      this.#fail(peer, new PerkunasError('CLOSED', 'the bus was closed', { what: 'bus' }))
+      peer.outbox.fail(new PerkunasError('CLOSED', 'the bus was closed', { what: 'bus' }))
     }
     for (const connection of this.#connections) connection.close()
     if (this.#connections.size > 0) {
@@ -244,8 +191,7 @@ export class PeerBus implements Bus {
         active: undefined,
         activeSince: 0,
         attempt: undefined,
-        waiting: [],
-        waitingBytes: 0,
+        outbox: new Outbox(),
         backoff: new Backoff(backoffMin, backoffMax, this.#options.random ?? Math.random),
         stopRetry: undefined,
       }
@@ -256,7 +202,7 @@ export class PeerBus implements Bus {
 
   /** Keeps nothing about peers that mean nothing to us, or strangers would fill the memory. */
   #forget(peer: Peer): void {
-    if (peer.isWanted || peer.active || peer.attempt || peer.waiting.length > 0 || peer.address !== undefined)
+    if (peer.isWanted || peer.active || peer.attempt || !peer.outbox.isEmpty || peer.address !== undefined)
       return
     this.#peers.delete(peer.id)
   }
@@ -267,14 +213,12 @@ export class PeerBus implements Bus {
       throw unreachable(peer.id)
     }
     const { maxQueueBytes } = { ...CONNECTION_LIMITS, ...this.#options.limits }
-    if (peer.waitingBytes + payload.length > maxQueueBytes && peer.waiting.length > 0) {
+    if (peer.outbox.bytes + payload.length > maxQueueBytes && !peer.outbox.isEmpty) {
       throw new PerkunasError('PEER_OVERLOADED', `too much waits for ${peer.id}`, { peer: peer.id })
     }
-    peer.waitingBytes += payload.length
-    return new Promise((resolve, reject) => {
-      peer.waiting.push({ payload, resolve, reject })
-      this.#dial(peer) // may fail before it returns
-    })
+    const sent = peer.outbox.add(payload)
+    this.#dial(peer) // may fail before it returns
+    return sent
   }
 
   #dial(peer: Peer): void {
@@ -320,7 +264,7 @@ export class PeerBus implements Bus {
     if (peer.attempt !== attempt) return
     peer.attempt = undefined
     if (peer.active !== undefined) return
-    this.#fail(peer, unreachable(peer.id, cause))
+    peer.outbox.fail(unreachable(peer.id, cause))
     this.#retry(peer)
     this.#forget(peer)
   }
@@ -332,13 +276,6 @@ export class PeerBus implements Bus {
       peer.stopRetry = undefined
       if (peer.isWanted && peer.active === undefined) this.#dial(peer)
     })
-  }
-
-  #fail(peer: Peer, error: PerkunasError): void {
-    const { waiting } = peer
-    peer.waiting = []
-    peer.waitingBytes = 0
-    for (const { reject } of waiting) reject(error)
   }
 
   #accept(stream: Stream): void {
@@ -382,12 +319,11 @@ export class PeerBus implements Bus {
     this.#handshakes.delete(connection)
     // The peer called while we did: theirs is there already, ours is not needed and nobody has heard of it.
     if (this.#isClosed || (connection.isInitiator && this.isConnected(id))) return undefined
-    this.#order++
     const { features = [], networks } = this.#options.init ?? {}
     return {
       features,
       ...(networks === undefined ? {} : { networks }),
-      link: { instance: this.#instance, order: this.#order },
+      link: this.#links.next(),
     }
   }
 
@@ -396,7 +332,7 @@ export class PeerBus implements Bus {
     if (id === undefined) return
     const peer = this.#peer(id)
     const old = peer.active
-    if (old !== undefined && !this.#isNewer(connection, old)) {
+    if (old !== undefined && !this.#links.isNewer(connection, old)) {
       connection.destroy()
       return
     }
@@ -406,24 +342,6 @@ export class PeerBus implements Bus {
       return
     }
     this.#activate(peer, connection)
-  }
-
-  /** Which of two connections is used: what the deciding side says, or else the later one. */
-  #isNewer(connection: Connection, old: Connection): boolean {
-    const link = this.#linkOf(connection)
-    const before = this.#linkOf(old)
-    return (
-      link === undefined ||
-      before === undefined ||
-      link.instance !== before.instance ||
-      link.order > before.order
-    )
-  }
-
-  #linkOf(connection: Connection): Link | undefined {
-    const { remote, localInit, remoteInit } = connection
-    if (remote === undefined || remoteInit?.link === undefined) return undefined
-    return this.id < remote ? localInit?.link : remoteInit.link
   }
 
   #isFull(peer: Peer): boolean {
@@ -445,17 +363,7 @@ export class PeerBus implements Bus {
       old.destroy()
       this.#report('disconnected', peer.id) // what was on its way over the old one is lost
     }
-    const { waiting } = peer
-    peer.waiting = []
-    peer.waitingBytes = 0
-    for (const { payload, resolve, reject } of waiting) {
-      try {
-        connection.send(payload)
-        resolve()
-      } catch (error) {
-        reject(error)
-      }
-    }
+    peer.outbox.flush(connection)
     this.#report('connected', peer.id)
   }
 
