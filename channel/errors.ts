@@ -4,6 +4,27 @@
 /** As in bytes.ts, which imports this file. */
 type Hex = `0x${string}`
 
+/** Why there is no connection with a peer. */
+export type UnreachableReason =
+  /** Nobody has said where the peer is, and it has not called. */
+  | 'noAddress'
+  /** No dialer takes addresses of that scheme. */
+  | 'noDialer'
+  /** The address is malformed. */
+  | 'badAddress'
+  /** Nobody listens at the address. */
+  | 'refused'
+  /** Nothing came from the address, or from the connection, in time. */
+  | 'timedOut'
+  /** Somebody is there, who has not proved to be that peer. */
+  | 'handshakeFailed'
+  /** The connection that there was is over, or there is none yet. */
+  | 'lost'
+  /** It was no longer wanted. */
+  | 'aborted'
+  /** Whatever else the network says; the message tells. */
+  | 'failed'
+
 /** What each failure carries: the whole list. */
 export interface Facts {
   // Arguments and values
@@ -36,7 +57,7 @@ export interface Facts {
 
   // Peers
   /** No connection to the peer can be made, or it was lost. */
-  PEER_UNREACHABLE: { readonly peer: Hex }
+  PEER_UNREACHABLE: { readonly peer: Hex; readonly reason: UnreachableReason }
   /** The peer is not who it should be, or its handshake failed. */
   HANDSHAKE_FAILED: { readonly reason: string }
   /** The peer sent something that breaks the protocol; the connection is closed. */

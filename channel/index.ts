@@ -31,7 +31,14 @@ export {
   type StateApp,
 } from './app.js'
 export { byteLength, concat, EMPTY, equalBytes, fromHex, type Hex, isHex, toHex } from './bytes.js'
-export { absurd, type ErrorCode, type Facts, isError, PerkunasError } from './errors.js'
+export {
+  absurd,
+  type ErrorCode,
+  type Facts,
+  isError,
+  PerkunasError,
+  type UnreachableReason,
+} from './errors.js'
 export type {
   Adjudicator,
   Backend,

@@ -169,7 +169,7 @@ export function stepSession(session: Session, input: SessionInput, context: Chan
       const error = new PerkunasError(
         'PEER_UNREACHABLE',
         `the connection to participant ${input.from} was lost`,
-        { peer },
+        { peer, reason: 'lost' },
       )
       return end(session, error, `participant ${input.from} is gone`)
     }

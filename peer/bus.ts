@@ -34,8 +34,9 @@ export interface Bus {
    * the payload is handed to the transport, which says nothing about its arrival. With a connection up all
    * of that happens before the call returns. Nobody may change the payload afterwards.
    *
-   * @throws PerkunasError (as a rejection) PEER_UNREACHABLE if there is no connection and none can be made;
-   * PEER_OVERLOADED if too much waits for the peer already; TOO_LARGE; CLOSED; INVALID_ARGUMENT for ourselves
+   * @throws PerkunasError (as a rejection) PEER_UNREACHABLE, with the reason, if there is no connection and none can
+   * be made; PEER_OVERLOADED if too much waits for the peer already; TOO_LARGE; CLOSED; INVALID_ARGUMENT for ourselves
+   * and for what is no peer ID
    */
   send(to: PeerID, payload: Uint8Array): Promise<void>
 
@@ -43,7 +44,7 @@ export interface Bus {
    * Wants a connection with that peer and makes it again (with backoff and jitter) whenever it is lost, until
    * {@link release}. An address given here is remembered for that peer.
    *
-   * @throws PerkunasError INVALID_ARGUMENT for ourselves, CLOSED
+   * @throws PerkunasError INVALID_ARGUMENT for ourselves and for what is no peer ID, CLOSED
    */
   connect(peer: PeerID, address?: string): void
 

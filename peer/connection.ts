@@ -22,6 +22,7 @@ import { RateLimit } from './rate.js'
 import { Session } from './session.js'
 import type { Stream } from './stream.js'
 import { nextTurn } from './turn.js'
+import { unreachable } from './unreachable.js'
 
 /** What a connection puts up with. Times in milliseconds. */
 export interface ConnectionLimits {
@@ -211,13 +212,13 @@ export class Connection {
   #send(...messages: readonly Uint8Array[]): void {
     const peer = this.#remote
     if (this.#isClosed || peer === undefined) {
-      throw new PerkunasError('PEER_UNREACHABLE', 'the connection is over', { peer: peer ?? '0x' })
+      throw unreachable(peer ?? '0x', 'lost', 'the connection is over')
     }
     if (this.#session.send(...messages)) return
     if (this.#session.isOpen) {
       throw new PerkunasError('PEER_OVERLOADED', `${peer} takes less than it is sent`, { peer })
     }
-    throw new PerkunasError('PEER_UNREACHABLE', `the connection with ${peer} is over`, { peer })
+    throw unreachable(peer, 'lost', 'the connection is over')
   }
 
   #end(error: PerkunasError, reason: string): void {
@@ -339,7 +340,7 @@ export class Connection {
         return
       }
       const peer = this.#remote ?? '0x'
-      this.destroy(new PerkunasError('PEER_UNREACHABLE', `${peer} does not answer`, { peer }))
+      this.destroy(unreachable(peer, 'timedOut', 'it does not answer'))
     })
   }
 

@@ -42,5 +42,17 @@ export function randomSecret(): Uint8Array {
 
 /** Whether a value is a {@link PeerID}: the compressed form of a point on the curve. */
 export function isPeerID(value: unknown): value is PeerID {
-  return isHex(value, 33) && secp256k1.isPoint(fromHex(value))
+  return faultOfPeerID(value) === undefined
+}
+
+/** What speaks against a value as a {@link PeerID}, in words, or undefined. */
+export function faultOfPeerID(value: unknown): string | undefined {
+  if (typeof value !== 'string') return `a peer ID as text expected, got ${typeof value}`
+  if (!isHex(value, 33)) {
+    const got = value.length > 80 ? `${value.length} characters` : JSON.stringify(value)
+    return `a peer ID is 33 bytes in lower-case hex, as 0x02… or 0x03…; got ${got}`
+  }
+  if (!secp256k1.isPoint(fromHex(value)))
+    return `${value} is no peer ID: no secp256k1 public key in compressed form`
+  return undefined
 }

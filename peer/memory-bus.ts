@@ -4,6 +4,7 @@ import { PerkunasError } from '../channel/errors.js'
 import type { Bus, MessageHandler, PeerHandler } from './bus.js'
 import type { PeerID } from './identity.js'
 import { nextTurn } from './turn.js'
+import { unreachable } from './unreachable.js'
 
 /** Buses that reach each other, and the hand of fate above them. */
 export interface MemoryNetwork {
@@ -95,6 +96,10 @@ class Network implements MemoryNetwork {
     const { filters } = this.#pipe(from, to)
     filters.add(lose)
     return () => filters.delete(lose)
+  }
+
+  isThere(id: PeerID): boolean {
+    return this.#buses.has(id)
   }
 
   isLinked(a: PeerID, b: PeerID): boolean {
@@ -207,7 +212,9 @@ class MemoryBus implements Bus {
       await (before?.catch(() => undefined) ?? this.#turn())
       this.#check(to)
       if (!this.#network.establish(this.id, to)) {
-        throw new PerkunasError('PEER_UNREACHABLE', `no connection to ${to}`, { peer: to })
+        throw this.#network.isThere(to)
+          ? unreachable(to, 'timedOut', 'the line is cut')
+          : unreachable(to, 'refused', 'nobody of that ID is on this network')
       }
       this.#network.transmit(this.id, to, copy)
     })()

@@ -3,6 +3,7 @@ import { PerkunasError } from '../channel/errors.js'
 import type { PeerID } from './identity.js'
 import type { Dialer, Listener, Stream, StreamReceiver } from './stream.js'
 import { nextTurn } from './turn.js'
+import { unreachable } from './unreachable.js'
 
 /** Options of streams in memory. */
 export interface MemoryStreamOptions {
@@ -190,7 +191,7 @@ export function memoryTransport(options: MemoryStreamOptions = {}): MemoryTransp
           schedule(() => {
             const accept = listening.get(name)
             if (accept === undefined || signal?.aborted) {
-              reject(new PerkunasError('PEER_UNREACHABLE', `nobody listens at memory://${name}`, { peer }))
+              reject(unreachable(peer, 'refused', `nobody listens at memory://${name}`))
               return
             }
             const [dialled, accepted] = memoryStreams(options)

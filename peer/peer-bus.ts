@@ -7,13 +7,15 @@ import { type Clock, systemClock } from './clock.js'
 import { CONNECTION_LIMITS, Connection } from './connection.js'
 import { Dispatch, type RawHandler } from './dispatch.js'
 import type { Init } from './framing.js'
-import { isPeerID, type PeerID } from './identity.js'
+import { faultOfPeerID, isPeerID, type PeerID } from './identity.js'
 import { Links } from './link.js'
 import { Outbox } from './outbox.js'
 import type { Listener, Stream } from './stream.js'
+import { failedDial, unreachable } from './unreachable.js'
 
 /** A dial, from the call of the dialer until the connection is used or gone. */
 interface Attempt {
+  readonly address: string
   readonly abort: AbortController
   connection: Connection | undefined
 }
@@ -61,8 +63,10 @@ export class PeerBus implements Bus {
     this.#limits = { ...BUS_LIMITS, ...options.limits }
     this.#clock = options.clock ?? systemClock
     for (const [id, address] of Object.entries(options.addresses ?? {})) {
-      if (!isPeerID(id))
-        throw new PerkunasError('INVALID_ARGUMENT', `${id} is no peer ID`, { argument: 'addresses' })
+      if (!isPeerID(id)) {
+        const argument = 'addresses'
+        throw new PerkunasError('INVALID_ARGUMENT', `addresses: ${faultOfPeerID(id)}`, { argument })
+      }
       if (id !== this.id) this.#peer(id).address = address
     }
   }
@@ -100,7 +104,7 @@ export class PeerBus implements Bus {
   sendRaw(to: PeerID, type: number, payload: Uint8Array): void {
     this.#mustBeOpen()
     const active = this.#peers.get(to)?.active
-    if (active === undefined) throw unreachable(to)
+    if (active === undefined) throw unreachable(to, 'lost', 'none is up')
     active.sendRaw(type, payload)
   }
 
@@ -174,9 +178,8 @@ export class PeerBus implements Bus {
     this.#mustBeOpen()
     const known = this.#peers.get(id)
     if (known !== undefined) return known
-    if (id === this.id || !isPeerID(id)) {
-      throw new PerkunasError('INVALID_ARGUMENT', 'the ID of another peer expected', { argument: 'peer' })
-    }
+    const fault = id === this.id ? `${id} is this bus's own ID` : faultOfPeerID(id)
+    if (fault) throw new PerkunasError('INVALID_ARGUMENT', fault, { argument: 'peer' })
     return this.#peer(id)
   }
 
@@ -210,7 +213,7 @@ export class PeerBus implements Bus {
   #sendLater(peer: Peer, payload: Uint8Array): Promise<void> {
     if (peer.attempt === undefined && peer.address === undefined) {
       this.#forget(peer)
-      throw unreachable(peer.id)
+      throw unreachable(peer.id, 'noAddress', 'no address of that peer is known, and it has not called')
     }
     const { maxQueueBytes } = { ...CONNECTION_LIMITS, ...this.#options.limits }
     if (peer.outbox.bytes + payload.length > maxQueueBytes && !peer.outbox.isEmpty) {
@@ -225,21 +228,22 @@ export class PeerBus implements Bus {
     if (peer.address === undefined || peer.attempt !== undefined) return
     peer.stopRetry?.()
     peer.stopRetry = undefined
-    const attempt: Attempt = { abort: new AbortController(), connection: undefined }
+    const { address } = peer
+    const attempt: Attempt = { address, abort: new AbortController(), connection: undefined }
     peer.attempt = attempt
-    void this.#open(peer, peer.address, attempt)
+    void this.#open(peer, attempt)
   }
 
-  async #open(peer: Peer, address: string, attempt: Attempt): Promise<void> {
+  async #open(peer: Peer, attempt: Attempt): Promise<void> {
     const { signal } = attempt.abort
     try {
-      const stream = await this.#dialStream(peer.id, address, signal)
+      const stream = await this.#dialStream(peer.id, attempt.address, signal)
       if (!signal.aborted && peer.active === undefined) {
         attempt.connection = this.#connect(stream, peer)
         return // its onOpen or onClose goes on
       }
       stream.destroy()
-      this.#attemptEnded(peer, attempt)
+      this.#attemptEnded(peer, attempt, unreachable(peer.id, 'aborted', 'it is no longer wanted'))
     } catch (error) {
       if (error instanceof PerkunasError) this.#options.onFailure?.(peer.id, error)
       this.#attemptEnded(peer, attempt, error)
@@ -252,19 +256,22 @@ export class PeerBus implements Bus {
   }
 
   #dialStream(id: PeerID, address: string, signal: AbortSignal): Promise<Stream> {
-    const [, scheme, rest] = /^(?:([a-z]+):\/\/)?(.*)$/.exec(address) ?? []
+    const [, scheme, rest] = /^(?:([a-z][a-z0-9+.-]*):\/\/)?(.*)$/.exec(address) ?? []
     const dialers = this.#options.dialers ?? []
     const dialer = scheme === undefined ? dialers[0] : dialers.find((one) => one.scheme === scheme)
-    if (dialer === undefined) throw unreachable(id)
+    if (dialer === undefined) {
+      const known = dialers.map((one) => `${one.scheme}://`).join(', ') || 'none'
+      throw unreachable(id, 'noDialer', `no dialer for ${address} (there are: ${known})`)
+    }
     return dialer.dial(id, rest ?? '', signal)
   }
 
   /** An attempt of ours came to its end; a connection may be there all the same, made by the peer. */
-  #attemptEnded(peer: Peer, attempt: Attempt, cause?: unknown): void {
+  #attemptEnded(peer: Peer, attempt: Attempt, cause: unknown): void {
     if (peer.attempt !== attempt) return
     peer.attempt = undefined
     if (peer.active !== undefined) return
-    peer.outbox.fail(unreachable(peer.id, cause))
+    peer.outbox.fail(failedDial(peer.id, attempt.address, cause))
     this.#retry(peer)
     this.#forget(peer)
   }
@@ -430,8 +437,4 @@ export class PeerBus implements Bus {
     const message = `a handler of ${handler} failed`
     this.#options.onFailure?.(peer, new PerkunasError('HANDLER_FAILED', message, { handler }, { cause }))
   }
-}
-
-function unreachable(peer: PeerID, cause?: unknown): PerkunasError<'PEER_UNREACHABLE'> {
-  return new PerkunasError('PEER_UNREACHABLE', `no connection with ${peer} can be made`, { peer }, { cause })
 }

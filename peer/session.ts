@@ -21,6 +21,7 @@ import {
 } from './noise.js'
 import type { Stream, StreamReceiver } from './stream.js'
 import { nextTurn } from './turn.js'
+import { unreachable } from './unreachable.js'
 
 /** What a session tells its user. */
 export interface SessionHandlers {
@@ -187,9 +188,13 @@ export class Session implements StreamReceiver {
 
   #lost(): PerkunasError {
     const peer = this.#remote
-    return peer === undefined
-      ? handshakeFailed('the stream ended')
-      : new PerkunasError('PEER_UNREACHABLE', `the connection with ${peer} was lost`, { peer })
+    if (peer !== undefined) return unreachable(peer, 'lost', 'the connection was lost')
+    // Who is called by an ID that is not his can't read the first act, and hangs up.
+    return handshakeFailed(
+      this.#options.remote === undefined
+        ? 'the stream ended'
+        : 'the stream ended; the other side may have another ID',
+    )
   }
 
   /** One turn of reading. */

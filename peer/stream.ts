@@ -34,7 +34,7 @@ export interface Dialer {
   /**
    * @param peer who is expected there; that it is them is proved on the stream, not here
    * @param address the part behind `://`
-   * @throws PerkunasError PEER_UNREACHABLE
+   * @throws PerkunasError PEER_UNREACHABLE with the reason; INVALID_ARGUMENT if it is no address of this scheme
    */
   dial(peer: PeerID, address: string, signal?: AbortSignal): Promise<Stream>
 }

@@ -1,8 +1,9 @@
 // Streams over TCP: the only file that knows Node.js sockets.
 import { createServer, type Server, type Socket, connect as tcpConnect } from 'node:net'
-import { PerkunasError } from '../channel/errors.js'
+import { PerkunasError, type UnreachableReason } from '../channel/errors.js'
 import type { PeerID } from './identity.js'
 import type { Dialer, Listener, Stream, StreamReceiver } from './stream.js'
+import { unreachable } from './unreachable.js'
 
 /** Where to listen. */
 export interface TcpListenerOptions {
@@ -20,22 +21,15 @@ export function tcpDialer({ timeout = 10_000 }: { readonly timeout?: number } = 
       const { host, port } = parse(address)
       return new Promise((resolve, reject) => {
         const socket = tcpConnect({ host, port, noDelay: true })
-        const fail = (reason: string, cause?: unknown): void => {
+        const fail = (reason: UnreachableReason, why: string, cause?: unknown): void => {
           clearTimeout(timer)
           signal?.removeEventListener('abort', onAbort)
           socket.destroy()
-          reject(
-            new PerkunasError(
-              'PEER_UNREACHABLE',
-              `${peer} at tcp://${address}: ${reason}`,
-              { peer },
-              { cause },
-            ),
-          )
+          reject(unreachable(peer, reason, `tcp://${address}: ${why}`, cause))
         }
-        const onAbort = (): void => fail('aborted')
-        const onError = (error: Error): void => fail(error.message, error)
-        const timer = setTimeout(() => fail(`no answer within ${timeout} ms`), timeout)
+        const onAbort = (): void => fail('aborted', 'aborted')
+        const onError = (error: NodeJS.ErrnoException): void => fail(reasonOf(error), error.message, error)
+        const timer = setTimeout(() => fail('timedOut', `no answer within ${timeout} ms`), timeout)
         signal?.addEventListener('abort', onAbort, { once: true })
         socket.once('error', onError)
         socket.once('connect', () => {
@@ -140,6 +134,11 @@ class TcpStream implements Stream {
   destroy(): void {
     this.#socket.destroy()
   }
+}
+
+function reasonOf({ code }: NodeJS.ErrnoException): UnreachableReason {
+  if (code === 'ECONNREFUSED') return 'refused'
+  return code === 'ETIMEDOUT' ? 'timedOut' : 'failed'
 }
 
 function parse(address: string): { readonly host: string; readonly port: number } {

@@ -1,14 +1,16 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { PerkunasError } from '../../channel/errors.js'
+import { isError, PerkunasError } from '../../channel/errors.js'
 import {
   type Bus,
   Connection,
+  type Dialer,
   type Identity,
   type MemoryStream,
   memoryTransport,
   PeerBus,
   type PeerBusOptions,
+  type PeerID,
   type Stream,
 } from '../../peer/index.js'
 import { codeOf, event, heard, payload, person, StoppedClock, settle, turn, until } from './support.js'
@@ -96,7 +98,86 @@ describe('peer: bus over connections', () => {
     expect(() => a.connect(alice.id))
       .to.throw()
       .with.property('code', 'INVALID_ARGUMENT')
-    expect(() => new PeerBus({ identity: alice, addresses: { '0x00': 'memory://x' } })).to.throw(/no peer ID/)
+    expect(() => new PeerBus({ identity: alice, addresses: { '0x00': 'memory://x' } })).to.throw(
+      'addresses: a peer ID is 33 bytes in lower-case hex, as 0x02… or 0x03…; got "0x00"',
+    )
+  })
+
+  it('a peer ID that is none -> INVALID_ARGUMENT that says what is wrong with it', async () => {
+    const { a } = await meet()
+    const point = `0x02${'ff'.repeat(32)}` as const
+    const { id } = bob
+    for (const [bad, message] of [
+      ['0x02', 'a peer ID is 33 bytes in lower-case hex, as 0x02… or 0x03…; got "0x02"'],
+      [`0x${id.slice(2).toUpperCase()}`, 'in lower-case hex'],
+      [`0x${'11'.repeat(500)}`, 'got 1002 characters'],
+      [point, `${point} is no peer ID: no secp256k1 public key in compressed form`],
+      [alice.id, `${alice.id} is this bus's own ID`],
+    ] as const) {
+      const failed = a.send(bad as `0x${string}`, payload(1)).catch((error: Error) => error.message)
+      expect(await failed).to.contain(message)
+    }
+  })
+
+  it('no connection -> the error says why, for programs and for people', async () => {
+    const nowhere = person(4).id
+    const addresses = {
+      [bob.id]: 'memory://nobody',
+      [carol.id]: 'memory://alice',
+      [nowhere]: 'carrier-pigeon://coop',
+    }
+    await here.join(person(5), 'alice')
+    const { bus } = await here.join(alice, 'a', { addresses })
+    const failing: Dialer = { scheme: 'fail', dial: () => Promise.reject(new Error('no cable')) }
+    const odd: Dialer = {
+      scheme: 'odd',
+      dial: () =>
+        Promise.reject(new PerkunasError('INVALID_ARGUMENT', 'a number expected', { argument: '' })),
+    }
+    const other = await here.join(person(6), 'b', {
+      dialers: [failing, odd],
+      addresses: { [bob.id]: 'fail://x', [carol.id]: 'odd://x' },
+    })
+    const why = async (from: PeerBus, to: PeerID) => {
+      const error = await from.send(to, payload(1)).catch((thrown) => thrown)
+      if (!isError(error, 'PEER_UNREACHABLE')) throw error
+      expect(error.facts.peer).to.equal(to)
+      return [error.facts.reason, error.message.replace(to, 'them')]
+    }
+    const none = 'no connection with them: '
+    expect(await why(bus, person(7).id)).to.deep.equal([
+      'noAddress',
+      `${none}no address of that peer is known, and it has not called`,
+    ])
+    expect(await why(bus, bob.id)).to.deep.equal(['refused', `${none}nobody listens at memory://nobody`])
+    expect(await why(bus, nowhere)).to.deep.equal([
+      'noDialer',
+      `${none}no dialer for carrier-pigeon://coop (there are: memory://)`,
+    ])
+    expect(await why(bus, carol.id)).to.deep.equal([
+      'handshakeFailed',
+      `${none}somebody is at memory://alice, but the handshake failed: the stream ended; the other side may have another ID`,
+    ])
+    expect(await why(other.bus, bob.id)).to.deep.equal(['failed', `${none}dialling fail://x: no cable`])
+    expect(await why(other.bus, carol.id)).to.deep.equal([
+      'badAddress',
+      `${none}odd://x is no address: a number expected`,
+    ])
+  })
+
+  it('silence at the address -> handshakeFailed when its time is over, with the cause', async () => {
+    const server = here.transport.listener('silent')
+    await server.listen(() => undefined)
+    const { bus } = await here.join(alice, 'alice', { addresses: { [bob.id]: 'memory://silent' } })
+    const sent = bus.send(bob.id, payload(1)).catch((thrown) => thrown)
+    await settle()
+    here.clock.advance(10_000)
+    const error = await sent
+    if (!isError(error, 'PEER_UNREACHABLE')) throw error
+    expect(error.facts.reason).to.equal('handshakeFailed')
+    expect(isError(error.cause, 'HANDSHAKE_FAILED') && error.cause.facts.reason).to.equal(
+      'not finished in time',
+    )
   })
 
   it('somebody else at the address -> PEER_UNREACHABLE, and they learn nothing', async () => {

@@ -1,5 +1,6 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { expect } from 'chai'
+import { isError } from '../../channel/errors.js'
 import { type Identity, PeerBus, type PeerBusOptions } from '../../peer/index.js'
 import { tcpDialer, tcpListener } from '../../peer/tcp.js'
 import { codeOf, event, heard, payload, person, StoppedClock, until } from './support.js'
@@ -212,11 +213,13 @@ describe('peer: over TCP', () => {
     const dial = (address: string) => {
       const bus = new PeerBus({ identity: carol, dialers: [tcpDialer()], addresses: { [bob.id]: address } })
       open.push(bus)
-      return codeOf(bus.send(bob.id, payload(1)))
+      return reasonOf(bus.send(bob.id, payload(1)))
     }
-    expect(await dial(gone.address)).to.equal('PEER_UNREACHABLE')
-    expect(await dial(a.address)).to.equal('PEER_UNREACHABLE')
-    expect(await dial('ws://127.0.0.1:1')).to.equal('PEER_UNREACHABLE')
+    expect(await dial(gone.address)).to.equal('refused')
+    expect(await dial(a.address)).to.equal('handshakeFailed')
+    expect(await dial('ws://127.0.0.1:1')).to.equal('noDialer')
+    expect(await dial('tcp://127.0.0.1')).to.equal('badAddress')
+    expect(await dial('tcp://no-such-host.invalid:1')).to.equal('failed')
     for (const bad of [
       'tcp://',
       'tcp://localhost',
@@ -229,15 +232,30 @@ describe('peer: over TCP', () => {
     }
   })
 
-  it('an aborted dial -> PEER_UNREACHABLE, before and while it runs', async () => {
+  it('an aborted dial, one that takes too long -> PEER_UNREACHABLE with that reason', async () => {
     const b = await join(bob)
     const address = b.address.slice(6)
-    expect(await codeOf(tcpDialer().dial(bob.id, address, AbortSignal.abort()))).to.equal('PEER_UNREACHABLE')
+    expect(await reasonOf(tcpDialer().dial(bob.id, address, AbortSignal.abort()))).to.equal('aborted')
     const abort = new AbortController()
-    const dialled = codeOf(tcpDialer().dial(bob.id, address, abort.signal))
+    const dialled = reasonOf(tcpDialer().dial(bob.id, address, abort.signal))
     abort.abort()
-    expect(await dialled).to.equal('PEER_UNREACHABLE')
+    expect(await dialled).to.equal('aborted')
+    const slow = reasonOf(tcpDialer({ timeout: 1 }).dial(bob.id, address))
+    const start = performance.now()
+    while (performance.now() - start < 5); // timers come before sockets in a turn
+    expect(await slow).to.equal('timedOut')
   })
+
+  /** Why a peer can't be reached. */
+  async function reasonOf(dialled: Promise<unknown>): Promise<string> {
+    try {
+      await dialled
+    } catch (error) {
+      if (isError(error, 'PEER_UNREACHABLE')) return error.facts.reason
+      throw error
+    }
+    return 'reached'
+  }
 
   it('a taken port -> the listener says so; a closed one is free again', async () => {
     const b = await join(bob)

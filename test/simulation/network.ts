@@ -321,7 +321,7 @@ export class SimBus implements Bus {
     const waiting = this.#waiting.get(peer)
     if (waiting === undefined || this.#closed) return
     this.#waiting.delete(peer)
-    const error = new PerkunasError('PEER_UNREACHABLE', `no connection to ${peer}`, { peer })
+    const error = new PerkunasError('PEER_UNREACHABLE', `no connection to ${peer}`, { peer, reason: 'lost' })
     for (const { done } of waiting) done(error)
   }
 }
