@@ -1,14 +1,11 @@
 // One client: it negotiates channels with its peers, keeps them, and brings them back after a restart.
 import { type Observable, Subject } from 'rxjs'
 import {
-  type Address,
   type AddressMap,
-  type Allocation,
   type AppID,
   type AppResolver,
   appResolver,
   type Backend,
-  type Balances,
   type ChannelID,
   EMPTY,
   faultOfParams,
@@ -22,12 +19,10 @@ import {
   toHex,
 } from '../channel/index.js'
 import type { Bus, PeerID } from '../peer/index.js'
-import type { Store } from '../persistence/index.js'
-import type { Wallet } from '../wallet/index.js'
 import { asAborted, Channel } from './channel.js'
 import { type ChannelContext, type ChannelRecord, channelRecord } from './conversation.js'
 import { pursue, rewound } from './dispute.js'
-import { type Clock, type Entropy, systemClock, systemEntropy } from './environment.js'
+import { systemClock, systemEntropy } from './environment.js'
 import {
   type ChannelMessage,
   type ChannelProposal,
@@ -36,91 +31,21 @@ import {
   type Message,
   messages,
 } from './messages.js'
+import {
+  type ClientOptions,
+  defaultTimeouts,
+  type ProposalHandler,
+  type ProposalOptions,
+  reject,
+  type Timeouts,
+  type UpdateHandler,
+} from './options.js'
 import { sessionID } from './proposal.js'
 import { CHANNELS, created, restored } from './records.js'
 import { asError, asStoreError, ChannelRuntime } from './runtime.js'
-import { type OpenCommand, type Opened, type ProposalDecision, Sessions } from './sessions.js'
+import { type OpenCommand, type Opened, Sessions } from './sessions.js'
 import { localWatcher, type Watcher } from './watcher.js'
 import type { Decision, World } from './world.js'
-
-/** How long others get for their part, in milliseconds. */
-export interface Timeouts {
-  /** For a proposal, from the first message to the last signature; funding has the ledger's own deadline. */
-  readonly proposal: number
-  /** For an update. */
-  readonly update: number
-  /** For their part of a cooperative settlement, before we go on alone. */
-  readonly settlement: number
-}
-
-/** The timeouts that a client has unless told otherwise. */
-export const defaultTimeouts: Timeouts = { proposal: 60_000, update: 30_000, settlement: 10_000 }
-
-/** What a client is made of. */
-export interface ClientOptions {
-  /** Our identity and our peers. */
-  readonly bus: Bus
-  readonly store: Store
-  readonly wallet: Wallet
-  /** The ledger: its rules, its Funder and its Adjudicator. */
-  readonly backend: Backend
-  /** Which of the wallet's addresses we are by default; otherwise its first, or a new one. */
-  readonly address?: Address
-  /** The apps that our channels may have, besides none. */
-  readonly apps?: AppResolver
-  /** Sees what happens on the ledger; by default one in this process. */
-  readonly watcher?: Watcher
-  readonly timeouts?: Partial<Timeouts>
-  readonly clock?: Clock
-  readonly entropy?: Entropy
-}
-
-/** A channel that we want. */
-export interface ProposalOptions {
-  /** The other participants' network identities; participant 0 is us. */
-  readonly peers: readonly PeerID[]
-  /** Assets and everybody's initial balances, by asset, then by participant. */
-  readonly allocation: Pick<Allocation, 'assets' | 'balances'>
-  /** How long an old state may be refuted, in the ledger's unit (`Capabilities.clock`). */
-  readonly challengeDuration: bigint
-  /** Who brings what in; by default everybody the own initial balance. Sums must be the balances'. */
-  readonly agreement?: Balances
-  readonly app?: AppID
-  /** The app's initial data. */
-  readonly data?: Hex
-  readonly aux?: Hex
-  /** With which of our wallet's addresses; by default the client's. */
-  readonly participant?: AddressMap
-  /** Ends the call with ABORTED. Before everybody has signed it ends the proposal; later the channel is opened all the same. */
-  readonly signal?: AbortSignal
-}
-
-/** Says what we think of a proposal: `accept()` or `reject(reason)`. */
-export type ProposalHandler = (proposal: ChannelProposal) => ProposalDecision | Promise<ProposalDecision>
-
-/** A state that a participant proposes. */
-export interface UpdateRequest {
-  readonly channel: Channel
-  readonly current: State
-  readonly proposed: State
-  /** The index of who proposes it. */
-  readonly actor: number
-}
-
-/** Says what we think of a proposed state: `accept()` or `reject(reason)`. It has passed all rules already. */
-export type UpdateHandler = (update: UpdateRequest) => Decision | Promise<Decision>
-
-/** A handler's yes. */
-export function accept(
-  options: { readonly participant?: AddressMap } = {},
-): ProposalDecision & { readonly accept: true } {
-  return { accept: true, ...options }
-}
-
-/** A handler's no, with what the others are told (up to 200 characters). */
-export function reject(reason: string): { readonly accept: false; readonly reason: string } {
-  return { accept: false, reason }
-}
 
 interface Entry {
   readonly channel: Channel

@@ -1,8 +1,10 @@
 // Clients and channels: proposals, updates, disputes, and the runtime that makes them real.
 export { Channel, type ChannelCallOptions } from './channel.js'
+export { Client } from './client.js'
+export { type Clock, type Entropy, systemClock, systemEntropy } from './environment.js'
+export type { ChannelProposal } from './messages.js'
 export {
   accept,
-  Client,
   type ClientOptions,
   defaultTimeouts,
   type ProposalHandler,
@@ -11,9 +13,7 @@ export {
   type Timeouts,
   type UpdateHandler,
   type UpdateRequest,
-} from './client.js'
-export { type Clock, type Entropy, systemClock, systemEntropy } from './environment.js'
-export type { ChannelProposal } from './messages.js'
+} from './options.js'
 export type { ProposalDecision } from './sessions.js'
 export { localWatcher, type Watcher } from './watcher.js'
 export type { ChannelEvent, Decision } from './world.js'
