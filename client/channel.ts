@@ -1,5 +1,5 @@
 // The controller of one channel: it feeds the channel's conversation and reflects it. No protocol here.
-import type { Observable } from 'rxjs'
+import { defer, type Observable, startWith } from 'rxjs'
 import {
   apply,
   type ChannelID,
@@ -19,6 +19,7 @@ import {
 import type { PeerID } from '../peer/index.js'
 import { allSignatures, type ChannelState, currentOf } from './conversation.js'
 import type { ChannelRuntime } from './runtime.js'
+import type { Streams } from './streams.js'
 import { faultOfEnding, isIdle } from './update.js'
 import type { ChannelEvent } from './world.js'
 
@@ -44,19 +45,30 @@ interface Call {
   timedOut(): PerkunasError
 }
 
-/** A channel of ours. */
+/** Where a channel is kept. */
+export interface ChannelHost {
+  /** The running channel, woken if it was at rest. */
+  readonly runtime: ChannelRuntime
+  readonly streams: Streams
+  readonly timeouts: ChannelTimeouts
+  /** Forgets the channel. */
+  close(): void
+}
+
+/**
+ * A channel of ours.
+ *
+ * This object is light and can be kept for every channel; what it takes to run a channel is made when something
+ * concerns it, and let go when nothing has for a while.
+ */
 export class Channel {
-  readonly #runtime: ChannelRuntime
-  readonly #timeouts: ChannelTimeouts
-  readonly #onClose: () => void
+  readonly #host: ChannelHost
   /** Our user's updates, one after another. */
-  #updates: Promise<unknown> = Promise.resolve()
+  #updates: Promise<unknown> = READY
 
   /** Channels come from a `Client`. */
-  constructor(runtime: ChannelRuntime, timeouts: ChannelTimeouts, onClose: () => void) {
-    this.#runtime = runtime
-    this.#timeouts = timeouts
-    this.#onClose = onClose
+  constructor(host: ChannelHost) {
+    this.#host = host
   }
 
   /** The channel ID, 32 bytes. */
@@ -98,17 +110,17 @@ export class Channel {
 
   /** Every agreed or enforced change of state, after it is durable. Completes when the channel is over or closed. */
   get updates$(): Observable<{ readonly from: State; readonly to: State }> {
-    return this.#runtime.updates$.asObservable()
+    return defer(() => this.#host.streams.updates$)
   }
 
   /** The phase now and from now on. */
   get phases$(): Observable<Phase> {
-    return this.#runtime.phases$.asObservable()
+    return defer(() => this.#host.streams.phases$.pipe(startWith(this.phase)))
   }
 
   /** What the ledger says about the channel, alarms, and errors that did not end a call. */
   get events$(): Observable<ChannelEvent> {
-    return this.#runtime.events$.asObservable()
+    return defer(() => this.#host.streams.events$)
   }
 
   /**
@@ -127,8 +139,9 @@ export class Channel {
    *   is out and the state may still come to be, later calls wait for what becomes of it
    */
   update(edit: (draft: Draft) => void, options: ChannelCallOptions = {}): Promise<State> {
+    const letGo = this.#runtime.hold()
     const turn = this.#updates.then(() => this.#update(edit, options))
-    this.#updates = turn.catch(() => undefined)
+    this.#updates = turn.then(letGo, letGo)
     return unlessAborted(turn, options.signal, 'update')
   }
 
@@ -143,6 +156,55 @@ export class Channel {
    *   INVALID_STATE, APP_REFUSED, PHASE_MISMATCH; TRANSACTION_FAILED if the ledger refuses the step; ABORTED
    */
   async forceUpdate(edit: (draft: Draft) => void, options: ChannelCallOptions = {}): Promise<State> {
+    const letGo = this.#runtime.hold()
+    try {
+      return await this.#force(edit, options)
+    } finally {
+      letGo()
+    }
+  }
+  /**
+   * Watches the channel on its ledger until it is over: old states that anybody registers are refuted. A client
+   * watches its channels by itself; this is for who wants to wait for the end.
+   */
+  async watch(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    await this.#until(({ record }) => record.machine.phase === 'withdrawn', options.signal)
+  }
+
+  /**
+   * Ends the channel and pays our share out to us: together in one transaction if everybody answers, else through
+   * the ledger's dispute, which takes the challenge duration.
+   *
+   * Resolves when our share is paid. May be called by every participant, and again after a restart.
+   *
+   * @throws PerkunasError ABORTED; the settlement goes on by itself
+   */
+  async settle(options: ChannelCallOptions = {}): Promise<void> {
+    const { signal } = options
+    const { phase } = this
+    if (phase === 'acting' || phase === 'signing') {
+      try {
+        await this.#finalize(options.timeout ?? this.#host.timeouts.settlement, signal)
+      } catch (error) {
+        if (signal?.aborted) throw error
+        // Refused, too late, or a dispute began meanwhile: the ledger decides.
+      }
+    }
+    if (this.phase === 'final') this.#runtime.dispatch({ kind: 'settle' })
+    else this.#runtime.dispatch({ kind: 'dispute', wanted: 'settlement' })
+    await this.#until(({ record }) => record.machine.phase === 'withdrawn', signal)
+  }
+
+  /** Forgets this object: nothing is sent and nothing done on the ledger; `Client.restore` brings the channel back. */
+  close(): void {
+    this.#host.close()
+  }
+
+  get #runtime(): ChannelRuntime {
+    return this.#host.runtime
+  }
+
+  async #force(edit: (draft: Draft) => void, options: ChannelCallOptions): Promise<State> {
     const { context } = this.#runtime
     if (!context.capabilities.apps || this.params.app === '0x') {
       throw new PerkunasError('UNSUPPORTED', 'forceUpdate needs an app channel on a ledger that runs apps', {
@@ -181,43 +243,6 @@ export class Channel {
     return this.state
   }
 
-  /**
-   * Watches the channel on its ledger until it is over: old states that anybody registers are refuted. A client
-   * watches its channels by itself; this is for who wants to wait for the end.
-   */
-  async watch(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    await this.#until(({ record }) => record.machine.phase === 'withdrawn', options.signal)
-  }
-
-  /**
-   * Ends the channel and pays our share out to us: together in one transaction if everybody answers, else through
-   * the ledger's dispute, which takes the challenge duration.
-   *
-   * Resolves when our share is paid. May be called by every participant, and again after a restart.
-   *
-   * @throws PerkunasError ABORTED; the settlement goes on by itself
-   */
-  async settle(options: ChannelCallOptions = {}): Promise<void> {
-    const { signal } = options
-    const { phase } = this
-    if (phase === 'acting' || phase === 'signing') {
-      try {
-        await this.#finalize(options.timeout ?? this.#timeouts.settlement, signal)
-      } catch (error) {
-        if (signal?.aborted) throw error
-        // Refused, too late, or a dispute began meanwhile: the ledger decides.
-      }
-    }
-    if (this.phase === 'final') this.#runtime.dispatch({ kind: 'settle' })
-    else this.#runtime.dispatch({ kind: 'dispute', wanted: 'settlement' })
-    await this.#until(({ record }) => record.machine.phase === 'withdrawn', signal)
-  }
-
-  /** Forgets this object: nothing is sent and nothing done on the ledger; `Client.restore` brings the channel back. */
-  close(): void {
-    this.#onClose()
-  }
-
   /** The newest state after a step that we could enforce. @throws PerkunasError the rule that speaks against it */
   #step(edit: (draft: Draft) => void): State {
     const { params, index } = this
@@ -239,7 +264,7 @@ export class Channel {
     const silence = new AbortController()
     const wait = () => clock.after(timeout, () => silence.abort(this.#timedOut(timeout)))
     let cancel = wait()
-    const progress = this.#runtime.updates$.subscribe(() => {
+    const progress = this.#host.streams.updates$.subscribe(() => {
       cancel()
       cancel = wait()
     })
@@ -259,7 +284,7 @@ export class Channel {
 
   async #update(edit: (draft: Draft) => void, options: ChannelCallOptions): Promise<State> {
     const { clock } = this.#runtime.world
-    const { signal, timeout = this.#timeouts.update } = options
+    const { signal, timeout = this.#host.timeouts.update } = options
     const deadline = clock.now() + timeout
     const call: Call = {
       signal,
@@ -379,6 +404,8 @@ export class Channel {
     return new PerkunasError('PHASE_MISMATCH', message, { channel: this.id, expected, actual: this.phase })
   }
 }
+
+const READY: Promise<unknown> = Promise.resolve()
 
 /** The typed error for an aborted call, whatever reason the caller gave. */
 export function asAborted(reason: unknown, call: string): PerkunasError {

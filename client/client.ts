@@ -1,36 +1,25 @@
 // One client: it negotiates channels with its peers, keeps them, and brings them back after a restart.
 import { type Observable, Subject } from 'rxjs'
 import {
+  type Address,
   type AddressMap,
   type AppID,
   type AppResolver,
   appResolver,
   type Backend,
   type ChannelID,
-  EMPTY,
-  faultOfParams,
-  type Hex,
   isError,
   type Machine,
-  NO_APP,
-  NO_AUX,
   PerkunasError,
   type State,
-  toHex,
 } from '../channel/index.js'
 import type { Bus, PeerID } from '../peer/index.js'
-import { asAborted, Channel } from './channel.js'
-import { type ChannelContext, type ChannelRecord, channelRecord } from './conversation.js'
-import { pursue, rewound } from './dispute.js'
+import type { Account } from '../wallet/index.js'
+import { asAborted, type Channel } from './channel.js'
+import { type Arrival, Channels } from './channels.js'
+import { type ChannelContext, channelRecord } from './conversation.js'
 import { systemClock, systemEntropy } from './environment.js'
-import {
-  type ChannelMessage,
-  type ChannelProposal,
-  type ChannelUpdate,
-  channelOf,
-  type Message,
-  messages,
-} from './messages.js'
+import { type ChannelUpdate, type Message, messages } from './messages.js'
 import {
   type ClientOptions,
   defaultTimeouts,
@@ -40,18 +29,13 @@ import {
   type Timeouts,
   type UpdateHandler,
 } from './options.js'
-import { sessionID } from './proposal.js'
-import { CHANNELS, created, restored } from './records.js'
-import { asError, asStoreError, ChannelRuntime } from './runtime.js'
+import { created } from './records.js'
+import { restart, storedChannels } from './restore.js'
+import { asError, asStoreError } from './runtime.js'
 import { type OpenCommand, type Opened, Sessions } from './sessions.js'
-import { localWatcher, type Watcher } from './watcher.js'
+import { proposalOf } from './terms.js'
+import { localWatcher } from './watcher.js'
 import type { Decision, World } from './world.js'
-
-interface Entry {
-  readonly channel: Channel
-  readonly runtime: ChannelRuntime
-  readonly stopWatching: () => void
-}
 
 /** Negotiates channels, keeps them, and lets nothing get lost. */
 export class Client {
@@ -60,11 +44,9 @@ export class Client {
   readonly #backend: Backend
   readonly #timeouts: Timeouts
   readonly #apps: AppResolver
-  readonly #world: World
-  readonly #watcher: Watcher
   readonly #sessions: Sessions
-  readonly #channels = new Map<ChannelID, Entry>()
-  readonly #byPeer = new Map<PeerID, Set<ChannelID>>()
+  readonly #channels: Channels
+  readonly #contexts = new Map<AppID, ChannelContext>()
   readonly #newChannels = new Subject<Channel>()
   readonly #errors = new Subject<PerkunasError>()
   readonly #unsubscribe: (() => void)[]
@@ -80,9 +62,7 @@ export class Client {
     this.#backend = backend
     this.#timeouts = { ...defaultTimeouts, ...options.timeouts }
     this.#apps = options.apps ?? appResolver()
-    this.#watcher =
-      options.watcher ?? localWatcher(backend.adjudicator, clock, (error) => this.#report(error))
-    this.#world = {
+    const world: World = {
       store,
       backend,
       clock,
@@ -94,6 +74,14 @@ export class Client {
       fail: (error) => this.#fail(error),
       over: (channelID) => this.#over(channelID),
     }
+    this.#channels = new Channels({
+      bus,
+      world,
+      timeouts: this.#timeouts,
+      warm: options.warmChannels ?? WARM_CHANNELS,
+      watcher: options.watcher ?? localWatcher(backend.adjudicator, clock, (error) => this.#report(error)),
+      context: (app) => this.#context(app),
+    })
     this.#sessions = new Sessions({
       self: bus.id,
       backend,
@@ -112,9 +100,9 @@ export class Client {
     })
     this.#unsubscribe = [
       bus.onMessage((from, payload) => this.#received(from, payload)),
-      bus.onPeer(({ kind, peer }) =>
-        kind === 'connected' ? this.#connected(peer) : this.#sessions.disconnected(peer),
-      ),
+      bus.onPeer(({ kind, peer }) => {
+        for (const concerned of [this.#sessions, this.#channels]) concerned[kind](peer)
+      }),
     ]
   }
 
@@ -151,9 +139,12 @@ export class Client {
     return this.#channels.get(id)?.channel
   }
 
-  /** All channels that are not over. */
+  /**
+   * All channels that are not over. However many: a `Channel` is a light handle, and one that nothing concerns takes
+   * about a kilobyte beside it.
+   */
   channels(): readonly Channel[] {
-    return [...this.#channels.values()].map(({ channel }) => channel)
+    return this.#channels.all()
   }
 
   /**
@@ -169,21 +160,9 @@ export class Client {
     this.#check()
     const { signal } = options
     const participant = options.participant ?? (await this.#participant())
-    const { assets, balances } = options.allocation
-    const terms = {
-      challengeDuration: options.challengeDuration,
-      nonceShare: toHex((this.#options.entropy ?? systemEntropy)(32)),
-      app: options.app ?? NO_APP,
-      data: options.data ?? EMPTY,
-      assets,
-      balances,
-      agreement: options.agreement ?? balances,
-      participant,
-      peers: [this.id, ...options.peers],
-      aux: options.aux ?? NO_AUX,
-    }
-    this.#checkTerms(terms)
-    const proposal: ChannelProposal = { kind: 'channelProposal', session: sessionID(terms), ...terms }
+    const entropy = this.#options.entropy ?? systemEntropy
+    const { backend } = this.#backend.rules
+    const proposal = proposalOf(options, { id: this.id, participant, backend, entropy })
     if (signal?.aborted) throw asAborted(signal.reason, 'proposeChannel')
     let abort: () => void = () => undefined
     try {
@@ -206,34 +185,38 @@ export class Client {
    * Brings back every channel of the store, and goes on with what was under way. Call it once, before anything
    * else; channels that are there already stay.
    *
-   * @throws PerkunasError INVALID_RECORD if a record is damaged or of a newer version; nothing is started then
+   * The store is read by one scan and every record is checked, before anything is started. Channels for which there
+   * is nothing to do are not made running: that happens when something concerns one of them.
+   *
+   * @returns the channels that were brought back
+   * @throws PerkunasError INVALID_RECORD if a record is damaged or of a newer version; UNKNOWN_ACCOUNT if the wallet
+   *   lacks a channel's account; nothing is started then
    */
   async restore(): Promise<readonly Channel[]> {
     this.#check()
-    const parts = new Map<string, Map<string, Uint8Array>>()
-    for await (const [key, value] of this.#options.store.scan(CHANNELS)) {
-      const [id = '', part = ''] = key.slice(CHANNELS.length).split('/')
-      const known = parts.get(id) ?? new Map<string, Uint8Array>()
-      parts.set(id, known.set(part, value))
+    const { store, wallet, clock = systemClock } = this.#options
+    const arrivals: Arrival[] = []
+    const accounts = new Map<Address, Account>()
+    const context = (app: AppID) => this.#context(app)
+    for await (const { record, atRest } of storedChannels(store, context, clock)) {
+      const { machine, peers, cursor } = record
+      const address = this.#addressIn(machine)
+      const account = accounts.get(address) ?? (await wallet.account(address))
+      accounts.set(address, account)
+      arrivals.push({ id: machine.channelID, peers, cursor, account, record: atRest ?? record })
     }
-    const records = [...parts].map(([id, values]) => rewound(restored(id, values)))
-    const accounts = await Promise.all(records.map((record) => this.#account(record.machine)))
     const channels: Channel[] = []
-    for (const [i, record] of records.entries()) {
+    for (const arrival of arrivals) {
       this.#check()
-      const account = accounts[i]
-      if (account === undefined || this.#channels.has(record.machine.channelID)) continue
-      const { channel, runtime } = this.#add(record, account)
-      await this.#options.wallet.incrementUsage(account.address)
-      // What peers and the ledger say may have come in between.
-      runtime.start(pursue(runtime.state.record, runtime.context))
-      // Connections that stood before say nothing more: what they lost while we were away is repaired now.
-      this.#resume(runtime)
-      channels.push(channel)
-      this.#newChannels.next(channel)
-      const settling = record.wanted === 'settlement' && record.machine.phase === 'acting'
-      if (settling) runtime.dispatch({ kind: 'dispute', wanted: 'settlement' })
+      if (this.#channels.has(arrival.id)) continue
+      const slot = this.#channels.add(arrival)
+      await wallet.incrementUsage(arrival.account.address)
+      if (typeof arrival.record !== 'string') restart(slot.runtime)
+      channels.push(slot.channel)
+      this.#newChannels.next(slot.channel)
     }
+    // Connections that stood before say nothing more: what they lost while we were away is repaired now.
+    this.#channels.resumeAll()
     return channels
   }
 
@@ -262,7 +245,7 @@ export class Client {
       })
     }
     const record = { ...channelRecord(machine, proposal.peers, proposal.agreement), cursor }
-    const account = await this.#account(machine)
+    const account = await this.#options.wallet.account(this.#addressIn(machine))
     // On disk before a single coin moves: a restart finds the channel and either opens it or gets the deposit back.
     try {
       await this.#options.store.commit(created(record))
@@ -272,7 +255,9 @@ export class Client {
       throw error
     }
     this.#check()
-    const { channel, runtime } = this.#add(record, account)
+    const { peers } = record
+    const slot = this.#channels.add({ id: channelID, peers, cursor, account, record })
+    const { channel, runtime } = slot
     await this.#options.wallet.incrementUsage(account.address)
     this.#check()
     runtime.start([{ kind: 'fund' }])
@@ -287,55 +272,9 @@ export class Client {
     }
     // Others have not waited for a deposit of ours, and may have said something before we had the channel.
     const { index } = machine
-    if (proposal.agreement.every((row) => row[index] === 0n)) this.#resume(runtime)
+    if (proposal.agreement.every((row) => row[index] === 0n)) this.#channels.resume(slot)
     if (isPending(command)) command.resolve(channel)
     this.#newChannels.next(channel)
-  }
-
-  /** As if all connections that stand had just been made: what was lost before is repaired. */
-  #resume(runtime: ChannelRuntime): void {
-    for (const [index, peer] of runtime.state.record.peers.entries()) {
-      if (this.#bus.isConnected(peer)) runtime.dispatch({ kind: 'connected', peer: index })
-    }
-  }
-
-  #add(record: ChannelRecord, account: ConstructorParameters<typeof ChannelRuntime>[3]): Entry {
-    const { channelID, params } = record.machine
-    const runtime = new ChannelRuntime(record, this.#world, this.#context(params.app), account)
-    const channel = new Channel(runtime, this.#timeouts, () =>
-      this.#remove(
-        channelID,
-        new PerkunasError('CLOSED', `channel ${channelID} is closed`, { what: 'channel' }),
-      ),
-    )
-    const stopWatching = this.#watcher.watch(channelID, record.cursor, (event) =>
-      runtime.dispatch({ kind: 'ledger', event }),
-    )
-    const entry = { channel, runtime, stopWatching }
-    this.#channels.set(channelID, entry)
-    for (const peer of record.peers) {
-      if (peer === this.id) continue
-      const ofPeer = this.#byPeer.get(peer) ?? new Set()
-      this.#byPeer.set(peer, ofPeer.add(channelID))
-      this.#bus.connect(peer)
-    }
-    return entry
-  }
-
-  #remove(channelID: ChannelID, error: PerkunasError): void {
-    const entry = this.#channels.get(channelID)
-    if (entry === undefined) return
-    this.#channels.delete(channelID)
-    entry.stopWatching()
-    const { peers } = entry.channel
-    entry.runtime.stop(error)
-    for (const peer of peers) {
-      const ofPeer = this.#byPeer.get(peer)
-      ofPeer?.delete(channelID)
-      if (ofPeer?.size !== 0) continue
-      this.#byPeer.delete(peer)
-      this.#bus.release(peer)
-    }
   }
 
   // Messages
@@ -349,35 +288,7 @@ export class Client {
       case 'initialSignature':
         return this.#sessions.received(from, message)
       default:
-        return this.#receivedByChannel(from, message)
-    }
-  }
-
-  #receivedByChannel(from: PeerID, message: ChannelMessage): void | Promise<void> {
-    const channelID = channelOf(message)
-    const runtime = this.#channels.get(channelID)?.runtime
-    const index = runtime?.state.record.peers.indexOf(from) ?? -1
-    if (runtime === undefined || index < 0) {
-      return this.#report(
-        new PerkunasError(
-          'UNKNOWN_CHANNEL',
-          `${from} speaks of channel ${channelID}, which we do not share`,
-          { channel: channelID },
-        ),
-      )
-    }
-    runtime.dispatch({ kind: 'received', from: index, message })
-    // A peer that says more than we handle waits; other peers go on.
-    if (runtime.backlog > MAX_BACKLOG)
-      return runtime.until(() => runtime.backlog < MAX_BACKLOG / 2).catch(() => undefined)
-  }
-
-  #connected(peer: PeerID): void {
-    this.#sessions.connected(peer)
-    for (const channelID of this.#byPeer.get(peer) ?? []) {
-      const runtime = this.#channels.get(channelID)?.runtime
-      const index = runtime?.state.record.peers.indexOf(peer) ?? -1
-      if (index >= 0) runtime?.dispatch({ kind: 'connected', peer: index })
+        return this.#channels.received(from, message)
     }
   }
 
@@ -417,47 +328,27 @@ export class Client {
     return { [this.#backend.rules.backend]: own }
   }
 
-  async #account(machine: Machine) {
-    const address = machine.params.participants[machine.index]?.[this.#backend.rules.backend]
-    if (address === undefined) {
-      const message = `channel ${machine.channelID} has no address of ours on this ledger`
-      throw new PerkunasError('UNKNOWN_ACCOUNT', message, { address: '' })
-    }
-    return await this.#options.wallet.account(address)
+  #addressIn({ channelID, params, index }: Machine): Address {
+    const address = params.participants[index]?.[this.#backend.rules.backend]
+    if (address !== undefined) return address
+    const message = `channel ${channelID} has no address of ours on this ledger`
+    throw new PerkunasError('UNKNOWN_ACCOUNT', message, { address: '' })
   }
 
   #context(app: AppID): ChannelContext {
+    const made = this.#contexts.get(app)
+    if (made !== undefined) return made
     const { rules, capabilities, adjudicator } = this.#backend
     const known = this.#apps(app)
     if (known === undefined)
       throw new PerkunasError('INVALID_PARAMS', `unknown app ${app}`, { rule: 'a known app' })
-    return {
+    const context: ChannelContext = {
       rules: { ledger: rules, app: known },
       capabilities,
       verifyCloseAuthorization: (request) => adjudicator.verifyCloseAuthorization(request),
     }
-  }
-
-  /** Params are complete only with the others' answers; what is wrong already is refused before anything is sent. */
-  #checkTerms(terms: Omit<ChannelProposal, 'kind' | 'session'>): void {
-    const stand = terms.peers.map((_, i) =>
-      i === 0 ? terms.participant : { [this.#backend.rules.backend]: placeholder(i) },
-    )
-    const { challengeDuration, app, aux } = terms
-    const fault = faultOfParams({
-      challengeDuration,
-      app,
-      aux,
-      participants: stand,
-      nonce: 0n,
-      ledgerChannel: true,
-      virtualChannel: false,
-    })
-    if (fault) throw fault
-    for (const peer of terms.peers.slice(1)) {
-      if (peer === this.id)
-        throw new PerkunasError('INVALID_ARGUMENT', 'we are not our own peer', { argument: 'peers' })
-    }
+    this.#contexts.set(app, context)
+    return context
   }
 
   // Ends
@@ -480,21 +371,22 @@ export class Client {
     this.#closed = error
     for (const unsubscribe of this.#unsubscribe) unsubscribe()
     this.#sessions.close(error)
-    for (const channelID of [...this.#channels.keys()]) this.#remove(channelID, error)
+    this.#channels.end(error)
     this.#newChannels.complete()
     this.#errors.complete()
   }
 
   #over(channelID: ChannelID): void {
-    const address = this.#channels.get(channelID)?.runtime.account.address
-    this.#remove(
-      channelID,
-      new PerkunasError('CLOSED', `channel ${channelID} is settled`, { what: 'channel' }),
-    )
+    const address = this.#channels.get(channelID)?.account.address
+    const error = new PerkunasError('CLOSED', `channel ${channelID} is settled`, { what: 'channel' })
+    this.#channels.remove(channelID, error)
     if (address === undefined) return
     this.#options.wallet.decrementUsage(address).catch((cause) => this.#report(asError(cause, 'wallet')))
   }
 }
+
+/** {@link ClientOptions.warmChannels} unless told otherwise. */
+const WARM_CHANNELS = 1024
 
 interface PendingOpen extends OpenCommand {
   resolve(channel: Channel): void
@@ -502,11 +394,4 @@ interface PendingOpen extends OpenCommand {
 
 function isPending(command: OpenCommand | undefined): command is PendingOpen {
   return command !== undefined && 'resolve' in command
-}
-
-/** Inputs that one channel may have waiting before its peers are slowed down. */
-const MAX_BACKLOG = 64
-
-function placeholder(index: number): Hex {
-  return `0x${(index + 1).toString(16).padStart(40, '0')}`
 }

@@ -62,6 +62,24 @@ export function pursue(record: ChannelRecord, context: ChannelContext): ChannelE
   }
 }
 
+/**
+ * Whether nothing is to be done about a channel until something happens to it, and its record says all that there is
+ * to know of it.
+ */
+export function isQuiet(state: ChannelState, context: ChannelContext): boolean {
+  const { record, asking, held, command, early } = state
+  const { phase, current } = record.machine
+  return (
+    (phase === 'acting' || phase === 'signing' || phase === 'final') &&
+    record.wanted === 'nothing' &&
+    asking === undefined &&
+    held === undefined &&
+    command === undefined &&
+    early.every(({ version }) => version <= (current?.state.version ?? 0n)) &&
+    pursue(record, context).length === 0
+  )
+}
+
 /** Everybody's funds are there. */
 export function funded(state: ChannelState, context: ChannelContext): ChannelStep {
   const machine = apply(state.record.machine, { kind: 'funded' }, context.rules)

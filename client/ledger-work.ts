@@ -38,6 +38,11 @@ export class LedgerWork {
     this.#host = host
   }
 
+  /** Whether anything is under way, or waits to be tried again. */
+  get isBusy(): boolean {
+    return this.#running.size > 0
+  }
+
   /** Starts work; effects of other kinds are not its business. */
   perform(effect: ChannelEffect): void {
     const { world, dispatch } = this.#host

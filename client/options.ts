@@ -48,6 +48,11 @@ export interface ClientOptions {
   /** Sees what happens on the ledger; by default one in this process. */
   readonly watcher?: Watcher
   readonly timeouts?: Partial<Timeouts>
+  /**
+   * How many channels without anything to do are kept running, 1 024 by default: each takes some 20 kB, against one
+   * kB at rest, and saves the 50 us of waking it up.
+   */
+  readonly warmChannels?: number
   readonly clock?: Clock
   readonly entropy?: Entropy
 }

@@ -140,8 +140,8 @@ export function progressed(record: ChannelRecord): Write {
   return progress.put(keyOf(machine.channelID, 'progress'), {
     phase: machine.phase,
     isFunded: machine.isFunded,
-    current: packed(machine.current),
-    staging: packed(machine.staging),
+    current: stored(machine.current),
+    staging: stored(machine.staging),
     signedVersion: machine.signedVersion,
     stagedBy,
     ending: record.ending ?? null,
@@ -152,6 +152,45 @@ export function progressed(record: ChannelRecord): Write {
     cursor: record.cursor ?? null,
   })
 }
+
+/** What is written of a channel, as a string of one character a byte: a byte array takes 300 more. */
+export type Packed = string & { readonly packed: true }
+
+/** A channel as the bytes of its records, for one that is kept in memory for a long time. */
+export function packed(record: ChannelRecord): Packed {
+  const parts = new Map<string, Uint8Array>()
+  for (const [i, write] of created(record).entries()) {
+    if (write.kind === 'put') parts.set(PARTS[i] ?? '', write.value)
+  }
+  return packedParts(parts)
+}
+
+/** The same of records that were read and found good. */
+export function packedParts(parts: ReadonlyMap<string, Uint8Array>): Packed {
+  const fixed = parts.get('terms') ?? EMPTY
+  const moving = parts.get('progress') ?? EMPTY
+  const bytes = new Uint8Array(4 + fixed.length + moving.length)
+  new DataView(bytes.buffer).setUint32(0, fixed.length)
+  bytes.set(fixed, 4)
+  bytes.set(moving, 4 + fixed.length)
+  let text = ''
+  for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192))
+  return text as Packed
+}
+
+/** The channel again. @throws PerkunasError INVALID_RECORD if memory is damaged */
+export function unpacked(channelID: string, text: Packed | ''): ChannelRecord {
+  const bytes = new Uint8Array(text.length)
+  for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i)
+  const end = 4 + (bytes.length < 4 ? 0 : new DataView(bytes.buffer).getUint32(0))
+  const parts = new Map([
+    ['terms', bytes.subarray(4, end)],
+    ['progress', bytes.subarray(end)],
+  ])
+  return restored(channelID, parts)
+}
+
+const EMPTY = new Uint8Array()
 
 /** The writes that remove a channel. */
 export function removed(channelID: string): Write[] {
@@ -180,8 +219,8 @@ export function restored(channelID: string, parts: ReadonlyMap<string, Uint8Arra
   const { index, peers, agreement } = fixed
   if (fixed.channelID !== channelID) throw invalid(`it says ${fixed.channelID}`)
   const { phase, isFunded, signedVersion, stagedBy, wanted } = moving
-  const current = unpacked(moving.current)
-  const staging = unpacked(moving.staging)
+  const current = loaded(moving.current)
+  const staging = loaded(moving.staging)
   const machine: Machine = {
     phase,
     isFunded,
@@ -224,7 +263,7 @@ function orNull(aux: Hex): Hex | null {
   return aux === NO_AUX ? null : aux
 }
 
-function packed(transaction: Transaction | undefined) {
+function stored(transaction: Transaction | undefined) {
   return transaction === undefined ? null : complete(transaction)
 }
 
@@ -237,7 +276,7 @@ interface Stored {
   readonly signatures: readonly (Hex | null)[]
 }
 
-function unpacked(stored: Stored | null): Transaction | undefined {
+function loaded(stored: Stored | null): Transaction | undefined {
   return stored === null ? undefined : incomplete(stored)
 }
 

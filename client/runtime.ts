@@ -1,7 +1,7 @@
 // Makes a channel's effects real, in one order: write the record, then send, then talk to the ledger, then tell
 // our user. One input at a time for a channel; channels run side by side, and the store groups their commits.
-import { BehaviorSubject, Subject } from 'rxjs'
-import { type Hex, type Index, PerkunasError, type Phase, type State } from '../channel/index.js'
+import type { Subject } from 'rxjs'
+import { type Hex, type Index, PerkunasError, type State } from '../channel/index.js'
 import type { PeerID } from '../peer/index.js'
 import type { Account } from '../wallet/index.js'
 import {
@@ -14,17 +14,26 @@ import {
   channelState,
   type LedgerEffect,
 } from './conversation.js'
+import { isQuiet } from './dispute.js'
 import { LedgerWork } from './ledger-work.js'
 import type { ChannelUpdate } from './messages.js'
 import { progressed, removed } from './records.js'
 import { step } from './step.js'
-import type { ChannelEvent, Decision, World } from './world.js'
+import type { Streams } from './streams.js'
+import type { Decision, World } from './world.js'
+
+/** Who keeps a running channel. */
+export interface RuntimeKeeper {
+  /** What our user listens to, if to anything. */
+  streams(): Streams | undefined
+  /** Nothing is under way any more, as it seems. */
+  rested(): void
+}
 
 /** One running channel. */
 export class ChannelRuntime {
-  readonly updates$ = new Subject<{ readonly from: State; readonly to: State }>()
-  readonly phases$: BehaviorSubject<Phase>
-  readonly events$ = new Subject<ChannelEvent>()
+  readonly #keeper: RuntimeKeeper
+  readonly #first: ChannelRecord
   readonly #queue: ChannelInput[] = []
   readonly #commands = new Map<CommandID, (result: State | PerkunasError) => void>()
   readonly #waiters = new Set<Waiter>()
@@ -34,6 +43,8 @@ export class ChannelRuntime {
   #lastCommand: CommandID = 0
   #working = false
   #stopped: PerkunasError | undefined
+  #holds = 0
+  #isFresh = true
   readonly #ended = new AbortController()
 
   constructor(
@@ -41,9 +52,11 @@ export class ChannelRuntime {
     readonly world: World,
     readonly context: ChannelContext,
     readonly account: Account,
+    keeper: RuntimeKeeper,
   ) {
+    this.#first = record
+    this.#keeper = keeper
     this.#state = channelState(record)
-    this.phases$ = new BehaviorSubject<Phase>(record.machine.phase)
     this.#ledger = new LedgerWork({
       world,
       channelID: record.machine.channelID,
@@ -66,6 +79,42 @@ export class ChannelRuntime {
     return this.#queue.length
   }
 
+  /** Whether its record is the one that it began with. */
+  get isUnchanged(): boolean {
+    return this.#state.record === this.#first
+  }
+
+  /** Whether nothing would be lost if it were made anew from its record. */
+  get isAtRest(): boolean {
+    return (
+      this.#holds === 0 &&
+      !this.#working &&
+      this.#stopped === undefined &&
+      this.#commands.size === 0 &&
+      this.#waiters.size === 0 &&
+      !this.#ledger.isBusy &&
+      isQuiet(this.#state, this.context)
+    )
+  }
+
+  /** Whether something has happened to it since this was asked last. */
+  takeFresh(): boolean {
+    const wasFresh = this.#isFresh
+    this.#isFresh = false
+    return wasFresh
+  }
+
+  /** Keeps this object in use until the result is called, for calls that come back to it. */
+  hold(): () => void {
+    this.#holds++
+    let isHeld = true
+    return () => {
+      if (!isHeld) return
+      isHeld = false
+      if (--this.#holds === 0) this.#keeper.rested()
+    }
+  }
+
   /** Aborts, with the reason, when this object's life ends: nothing that waits may outlive it. */
   get ended(): AbortSignal {
     return this.#ended.signal
@@ -85,6 +134,7 @@ export class ChannelRuntime {
   /** Hands in what happened. Handled in order. */
   dispatch(input: ChannelInput): void {
     if (this.#stopped !== undefined) return
+    this.#isFresh = true
     this.#queue.push(input)
     if (!this.#working) void this.#work()
   }
@@ -133,9 +183,13 @@ export class ChannelRuntime {
     for (const resolve of this.#commands.values()) resolve(error)
     this.#commands.clear()
     for (const waiter of [...this.#waiters]) waiter.stop(error)
-    this.updates$.complete()
-    this.phases$.complete()
-    this.events$.complete()
+    this.#keeper.streams()?.complete()
+  }
+
+  /** Ends this object's life while it is at rest: another one goes on with its record. */
+  release(): void {
+    const where = `channel ${this.#state.record.machine.channelID}`
+    this.#stopped = new PerkunasError('INTERNAL', `${where} goes on in another object`, { where })
   }
 
   async #work(): Promise<void> {
@@ -150,6 +204,7 @@ export class ChannelRuntime {
       this.#breakDown(cause)
     }
     this.#working = false
+    this.#keeper.rested()
   }
 
   /** One input: write, send, ask the ledger, tell our user. Returns whether the channel is over. */
@@ -166,9 +221,10 @@ export class ChannelRuntime {
     }
     this.#state = next
     this.#perform(effects)
-    if (input.kind === 'ledger') this.#tell(this.events$, { kind: 'ledger', event: input.event })
+    const streams = this.#keeper.streams()
+    if (input.kind === 'ledger') tell(streams?.events$, { kind: 'ledger', event: input.event })
     const { phase } = next.record.machine
-    if (phase !== before.record.machine.phase) this.#tell(this.phases$, phase)
+    if (phase !== before.record.machine.phase) tell(streams?.phases$, phase)
     for (const waiter of [...this.#waiters]) waiter.check()
     return effects.some((effect) => effect.kind === 'over')
   }
@@ -195,9 +251,9 @@ export class ChannelRuntime {
   #tellUser(effect: ChannelEffect): void {
     switch (effect.kind) {
       case 'updated':
-        return this.#tell(this.updates$, { from: effect.from, to: effect.to })
+        return tell(this.#keeper.streams()?.updates$, { from: effect.from, to: effect.to })
       case 'atRisk':
-        return this.#tell(this.events$, effect)
+        return tell(this.#keeper.streams()?.events$, effect)
       case 'resolve': {
         const resolve = this.#commands.get(effect.command)
         this.#commands.delete(effect.command)
@@ -251,14 +307,14 @@ export class ChannelRuntime {
   }
 
   #report(error: PerkunasError): void {
-    this.#tell(this.events$, { kind: 'error', error })
+    tell(this.#keeper.streams()?.events$, { kind: 'error', error })
     this.world.report(error)
   }
+}
 
-  /** A user's subscriber that throws is the user's error, not the channel's end: rxjs reports it by itself. */
-  #tell<T>(subject: Subject<T>, value: T): void {
-    if (!subject.closed) subject.next(value)
-  }
+/** A user's subscriber that throws is the user's error, not the channel's end: rxjs reports it by itself. */
+function tell<T>(subject: Subject<T> | undefined, value: T): void {
+  if (subject !== undefined && !subject.closed) subject.next(value)
 }
 
 interface Waiter {

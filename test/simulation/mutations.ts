@@ -28,7 +28,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'write nothing when a state is staged',
     file: 'client/records.js',
-    find: 'staging: packed(machine.staging),',
+    find: 'staging: stored(machine.staging),',
     replace: 'staging: null,',
   },
   {
@@ -107,8 +107,8 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'forget what is to be done after a restart',
-    file: 'client/client.js',
-    find: 'runtime.start(pursue(runtime.state.record, runtime.context));',
+    file: 'client/restore.js',
+    find: 'runtime.start(pursue(record, runtime.context));',
     replace: 'runtime.start([]);',
   },
   {
@@ -171,5 +171,17 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'client/dispute.js',
     find: 'if (version !== current.version || !context.verifyCloseAuthorization(request)) {',
     replace: 'if (false) {',
+  },
+  {
+    name: 'put a channel to rest as it was before',
+    file: 'client/slot.js',
+    find: 'if (this.#packed === undefined || !runtime.isUnchanged)',
+    replace: 'if (this.#packed === undefined)',
+  },
+  {
+    name: 'put a channel to rest while it is asked about',
+    file: 'client/dispute.js',
+    find: 'asking === undefined &&',
+    replace: 'true &&',
   },
 ]

@@ -108,6 +108,8 @@ export class SimProcess {
       timeouts: TIMEOUTS,
       clock,
       entropy: (length) => entropy.bytes(length),
+      // A few are enough to have all go to rest and be woken at any moment.
+      warmChannels: random.fork('warm').int(3),
     })
     this.client.handleProposals(({ session }) => this.#judgeProposal(session))
     this.client.handleUpdates(({ proposed }) => this.#judgeUpdate(proposed))

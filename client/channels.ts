@@ -1,0 +1,168 @@
+// All channels of a client: who is concerned by what a peer or the ledger says, and how many of them run.
+import { type AppID, type ChannelID, type LedgerEvent, PerkunasError } from '../channel/index.js'
+import type { Bus, PeerID } from '../peer/index.js'
+import type { Account } from '../wallet/index.js'
+import type { Channel, ChannelTimeouts } from './channel.js'
+import type { ChannelContext, ChannelRecord } from './conversation.js'
+import { type ChannelMessage, channelOf } from './messages.js'
+import type { Packed } from './records.js'
+import { Resync } from './resync.js'
+import { Slot, type SlotHost } from './slot.js'
+import { Warm } from './warm.js'
+import type { Watcher } from './watcher.js'
+import type { World } from './world.js'
+
+/** Inputs that one channel may have waiting before its peers are slowed down. */
+const MAX_BACKLOG = 64
+
+/** What channels need of their client. */
+export interface ChannelsHost {
+  readonly bus: Bus
+  readonly watcher: Watcher
+  readonly world: World
+  readonly timeouts: ChannelTimeouts
+  /** Channels without anything to do that are kept running. */
+  readonly warm: number
+  context(app: AppID): ChannelContext
+}
+
+/** A channel that comes to a client. */
+export interface Arrival {
+  readonly id: ChannelID
+  /** By participant index, ourselves among them. */
+  readonly peers: readonly PeerID[]
+  /** Up to where the ledger's events were handled. */
+  readonly cursor: string | undefined
+  readonly account: Account
+  /** What it runs with, or what is written of it if it is at rest. */
+  readonly record: ChannelRecord | Packed
+}
+
+/** The channels of one client. */
+export class Channels {
+  readonly #host: ChannelsHost
+  readonly #slotHost: SlotHost
+  readonly #slots = new Map<ChannelID, Slot>()
+  readonly #byPeer = new Map<PeerID, Set<Slot>>()
+  readonly #warm: Warm
+  readonly #resync: Resync
+  /** One for all channels: an event names its channel. */
+  readonly #onEvent = (event: LedgerEvent) =>
+    this.#slots.get(event.channelID)?.runtime.dispatch({ kind: 'ledger', event })
+
+  constructor(host: ChannelsHost) {
+    this.#host = host
+    this.#warm = new Warm(host.warm)
+    this.#resync = new Resync(host.world.clock)
+    this.#slotHost = {
+      world: host.world,
+      timeouts: host.timeouts,
+      context: (app) => host.context(app),
+      woke: (slot) => this.#warm.add(slot),
+      rested: () => this.#warm.trim(),
+      close: ({ id }) =>
+        this.remove(id, new PerkunasError('CLOSED', `channel ${id} is closed`, { what: 'channel' })),
+    }
+  }
+
+  get(id: ChannelID): Slot | undefined {
+    return this.#slots.get(id)
+  }
+
+  has(id: ChannelID): boolean {
+    return this.#slots.has(id)
+  }
+
+  /** What users call, of all channels. */
+  all(): readonly Channel[] {
+    return Array.from(this.#slots.values(), ({ channel }) => channel)
+  }
+
+  /** Takes a channel in, watches it on its ledger, and wants connections with its peers. */
+  add({ id, peers, cursor, account, record }: Arrival): Slot {
+    const { bus, watcher } = this.#host
+    const slot = new Slot(id, account, this.#slotHost, record)
+    this.#slots.set(id, slot)
+    slot.stopWatching = watcher.watch(id, cursor, this.#onEvent)
+    for (const peer of peers) {
+      if (peer === bus.id) continue
+      const ofPeer = this.#byPeer.get(peer)
+      if (ofPeer !== undefined) ofPeer.add(slot)
+      else {
+        this.#byPeer.set(peer, new Set([slot]))
+        bus.connect(peer)
+      }
+    }
+    return slot
+  }
+
+  /** Forgets a channel; its calls end with the error. */
+  remove(id: ChannelID, error: PerkunasError): void {
+    const slot = this.#slots.get(id)
+    if (slot === undefined) return
+    this.#slots.delete(id)
+    for (const peer of slot.runtime.state.record.peers) {
+      const ofPeer = this.#byPeer.get(peer)
+      ofPeer?.delete(slot)
+      if (ofPeer?.size !== 0) continue
+      this.#byPeer.delete(peer)
+      this.#resync.end(peer)
+      this.#host.bus.release(peer)
+    }
+    slot.end(error)
+    this.#warm.delete(slot)
+  }
+
+  /** Forgets all. */
+  end(error: PerkunasError): void {
+    const slots = [...this.#slots.values()]
+    this.#slots.clear()
+    this.#resync.close()
+    for (const slot of slots) {
+      slot.end(error)
+      this.#warm.delete(slot)
+    }
+    for (const peer of this.#byPeer.keys()) this.#host.bus.release(peer)
+    this.#byPeer.clear()
+  }
+
+  /** A peer speaks. A promise slows it down. */
+  received(from: PeerID, message: ChannelMessage): void | Promise<void> {
+    const channelID = channelOf(message)
+    const slot = this.#slots.get(channelID)
+    // Nobody who has no part in a channel wakes it.
+    if (slot === undefined || this.#byPeer.get(from)?.has(slot) !== true) {
+      const text = `${from} speaks of channel ${channelID}, which we do not share`
+      return this.#host.world.report(new PerkunasError('UNKNOWN_CHANNEL', text, { channel: channelID }))
+    }
+    const { runtime } = slot
+    runtime.dispatch({ kind: 'received', from: runtime.state.record.peers.indexOf(from), message })
+    if (message.kind === 'channelSync') this.#resync.heard(from)
+    // A peer that says more than we handle waits; other peers go on.
+    if (runtime.backlog > MAX_BACKLOG)
+      return runtime.until(() => runtime.backlog < MAX_BACKLOG / 2).catch(() => undefined)
+  }
+
+  /** A connection stands. */
+  connected(peer: PeerID): void {
+    const slots = this.#byPeer.get(peer)
+    if (slots !== undefined) this.#resync.begin(peer, slots)
+  }
+
+  /** A connection was lost. */
+  disconnected(peer: PeerID): void {
+    this.#resync.end(peer)
+  }
+
+  /** As if the connections that stand had just been made: what was lost before we had the channel is repaired. */
+  resume(slot: Slot): void {
+    for (const [index, peer] of slot.runtime.state.record.peers.entries()) {
+      if (this.#host.bus.isConnected(peer)) slot.runtime.dispatch({ kind: 'connected', peer: index })
+    }
+  }
+
+  /** The same of all channels. */
+  resumeAll(): void {
+    for (const peer of this.#byPeer.keys()) if (this.#host.bus.isConnected(peer)) this.connected(peer)
+  }
+}

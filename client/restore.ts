@@ -1,0 +1,78 @@
+// Brings channels back: reads them by one scan, and goes on with what was under way.
+import type { AppID } from '../channel/index.js'
+import type { PeerID } from '../peer/index.js'
+import type { Store } from '../persistence/index.js'
+import { type ChannelContext, type ChannelRecord, channelState } from './conversation.js'
+import { isQuiet, pursue, rewound } from './dispute.js'
+import type { Clock } from './environment.js'
+import { CHANNELS, type Packed, packedParts, restored } from './records.js'
+import type { ChannelRuntime } from './runtime.js'
+
+/** Channels that are read before others have their turn. */
+const TURN = 512
+
+/** A channel of a store. */
+export interface Found {
+  readonly record: ChannelRecord
+  /** What is written of it, if that is all that is needed until something concerns it. */
+  readonly atRest: Packed | undefined
+}
+
+/**
+ * Reads all channels, each checked: damage anywhere must be known before anything is started.
+ *
+ * @param clock lets others have their turn now and then
+ * @throws PerkunasError INVALID_RECORD if a record is damaged or of a newer version; what the store throws
+ */
+export async function* storedChannels(
+  store: Store,
+  context: (app: AppID) => ChannelContext,
+  clock: Clock,
+): AsyncGenerator<Found, void, undefined> {
+  let id = ''
+  let parts = new Map<string, Uint8Array>()
+  let read = 0
+  // Many channels have the same peers and were last heard of at the same place of the ledger.
+  const [peerOnce, cursorOnce] = [once<PeerID>(), once<string>()]
+  const found = (): Found => {
+    const written = restored(id, parts)
+    const record = rewound(written)
+    const isAtRest = record === written && isQuiet(channelState(record), context(record.machine.params.app))
+    const { peers, cursor } = record
+    return {
+      record: { ...record, peers: peers.map(peerOnce), cursor: cursor && cursorOnce(cursor) },
+      atRest: isAtRest ? packedParts(parts) : undefined,
+    }
+  }
+  // The records of a channel are neighbours.
+  for await (const [key, value] of store.scan(CHANNELS)) {
+    const [channelID = '', part = ''] = key.slice(CHANNELS.length).split('/')
+    if (channelID !== id) {
+      if (parts.size > 0) yield found()
+      id = channelID
+      parts = new Map()
+      if (++read % TURN === 0) await new Promise<void>((resolve) => clock.after(0, resolve))
+    }
+    parts.set(part, value)
+  }
+  if (parts.size > 0) yield found()
+}
+
+/** Gives the first one of equal strings. */
+function once<T extends string>(): (text: T) => T {
+  const known = new Map<T, T>()
+  return (text) => {
+    const first = known.get(text) ?? text
+    known.set(first, first)
+    return first
+  }
+}
+
+/** Goes on with what was under way. What peers and the ledger say may have come in between. */
+export function restart(runtime: ChannelRuntime): void {
+  const { record } = runtime.state
+  runtime.start(pursue(record, runtime.context))
+  if (record.wanted === 'settlement' && record.machine.phase === 'acting') {
+    runtime.dispatch({ kind: 'dispute', wanted: 'settlement' })
+  }
+}

@@ -1,0 +1,58 @@
+// What a proposal of our own says, and what speaks against it before anybody hears of it.
+
+import type { AddressMap, BackendID } from '../channel/index.js'
+import { EMPTY, faultOfParams, type Hex, NO_APP, NO_AUX, PerkunasError, toHex } from '../channel/index.js'
+import type { PeerID } from '../peer/index.js'
+import type { Entropy } from './environment.js'
+import type { ChannelProposal } from './messages.js'
+import type { ProposalOptions } from './options.js'
+import { sessionID } from './proposal.js'
+
+/** Who proposes, and with what. */
+export interface Proposer {
+  readonly id: PeerID
+  readonly participant: AddressMap
+  readonly backend: BackendID
+  readonly entropy: Entropy
+}
+
+/** The proposal that these options ask for. @throws PerkunasError INVALID_PARAMS, INVALID_ARGUMENT */
+export function proposalOf(options: ProposalOptions, proposer: Proposer): ChannelProposal {
+  const { assets, balances } = options.allocation
+  const terms = {
+    challengeDuration: options.challengeDuration,
+    nonceShare: toHex(proposer.entropy(32)),
+    app: options.app ?? NO_APP,
+    data: options.data ?? EMPTY,
+    assets,
+    balances,
+    agreement: options.agreement ?? balances,
+    participant: proposer.participant,
+    peers: [proposer.id, ...options.peers],
+    aux: options.aux ?? NO_AUX,
+  }
+  checkTerms(terms, proposer)
+  return { kind: 'channelProposal', session: sessionID(terms), ...terms }
+}
+
+/** Params are complete only with the others' answers; what is wrong already is refused before anything is sent. */
+function checkTerms(terms: Omit<ChannelProposal, 'kind' | 'session'>, { id, backend }: Proposer): void {
+  const { challengeDuration, app, aux } = terms
+  const fault = faultOfParams({
+    challengeDuration,
+    app,
+    aux,
+    participants: terms.peers.map((_, i) => (i === 0 ? terms.participant : { [backend]: placeholder(i) })),
+    nonce: 0n,
+    ledgerChannel: true,
+    virtualChannel: false,
+  })
+  if (fault) throw fault
+  if (terms.peers.slice(1).includes(id)) {
+    throw new PerkunasError('INVALID_ARGUMENT', 'we are not our own peer', { argument: 'peers' })
+  }
+}
+
+function placeholder(index: number): Hex {
+  return `0x${(index + 1).toString(16).padStart(40, '0')}`
+}

@@ -1,0 +1,127 @@
+import { expect } from 'chai'
+import { transfer } from '../../channel/index.js'
+import type { ChannelInput } from '../../client/conversation.js'
+import { Resync } from '../../client/resync.js'
+import type { Slot } from '../../client/slot.js'
+import { Warm } from '../../client/warm.js'
+import { group, open, restarted, settled, WEALTH, who } from './parties.js'
+
+describe('rest: channels that nothing concerns', () => {
+  it('all let go at once after each step -> updates, listeners, handles and settlement as ever', async () => {
+    const world = await group(2, { client: { warmChannels: 0 } })
+    const channels = [...(await open(world)), ...(await open(world)), ...(await open(world))]
+    const seen = channels.map(() => [] as (bigint | string)[])
+    for (const [i, channel] of channels.entries()) {
+      channel.updates$.subscribe({
+        next: ({ to }) => seen[i]?.push(to.version),
+        complete: () => seen[i]?.push('over'),
+      })
+      channel.phases$.subscribe((phase) => phase !== 'signing' && seen[i]?.push(phase))
+    }
+    for (const from of [0, 1, 0]) {
+      for (const channel of channels.filter(({ index }) => index === from)) {
+        const { id, state } = channel
+        await channel.update((draft) => transfer(draft, { from, to: 1 - from, amount: 5n }))
+        expect(channel.state.version).equals(state.version + 1n)
+        expect(who(world, from).client.channel(id)).equals(channel)
+      }
+    }
+    await settled(() => channels.every(({ state }) => state.version === 3n))
+    await Promise.all(channels.map((channel) => channel.settle()))
+    await settled(() => seen.every((one) => one.at(-1) === 'over'))
+    for (const one of seen) {
+      expect(one.filter((word) => typeof word === 'bigint')).deep.equals([1n, 2n, 3n, 4n])
+      expect(one[0]).equals('acting')
+    }
+    expect(world.ledger.balanceOf(world.assets[0], who(world, 1).address)).equals(WEALTH + 15n)
+  })
+
+  it('a restored channel of which nobody has spoken -> closed with its client: CLOSED, complete', async () => {
+    const world = await group(2)
+    await open(world)
+    const { client } = await restarted(who(world, 0), world)
+    const [channel] = client.channels()
+    await client.close()
+    let isComplete = false
+    channel?.updates$.subscribe({ complete: () => (isComplete = true) })
+    expect(isComplete).equals(true)
+    expect(channel?.phase).equals('acting')
+    const error = await channel?.update(() => undefined).catch((cause: { code: string }) => cause)
+    expect(error).deep.include({ code: 'CLOSED' })
+  })
+
+  it('more than the limit run -> the longest unused go, the busy and those just used stay', () => {
+    const log: string[] = []
+    const slot = (name: string, busy = false) => {
+      let fresh = true
+      const rest = () => {
+        if (fresh || busy) {
+          fresh = false
+          return false
+        }
+        log.push(name)
+        return true
+      }
+      return { rest } as Partial<Slot> as Slot
+    }
+    const warm = new Warm(2)
+    warm.add(slot('busy', true))
+    for (const name of ['a', 'b', 'c', 'd', 'e']) warm.add(slot(name))
+    for (let i = 0; i < 10; i++) warm.trim()
+    expect(log).deep.equals(['a', 'b', 'c', 'd'])
+  })
+})
+
+describe('resync: a connection with very many channels', () => {
+  function scene(count: number) {
+    const told = new Set<number>()
+    const waiting: (() => void)[] = []
+    const slots = Array.from({ length: count }, (_, i) => {
+      const dispatch = (input: ChannelInput) => {
+        if (input.kind === 'connected' && input.peer === 1) told.add(i)
+      }
+      const runtime = { dispatch, state: { record: { peers: ['0x00', '0x01'] } } }
+      return { isAwake: i >= count - 10, runtime } as unknown as Slot
+    })
+    const clock = {
+      now: () => 0,
+      after: (_: number, callback: () => void) => {
+        waiting.push(callback)
+        return () => void waiting.splice(waiting.indexOf(callback), 1)
+      },
+    }
+    return { told, waiting, slots: new Set(slots), resync: new Resync(clock) }
+  }
+
+  it('a peer that says nothing -> some at once, the others little by little', () => {
+    const { told, waiting, slots, resync } = scene(1_000)
+    resync.begin('0x01', slots)
+    expect(told.size).equals(256)
+    expect(told.has(999)).equals(true) // where something is under way comes first
+    waiting[0]?.()
+    expect(told.size).equals(320)
+    while (waiting.length > 0) waiting[0]?.()
+    expect(told.size).equals(1_000)
+  })
+
+  it('a peer that says as much -> never more than a window ahead of it, without waiting', () => {
+    const { told, waiting, slots, resync } = scene(1_000)
+    resync.begin('0x01', slots)
+    for (let heard = 1; told.size < 1_000; heard++) {
+      resync.heard('0x01')
+      expect(told.size).within(heard, heard + 256)
+    }
+    expect(waiting.length).equals(0)
+  })
+
+  it('the connection is lost -> nothing more until it stands again, then all', () => {
+    const { told, waiting, slots, resync } = scene(1_000)
+    resync.begin('0x01', slots)
+    resync.end('0x01')
+    resync.heard('0x01')
+    expect([told.size, waiting.length]).deep.equals([256, 0])
+    resync.begin('0x01', slots)
+    while (waiting.length > 0) waiting[0]?.()
+    expect(told.size).equals(1_000)
+  })
+})
