@@ -45,7 +45,7 @@ export interface ChannelRecord {
   readonly cursor: string | undefined
 }
 
-/** A channel while it runs: its record, and what may be forgotten in a crash because peers say it again. */
+/** A channel while it runs: its record, and what may be forgotten in a crash because peers or the ledger say it again. */
 export interface ChannelState {
   readonly record: ChannelRecord
   /** The proposed state that our user is being asked about. */
@@ -56,6 +56,14 @@ export interface ChannelState {
   readonly held: ChannelUpdate | undefined
   /** Our user's call that waits for the staged state. */
   readonly command: CommandID | undefined
+  /** What was registered before each event of a dispute that is not final yet, oldest first: a reorg brings it back. */
+  readonly overruled: readonly Overruled[]
+}
+
+/** What stood registered until an event of the ledger. */
+export interface Overruled {
+  readonly by: { readonly kind: LedgerEvent['kind']; readonly version: bigint }
+  readonly registered: ChannelRecord['registered']
 }
 
 /** An answer to a proposal that has not come yet. */
@@ -163,6 +171,7 @@ export function channelState(record: ChannelRecord): ChannelState {
     early: [],
     held: undefined,
     command: undefined,
+    overruled: [],
   }
 }
 

@@ -12,6 +12,7 @@ import {
   type Machine,
   type Operation,
   PerkunasError,
+  type Phase,
 } from '../channel/index.js'
 import {
   allSignatures,
@@ -22,6 +23,7 @@ import {
   type ChannelState,
   type ChannelStep,
   currentOf,
+  type Overruled,
   stay,
   toAll,
 } from './conversation.js'
@@ -29,6 +31,9 @@ import type { MessageOfKind } from './messages.js'
 import { superseded } from './update.js'
 
 type Input<K extends ChannelInput['kind']> = Extract<ChannelInput, { kind: K }>
+
+/** Phases in which no registered state can be refuted any more. */
+const BEYOND: readonly Phase[] = ['progressed', 'withdrawing', 'withdrawn']
 
 /** What the ledger must be asked to do now, given what is written: the same after a step and after a restart. */
 export function pursue(record: ChannelRecord, context: ChannelContext): ChannelEffect[] {
@@ -222,14 +227,17 @@ export function paid(state: ChannelState, context: ChannelContext): ChannelStep 
 export function ledgerEvent(state: ChannelState, event: LedgerEvent, context: ChannelContext): ChannelStep {
   const step =
     event.status === 'reorged' ? whenReorged(state, event, context) : whenSeen(state, event, context)
-  if (event.status !== 'final' || step.next.record.cursor === event.cursor) return step
-  const { record } = step.next
+  if (event.status !== 'final') return step
+  const settled = { ...step.next, overruled: afterFinal(step.next.overruled, event) }
+  const { record } = settled
+  // What refutes a registration may still go away with its block: after a restart it must be told again.
+  if (record.cursor === event.cursor || event.kind === 'registered') return { ...step, next: settled }
   // No reorg takes this step back, so what was before it is of no more use.
   const before =
     event.kind === 'progressed'
       ? record.before.filter(({ state: { version } }) => version >= event.version)
       : record.before
-  return { ...step, next: { ...step.next, record: { ...record, before, cursor: event.cursor } } }
+  return { ...step, next: { ...settled, record: { ...record, before, cursor: event.cursor } } }
 }
 
 function whenSeen(state: ChannelState, event: LedgerEvent, context: ChannelContext): ChannelStep {
@@ -272,16 +280,31 @@ function whenRegistered(
   ) {
     return stay(state) // told again
   }
-  if (machine.phase === 'withdrawing' || machine.phase === 'withdrawn') return stay(state)
-  const adopted = adopt(machine, event, context)
-  const registered = apply(adopted, { kind: 'registered' }, context.rules)
+  // Where steps are enforced, or all is over, no registration counts any more: it is told again.
+  if (BEYOND.includes(machine.phase)) return stay(state)
+  const registered = apply(machine, { kind: 'registered' }, context.rules)
   if (registered instanceof PerkunasError) return stay(state)
+  const adopted = adopt(registered, event, context)
+  const overruled = overruledBy(state, event)
+  return whenDisputed({ ...state, overruled, record: { ...record, machine: adopted } }, state, event, context)
+}
+
+/** A state stands registered, perhaps again. @param before the channel as it was until then */
+function whenDisputed(
+  state: ChannelState,
+  before: ChannelState,
+  { version, deadline }: { readonly version: bigint; readonly deadline: bigint },
+  context: ChannelContext,
+): ChannelStep {
+  const { record } = state
+  const machine = apply(record.machine, { kind: 'registered' }, context.rules)
+  if (machine instanceof PerkunasError) return stay(before)
   const next: ChannelState = {
     ...state,
     asking: undefined,
-    record: { ...record, machine: registered, registered: { version, deadline } },
+    record: { ...record, machine, registered: { version, deadline } },
   }
-  const { next: done, effects } = superseded(state, next)
+  const { next: done, effects } = superseded(before, next)
   const newest = currentOf(done.record).state.version
   const alarm: ChannelEffect[] =
     version < newest ? [{ kind: 'atRisk', registered: version, newest, deadline }] : []
@@ -319,13 +342,39 @@ function whenProgressed(
   }
 }
 
+/** What stood registered before a dispute's event, which is told for the first time or again. */
+function overruledBy(
+  { overruled, record }: ChannelState,
+  { kind, version }: LedgerEvent,
+): readonly Overruled[] {
+  const by = { kind, version }
+  if (overruled.some((known) => isSame(known.by, by))) return overruled
+  return [...overruled, { by, registered: record.registered }]
+}
+
+/** No reorg takes a final event back, nor what came before it. */
+function afterFinal(overruled: readonly Overruled[], event: LedgerEvent): readonly Overruled[] {
+  const at = overruled.findIndex(({ by }) => isSame(by, event))
+  return at < 0 ? overruled.filter(({ by }) => by.version >= event.version) : overruled.slice(at + 1)
+}
+
+function isSame(by: Overruled['by'], event: Overruled['by']): boolean {
+  return by.kind === event.kind && by.version === event.version
+}
+
 /** A block went away, and what it said with it. What replaces it is told by events of its own. */
 function whenReorged(state: ChannelState, event: LedgerEvent, context: ChannelContext): ChannelStep {
   const { record } = state
-  if (event.kind === 'registered' && record.machine.phase === 'registered') {
-    if (record.registered?.version !== event.version) return stay(state)
-    const forgotten = { ...state, record: { ...record, registered: undefined } }
-    return record.wanted === 'nothing'
+  if (event.kind === 'registered' || event.kind === 'cleared') {
+    const at = state.overruled.findLastIndex(({ by }) => isSame(by, event))
+    const { registered } = state.overruled[at] ?? {}
+    if (at < 0) return stay(state) // gone with what came before it
+    const reverted = { ...state, overruled: state.overruled.slice(0, at) }
+    if (BEYOND.includes(record.machine.phase)) return stay(reverted, ...pursue(record, context))
+    // What it had overruled stands again, and nobody tells that once more.
+    if (registered !== undefined) return whenDisputed(reverted, state, registered, context)
+    const forgotten = { ...reverted, record: { ...record, registered } }
+    return record.wanted === 'nothing' || event.kind === 'cleared'
       ? cleared(forgotten, context)
       : stay(forgotten, ...registerCurrent(record))
   }
@@ -344,6 +393,7 @@ function whenReorged(state: ChannelState, event: LedgerEvent, context: ChannelCo
  */
 export function rewound(record: ChannelRecord, version = 0n): ChannelRecord {
   const { machine, before } = record
+  if (machine.phase === 'registered' && version === 0n) return { ...record, registered: undefined }
   if (machine.phase !== 'progressed' && machine.phase !== 'progressing' && machine.phase !== 'withdrawing')
     return record
   const below = before.findLastIndex(({ state }) => state.version < version)
@@ -369,8 +419,14 @@ function whenCleared(
   const { record } = state
   const { current } = record.machine
   const machine = adopt(record.machine, event, context)
-  if (machine === record.machine) return cleared(state, context)
-  const { next, effects } = superseded(state, { ...state, asking: undefined, record: { ...record, machine } })
+  const overruled = overruledBy(state, event)
+  if (machine === record.machine) return cleared({ ...state, overruled }, context)
+  const { next, effects } = superseded(state, {
+    ...state,
+    overruled,
+    asking: undefined,
+    record: { ...record, machine },
+  })
   const update: ChannelEffect[] =
     current && machine.current ? [{ kind: 'updated', from: current.state, to: machine.current.state }] : []
   const step = cleared(next, context)

@@ -135,6 +135,45 @@ describe('settlement: alone', () => {
     await passTime(world, () => balances(world).join() === [WEALTH - 60n, WEALTH + 60n].join())
   })
 
+  for (const isRestarted of [false, true]) {
+    const when = isRestarted ? ', while we are away' : ''
+    it(`a refutation goes away with its block${when} -> what it refuted stands again, and is refuted again`, async () => {
+      const world = await group(2, { finalityDepth: 3, autoMine: 'off', client: short })
+      const opening = open(world)
+      await settled(() => {
+        world.ledger.mine()
+        return world.parties.every(({ client }) => client.channels()[0]?.phase === 'acting')
+      })
+      const [a] = await opening
+      const [alice, bob] = [who(world, 0), who(world, 1)]
+      const old = a?.signedState
+      if (a === undefined || old === undefined) throw new Error('signed by all')
+      await pay(a, 0, 1, 60n)
+      await kill(alice)
+      const registered = () => world.ledger.dispute(a.id)?.version
+      world.ledger.submit(alice.address, { kind: 'register', signed: old, subChannels: [] })
+      world.ledger.mine(1, { limit: 1 })
+      const channel = bob.client.channel(a.id)
+      const seen: bigint[] = []
+      channel?.events$.subscribe((said) => {
+        if (said.kind === 'ledger' && said.event.kind === 'registered') seen.push(said.event.version)
+      })
+      await settled(() => channel?.phase === 'registered' && world.ledger.mempool.length === 1)
+      // What was registered first is final before what refutes it is there.
+      world.ledger.mine(2, { limit: 0 })
+      world.ledger.mine()
+      expect(registered()).equals(1n)
+      await settled(() => seen.includes(1n))
+      if (isRestarted) await kill(bob)
+      world.ledger.reorg(1, { drop: true })
+      expect(registered()).equals(0n)
+      if (isRestarted) await restarted(bob, world, short)
+      await settled(() => world.ledger.mempool.length > 0)
+      world.ledger.mine()
+      expect(registered()).equals(1n)
+    })
+  }
+
   it('a dispute is cleared by a state that we signed but never saw complete -> we have it from the ledger', async () => {
     const world = await group(2, { client: short })
     const [a, b] = await open(world)
