@@ -1,6 +1,6 @@
 // A party that cheats: its client is real, but what it says passes through the hands of somebody who drops, changes,
 // repeats and invents, and who brings whatever was ever signed before the ledger.
-import { draftOf, type Hex, isHex, type State, stateOf, transfer } from '../../channel/index.js'
+import { draftOf, type Hex, isHex, type State, stateOf, toHex, transfer } from '../../channel/index.js'
 import { type Message, messages } from '../../client/messages.js'
 import type { PeerID } from '../../peer/index.js'
 import type { Call } from './chain.js'
@@ -12,10 +12,15 @@ import type { Random } from './random.js'
 import { COUNTER, counted, type Scene } from './scene.js'
 
 /** How a cheat treats what its own client wants to say. */
-type Mood = 'honest' | 'mute' | 'withholding' | 'refusing' | 'forgetful'
+type Mood = 'honest' | 'mute' | 'withholding' | 'refusing' | 'forgetful' | 'twofaced'
+
+const MOODS = { honest: 40, mute: 12, withholding: 12, refusing: 12, forgetful: 12, twofaced: 12 } as const
 
 /** The most messages that a cheat remembers. */
 const MEMORY = 400
+
+/** What those who withhold don't say. */
+const WITHHELD: readonly Message['kind'][] = ['channelUpdateAcc', 'closeAuthorization']
 
 /** What cheats do. */
 const ATTACKS = {
@@ -36,6 +41,7 @@ const ATTACKS = {
 export class Cheat {
   readonly party: Party
   readonly #said: { readonly to: PeerID; readonly payload: Uint8Array }[] = []
+  readonly #heard: Uint8Array[] = []
   #mood: Mood = 'honest'
   #moodRandom: Random
 
@@ -80,9 +86,14 @@ export class Cheat {
       case 'garbage':
         return this.#toSomebody(random, random.bytes(random.int(60)))
       case 'mood':
-        this.#mood = random.weighted({ honest: 40, mute: 15, withholding: 15, refusing: 15, forgetful: 15 })
+        this.#mood = random.weighted(MOODS)
         return this.#tell(`is ${this.#mood}`)
     }
+  }
+
+  /** Whether what its own client hands in gets to the ledger: who withholds puts nothing in. */
+  submits({ kind }: Call): boolean {
+    return this.#mood !== 'withholding' || kind !== 'deposit'
   }
 
   /** How it behaves in the end. */
@@ -124,6 +135,8 @@ export class Cheat {
   }
 
   #replay(random: Random): void {
+    const heard = random.pick(this.#heard)
+    if (heard !== undefined && random.chance(0.3)) return this.#toSomebody(random, heard)
     const said = random.pick(this.#said)
     if (said === undefined) return
     if (random.chance(0.7)) return this.#say(said.to, said.payload)
@@ -194,7 +207,9 @@ export class Cheat {
       case 'forgetful':
         return this.#moodRandom.chance(0.4) ? [] : [payload]
       case 'withholding':
-        return message.kind === 'channelUpdateAcc' || message.kind === 'closeAuthorization' ? [] : [payload]
+        return WITHHELD.includes(message.kind) ? [] : [payload]
+      case 'twofaced':
+        return [messages.encode(this.#otherwise(message))]
       case 'refusing': {
         if (message.kind !== 'channelUpdateAcc') return [payload]
         const { channelID, version, actor } = message
@@ -212,7 +227,29 @@ export class Cheat {
     }
   }
 
+  /** What somebody else hears instead: no two participants get the same share of a nonce or the same actor's state. */
+  #otherwise(message: Message): Message {
+    const random = this.#moodRandom
+    switch (message.kind) {
+      case 'channelProposalAcc':
+        return { ...message, nonceShare: toHex(random.bytes(32)) }
+      case 'channelUpdate': {
+        const { state, actor } = message
+        const params = this.evidence.params(state.channelID)
+        const other = this.#next(state, state.version, actor, random)
+        const signature = params && other && this.evidence.sign(other, this.party.address, params)
+        if (!other || !signature || actor !== this.#indexIn(state.channelID)) return message
+        const changed = { ...message, state: other, signature }
+        this.evidence.message(changed, this.party.address)
+        return random.chance(0.5) ? changed : message
+      }
+      default:
+        return message
+    }
+  }
+
   #incoming(from: PeerID, payload: Uint8Array): void {
+    if (this.#heard.length < MEMORY) this.#heard.push(payload)
     const sender = this.others().find(({ peer }) => peer === from)
     if (sender === undefined) return
     try {

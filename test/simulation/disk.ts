@@ -29,6 +29,8 @@ export interface StoreHost {
   die(): void
   /** Lets the process die after so many effects. */
   dieAfter(effects: number): void
+  /** Something is durable. */
+  wrote(key: string): void
 }
 
 interface Waiting {
@@ -107,8 +109,10 @@ export class SimStore implements Store {
 
   #apply(batch: readonly Write[]): void {
     for (const write of batch) {
-      if (write.kind === 'put') this.#durable.set(write.key, write.value)
-      else this.#durable.delete(write.key)
+      if (write.kind === 'put') {
+        this.#durable.set(write.key, write.value)
+        this.#host.wrote(write.key)
+      } else this.#durable.delete(write.key)
     }
   }
 

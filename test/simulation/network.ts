@@ -1,5 +1,6 @@
 // A network that is late, breaks, repeats itself, and falls apart. Within one connection order is kept, as TCP
-// does; what is on its way when a connection breaks is lost, and each side notices in its own time.
+// does; what is on its way when a connection breaks is lost, and each side notices in its own time. In bad weather it
+// is worse than TCP: messages also vanish from a connection that stands, come twice, and overtake each other.
 import { PerkunasError } from '../../channel/index.js'
 import type { Clock } from '../../client/index.js'
 import type { Bus, MessageHandler, PeerHandler, PeerID } from '../../peer/index.js'
@@ -11,6 +12,10 @@ export interface Weather {
   lost: number
   /** Arrives again later. */
   repeated: number
+  /** Vanishes, and the connection stands: nobody notices before the next one. */
+  dropped: number
+  /** Keeps no order with the others. */
+  reordered: number
   /** Milliseconds that most messages need at most. */
   latency: number
 }
@@ -44,7 +49,7 @@ interface Pipe {
 
 /** All buses, and what is between them. */
 export class SimNetwork {
-  readonly weather: Weather = { lost: 0, repeated: 0, latency: 50 }
+  readonly weather: Weather = { lost: 0, repeated: 0, dropped: 0, reordered: 0, latency: 50 }
   readonly #buses = new Map<PeerID, SimBus>()
   readonly #links = new Map<string, Link>()
   readonly #pipes = new Map<string, Pipe>()
@@ -82,10 +87,14 @@ export class SimNetwork {
     this.disconnect(a, b)
   }
 
-  /** Ends all cuts. */
+  /** Ends all cuts and all bad weather; each connection is a new one, so that what was lost can be repaired. */
   heal(): void {
+    Object.assign(this.weather, { lost: 0, repeated: 0, dropped: 0, reordered: 0, latency: 50 })
     this.#cuts.clear()
-    for (const link of this.#links.values()) this.dial(...link.ends)
+    for (const { ends } of this.#links.values()) {
+      this.disconnect(...ends)
+      this.dial(...ends)
+    }
   }
 
   /** Ends one cut. */
@@ -122,17 +131,22 @@ export class SimNetwork {
   transmit(from: PeerID, to: PeerID, payload: Uint8Array): void {
     const link = this.#link(from, to)
     if (!link.up) return // believed in, but gone
-    const { lost, repeated, latency } = this.weather
+    const { lost, repeated, dropped, reordered, latency } = this.weather
     if (this.random.chance(lost)) {
       this.tell(`net ${name(from)}>${name(to)} lost`)
       return this.disconnect(from, to)
     }
+    if (this.random.chance(dropped)) return this.tell(`net ${name(from)}>${name(to)} dropped`)
     const ms = this.random.chance(0.9)
       ? this.random.between(1, latency)
       : this.random.between(1, 20 * latency)
     const pipe = this.#pipe(from, to)
-    pipe.lastArrival = Math.max(this.clock.now() + ms, pipe.lastArrival)
-    this.#arrive(link, from, to, payload, pipe.lastArrival)
+    const at = this.clock.now() + ms
+    if (this.random.chance(reordered)) this.#arrive(link, from, to, payload, at)
+    else {
+      pipe.lastArrival = Math.max(at, pipe.lastArrival)
+      this.#arrive(link, from, to, payload, pipe.lastArrival)
+    }
     if (this.random.chance(repeated)) {
       // A repetition comes at any time later and holds up nothing.
       const later = this.random.int(this.random.chance(0.5) ? 100 : 10_000)

@@ -27,6 +27,8 @@ export interface Violation {
 export interface Witness {
   readonly name: string
   readonly address: Address
+  /** The keys of all that was ever on its disk. */
+  readonly written: ReadonlySet<string>
 }
 
 interface Belief {
@@ -112,7 +114,9 @@ export class Oracle {
           const paid = history.payments.get(key) ?? 0n
           expected[i] = (expected[i] ?? 0n) - (history.deposits.get(key) ?? 0n) + paid
           const held = chain.holding(asset.id, { channelID, participant: party.address })
-          if (held !== 0n)
+          // Who died before writing the channel down has put nothing in; what others put in for it alone, it never had.
+          const isKnown = history.deposits.has(key) || party.written.has(`channel/${channelID}/terms`)
+          if (held !== 0n && isKnown)
             this.violated('nothing is stuck', `${party.name}'s ${held} in ${channelID.slice(0, 10)}`)
         }
         this.#judgeOutcome(party, channelID, history, assets)

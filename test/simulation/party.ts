@@ -6,12 +6,21 @@ import { addressOf, secp256k1 } from '../../wallet/index.js'
 import type { Disk, StoreFault } from './disk.js'
 import type { Outgoing } from './network.js'
 import { type Owner, SimProcess } from './process.js'
+import type { Random } from './random.js'
 import type { Scene } from './scene.js'
 
 /** Milliseconds that an honest party is up between two absences, so that it can be in time at all. */
 const MIN_UPTIME = 12_000
 /** Milliseconds that it is away at most. */
 export const MAX_ABSENCE = 15_000
+
+/** How often a process that comes back is soon gone again, for a moment. */
+const RELAPSE = 0.2
+/** Milliseconds of that moment, at most. */
+const MAX_RELAPSE = 500
+
+/** Milliseconds that a party is away at most while channels are settled in the end. */
+const MAX_LATE_ABSENCE = 3_000
 
 /** Milliseconds after which a closed client has answered all calls: as long as its disk may take. */
 const CLOSING = 200
@@ -25,6 +34,15 @@ export interface Tampering {
   readonly onChannel?: (channel: Channel) => void
 }
 
+/** What goes wrong at a commit to come. */
+export function drawFault(random: Random): StoreFault {
+  return {
+    commits: random.int(4),
+    how: random.weighted({ before: 3, between: 4, after: 4, error: 1 }),
+    effects: random.int(5),
+  }
+}
+
 /** One party. */
 export class Party implements Owner {
   readonly name: string
@@ -35,6 +53,7 @@ export class Party implements Owner {
   readonly incoming?: (from: PeerID, payload: Uint8Array) => void
   readonly onChannel?: (channel: Channel) => void
   readonly signed = { messages: new Map<Hex, Hex>(), states: new Map<Hex, State>() }
+  readonly written = new Set<string>()
   process: SimProcess | undefined
   #disk: Disk = new Map()
   #lives = 0
@@ -57,17 +76,25 @@ export class Party implements Owner {
   /** Starts a process on what the disk holds. */
   start(): void {
     this.process?.end()
-    const process = new SimProcess(this, this.scene, this.#disk, this.#lives++)
+    const life = this.#lives++
+    const process = new SimProcess(this, this.scene, this.#disk, life)
     this.process = process
     this.#upSince = this.scene.time.now()
     this.#isAway = false
+    const random = this.scene.random.fork(`relapse/${this.name}/${life}`)
+    if (life > 0 && !this.scene.isQuiet && random.chance(RELAPSE)) this.plan(drawFault(random))
     void process.restore()
+  }
+
+  /** Which of its processes this is. */
+  get life(): number {
+    return this.#lives
   }
 
   /** Whether the party may be away now without being to blame. */
   get canLeave(): boolean {
     return (
-      !this.scene.isEnding && this.process !== undefined && this.scene.time.now() - this.#upSince > MIN_UPTIME
+      !this.scene.isQuiet && this.process !== undefined && this.scene.time.now() - this.#upSince > MIN_UPTIME
     )
   }
 
@@ -144,8 +171,10 @@ export class Party implements Owner {
     this.process = undefined
     if (this.#isAway) return
     this.#isAway = true
-    const { time, isEnding, random } = this.scene
-    const ms = isEnding ? 10 : random.fork(`away/${this.name}/${this.#lives}`).int(MAX_ABSENCE)
+    const { time, isEnding, isQuiet, random } = this.scene
+    const isRelapse = time.now() - this.#upSince <= MIN_UPTIME
+    const longest = isEnding ? MAX_LATE_ABSENCE : isRelapse ? MAX_RELAPSE : MAX_ABSENCE
+    const ms = isQuiet ? 10 : random.fork(`away/${this.name}/${this.#lives}`).int(longest)
     time.after(ms, () => {
       if (this.process === undefined) this.start()
     })

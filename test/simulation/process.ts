@@ -33,6 +33,8 @@ export interface Owner extends Witness {
   readonly incoming?: (from: PeerID, payload: Uint8Array) => void
   /** What was signed in all its lives: signature → message → state. */
   readonly signed: { readonly messages: Map<Hex, Hex>; readonly states: Map<Hex, State> }
+  /** The keys of all that was ever durable. */
+  readonly written: Set<string>
   /** The process died by itself. */
   onDeath(disk: Disk): void
   /** The client says that it stopped, though the process lives: its disk failed. */
@@ -75,6 +77,7 @@ export class SimProcess {
       dieAfter: (effects) => {
         this.#effectsLeft = effects
       },
+      wrote: (key) => owner.written.add(key),
     })
     this.node = new SimNode(scene.chain)
     const wallet = this.#recording(new MemoryWallet([owner.secret]))

@@ -4,13 +4,13 @@ import type { Hex } from '../../channel/index.js'
 import { Chain, ChainDriver } from './chain.js'
 import { Cheat } from './cheat.js'
 import { Evidence } from './evidence.js'
+import { finale } from './finale.js'
 import { SimNetwork } from './network.js'
 import { Oracle, type Violation } from './oracle.js'
 import { Party } from './party.js'
-import { short } from './process.js'
 import { Random } from './random.js'
 import { apps, type Scene, WEALTH } from './scene.js'
-import { prove, type Stage, settle, takeStep } from './steps.js'
+import { type Stage, takeStep } from './steps.js'
 import { quiet, VirtualTime } from './time.js'
 import { Trace } from './trace.js'
 
@@ -81,16 +81,18 @@ function build(random: Random, trace: Trace): Stage {
     oracle: new Oracle(),
     finalityDepth: random.between(1, 4),
     isEnding: false,
+    isQuiet: false,
   }
   const size = random.weighted({ 2: 4, 3: 4, 4: 1, 5: 1 })
   const count = Number(size)
   const cheating = random.chance(0.4) ? 0 : random.chance(0.75) ? 1 : random.between(1, count - 1)
+  const isCheatFirst = random.chance(0.5)
   const evidence = new Evidence()
   const parties: Party[] = []
   const cheats: Cheat[] = []
   for (let i = 0; i < count; i++) {
     // Cheats sit at the end or at the beginning, so that they are proposers and others alike.
-    const isCheat = random.seed.length % 2 === 0 ? i >= count - cheating : i < cheating
+    const isCheat = isCheatFirst ? i < cheating : i >= count - cheating
     if (isCheat) {
       const cheat = new Cheat(i, scene, evidence, () => parties)
       cheats.push(cheat)
@@ -106,7 +108,8 @@ function build(random: Random, trace: Trace): Stage {
     if (call.kind === 'deposit') channels.add(call.channelID)
     const party = parties.find(({ address }) => address === from)
     tell(`${party?.name} submits ${call.kind}`)
-    return party?.isHonest ? (party.process?.effect() ?? false) : true
+    const cheat = cheats.find((it) => it.party === party)
+    return cheat ? cheat.submits(call) : (party?.process?.effect() ?? false)
   }
   const minted = WEALTH * BigInt(count)
   let lastEvents = 0
@@ -122,109 +125,6 @@ function build(random: Random, trace: Trace): Stage {
   })
   scene.network.weather.lost = random.chance(0.5) ? 0.01 : 0
   return { scene, driver, parties, cheats }
-}
-
-/** The end: repair, prove, attack once more, settle, judge. */
-async function finale(stage: Stage, random: Random): Promise<void> {
-  const { scene, parties, cheats } = stage
-  const { time, network, chain, oracle } = scene
-  const honest = parties.filter(({ isHonest }) => isHonest)
-  const pass = (ms: number) => time.runUntil(time.now() + ms)
-  scene.isEnding = true
-  scene.tell('the end begins')
-  Object.assign(network.weather, { lost: 0, repeated: 0, latency: 50 })
-  network.heal()
-  for (const party of parties) party.comeBack()
-  for (const cheat of cheats) cheat.settleDown(random.chance(0.5) ? 'mute' : 'honest')
-  // Beyond the timeouts of proposals and updates, and of users who think for long.
-  await pass(40_000)
-
-  await proveUsable(stage, honest, pass)
-
-  for (const cheat of cheats) {
-    for (const party of honest) {
-      for (const { id } of party.channels)
-        if (random.chance(0.4)) cheat.register(id, random, random.chance(0.7))
-    }
-  }
-  if (random.chance(0.5)) await pass(random.int(4_000))
-  // What is still being funded must come to an end by itself, and then is settled like the others.
-  const settled = new Set<string>()
-  const settleAll = () => {
-    for (const party of honest) {
-      for (const channel of party.channels) {
-        const key = `${party.name}/${channel.id}`
-        if (channel.phase === 'funding' || settled.has(key)) continue
-        settled.add(key)
-        settle(party, channel)
-      }
-    }
-  }
-  settleAll()
-  await pass(10_000)
-  for (let round = 0; round < 60 && honest.some(isBusy); round++) {
-    settleAll()
-    const deadline = chain.deadlines.find((it) => it > chain.head.time)
-    if (deadline !== undefined) chain.advanceTo(deadline)
-    await pass(6_000)
-  }
-  for (const party of honest) {
-    for (const channel of party.channels) {
-      oracle.violated('nothing is stuck', `${party.name} ${short(channel.id)} is ${channel.phase}`)
-    }
-    for (const words of party.process?.calls.values() ?? []) {
-      oracle.violated('every promise settles', `${party.name} ${words}`)
-    }
-    if (party.process === undefined) oracle.violated('nothing is stuck', `${party.name} is not back`)
-  }
-  oracle.judge(chain, honest, scene.assets, WEALTH)
-}
-
-/** What is still open between honest parties alone must go on for all of them. */
-async function proveUsable(
-  { scene, parties }: Stage,
-  honest: readonly Party[],
-  pass: (ms: number) => Promise<void>,
-): Promise<void> {
-  const { oracle } = scene
-  const open = new Map<Hex, Party[]>()
-  for (const party of honest) {
-    for (const { id, phase, peers } of party.channels) {
-      const isTrusted = peers.every((peer) => honest.some((it) => it.peer === peer))
-      if (isTrusted && (phase === 'acting' || phase === 'signing'))
-        open.set(id, [...(open.get(id) ?? []), party])
-    }
-  }
-  const proven = new Set<Hex>()
-  for (const [id, [first]] of open) {
-    const channel = first?.holds(id)?.channel
-    if (first && channel) prove(first, channel, () => proven.add(id))
-  }
-  await pass(12_000)
-  for (const [id, members] of open) {
-    const [first] = members
-    const held = first?.holds(id)
-    if (first === undefined || held === undefined) continue
-    const { channel } = held
-    const all = channel.peers.map((peer) => parties.find((it) => it.peer === peer))
-    const phases = all.map(
-      (it) => `${it?.name}:${it?.holds(id)?.channel.phase}@${it?.holds(id)?.state.version}`,
-    )
-    // Who never heard that all have signed has put nothing in and never will: that channel can only be settled.
-    if (all.some((it) => it && it.holds(id) === undefined && oracle.agreed(it, id) === undefined)) continue
-    if (all.some((it) => it && oracle.isEnding(it, id))) continue
-    // A dispute may have begun meanwhile: then the ledger decides.
-    if (all.some((it) => !['acting', 'signing'].includes(it?.holds(id)?.channel.phase ?? ''))) {
-      if (all.every((it) => it?.holds(id)?.channel.phase !== undefined)) continue
-    }
-    const versions = new Set(all.map((it) => it?.holds(id)?.state.version))
-    if (proven.has(id) && versions.size === 1) continue
-    oracle.violated('open channels are usable', `${short(id)} ${phases.join(' ')}`)
-  }
-}
-
-function isBusy(party: Party): boolean {
-  return party.process === undefined || party.channels.length > 0 || party.process.calls.size > 0
 }
 
 /** Whatever nobody catches is a violation. @returns the end of it */

@@ -23,8 +23,10 @@ export interface Scene {
   readonly finalityDepth: number
   /** Chance of the run; everybody forks his own. */
   readonly random: Random
-  /** The play is over: users agree to everything, nobody dies any more. */
+  /** The play is over: users agree to everything. */
   isEnding: boolean
+  /** Nobody is away for longer than a moment any more. */
+  isQuiet: boolean
   tell(words: string): void
 }
 

@@ -4,7 +4,7 @@ import { type Draft, type State, transfer } from '../../channel/index.js'
 import type { Channel } from '../../client/index.js'
 import type { ChainDriver } from './chain.js'
 import type { Cheat } from './cheat.js'
-import type { Party } from './party.js'
+import { drawFault, type Party } from './party.js'
 import { short } from './process.js'
 import type { Random } from './random.js'
 import { COUNTER, counted, type Scene } from './scene.js'
@@ -63,15 +63,12 @@ export function takeStep(stage: Stage, random: Random): void {
     }
     case 'settle': {
       const channel = random.pick(party.channels)
-      return channel && settle(party, channel)
+      if (channel === undefined) return
+      if (random.chance(0.2)) party.process?.call(`watches ${short(channel.id)}`, channel.watch())
+      return settle(party, channel, random)
     }
     case 'crash':
-      if (!party.canLeave) return
-      return party.plan({
-        commits: random.int(4),
-        how: random.weighted({ before: 3, between: 4, after: 4, error: 1 }),
-        effects: random.int(5),
-      })
+      return party.canLeave ? party.plan(drawFault(random)) : undefined
     case 'kill':
       return party.canLeave ? party.kill() : undefined
     case 'reopen':
@@ -90,6 +87,8 @@ export function takeStep(stage: Stage, random: Random): void {
       scene.network.weather.lost = random.chance(0.5) ? 0 : random.int(60) / 1_000
       scene.network.weather.repeated = random.chance(0.5) ? 0 : random.int(200) / 1_000
       scene.network.weather.latency = random.chance(0.7) ? 50 : 600
+      scene.network.weather.dropped = random.chance(0.7) ? 0 : random.int(60) / 1_000
+      scene.network.weather.reordered = random.chance(0.6) ? 0 : random.int(400) / 1_000
       return
     case 'reorg': {
       const depth = random.int(scene.finalityDepth)
@@ -171,8 +170,11 @@ function force(party: Party, channel: Channel, random: Random): void {
 }
 
 /** Ends a channel. */
-export function settle(party: Party, channel: Channel): void {
-  party.process?.call(`settles ${short(channel.id)}`, channel.settle())
+export function settle(party: Party, channel: Channel, random?: Random): void {
+  const controller = new AbortController()
+  if (random?.chance(0.15)) party.scene.time.after(random.int(20_000), () => controller.abort())
+  const { signal } = controller
+  party.process?.call(`settles ${short(channel.id)}`, channel.settle({ signal }))
 }
 
 /** An update that any open channel must take. */
