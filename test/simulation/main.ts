@@ -1,4 +1,9 @@
-// npm run simulate -- --seeds N --steps M [--seed S] [--only 1,2,3] [--trace] [--verify] [--mutations [--from I]] [--json]
+// npm run simulate -- --seeds N --steps M [--from S] [--verify] [--json]
+//   runs the seeds from S (0) on; of every tenth, of all with --verify, a second run must tell the same story
+// npm run simulate -- --seed S --steps M [--only 1,2,3] [--trace] [--json]
+//   tells one seed's story, of all steps or only some
+// npm run simulate -- --mutations [--mutation words] [--json]
+//   shows which deliberate mistakes are caught, and how soon
 import { setMaxListeners } from 'node:events'
 import { parseArgs } from 'node:util'
 import Table from 'cli-table3'
@@ -18,11 +23,13 @@ const { values } = parseArgs({
     verify: { type: 'boolean', default: false },
     from: { type: 'string', default: '0' },
     mutations: { type: 'boolean', default: false },
+    mutation: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 })
 const steps = wholeNumber(values.steps, 'steps')
 const seeds = wholeNumber(values.seeds, 'seeds')
+const from = wholeNumber(values.from, 'from')
 const say = (words: string) => console.error(words)
 setMaxListeners(0)
 
@@ -30,14 +37,23 @@ if (values.mutations) process.exitCode = await mutations()
 else if (values.seed === undefined) process.exitCode = await many()
 else process.exitCode = await one(wholeNumber(values.seed, 'seed'))
 
-/** All seeds from 0 on. */
+/** As many seeds as are wanted. */
 async function many(): Promise<number> {
   const started = performance.now()
   const failed: RunResult[] = []
+  const hashes = new Map<number, string>()
+  const differing: number[] = []
   let done = 0
   await runAll({
-    tasks: tasks(seeds),
+    tasks: twice(tasks(seeds)),
     onResult(result) {
+      const { seed, hash } = result
+      const before = hashes.get(seed)
+      if (before !== undefined) {
+        if (before !== hash) differing.push(seed)
+        return true
+      }
+      hashes.set(seed, hash)
       done++
       if (result.violations.length > 0) {
         failed.push(result)
@@ -47,35 +63,17 @@ async function many(): Promise<number> {
       return true
     },
   })
-  const differing = values.verify ? await verify() : []
+  for (const seed of differing) say(`seed ${seed}: same seed, same trace: two runs differ`)
   const seconds = Math.round((performance.now() - started) / 100) / 10
   const summary = { seeds, steps, seconds, failed: failed.map(({ seed }) => seed), differing }
   console.log(
     values.json
       ? JSON.stringify(summary)
-      : `${seeds} seeds of ${steps} steps in ${seconds} s: ${failed.length} with violations`,
+      : `${seeds} seeds of ${steps} steps in ${seconds} s: ${failed.length + differing.length} with violations`,
   )
   const [first] = failed.toSorted((a, b) => a.seed - b.seed)
   if (first) await explain({ seed: first.seed, steps }, first)
   return failed.length + differing.length > 0 ? 1 : 0
-}
-
-/** Every tenth seed once more. @returns those that told another story */
-async function verify(): Promise<number[]> {
-  const hashes = new Map<number, string>()
-  const differing: number[] = []
-  const chosen = [...tasks(seeds)].filter(({ seed }) => seed % 10 === 0)
-  await runAll({
-    tasks: [...chosen, ...chosen.toReversed()],
-    onResult({ seed, hash }) {
-      const before = hashes.get(seed)
-      hashes.set(seed, hash)
-      if (before !== undefined && before !== hash) differing.push(seed)
-      return true
-    },
-  })
-  for (const seed of differing) say(`seed ${seed}: same seed, same trace: two runs differ`)
-  return differing
 }
 
 /** One seed, with its story. */
@@ -111,8 +109,8 @@ async function mutations(): Promise<number> {
   const limit = values.seeds === '200' ? 2_000 : seeds
   const rows: { mutation: string; caught: string; seed: number | undefined; runs: number; words: string }[] =
     []
-  const from = wholeNumber(values.from, 'from')
-  for (const mutation of MUTATIONS.slice(from)) {
+  for (const mutation of MUTATIONS) {
+    if (!mutation.name.includes(values.mutation ?? '')) continue
     const { worker, remove } = mutant(mutation)
     let runs = 0
     let caught: RunResult | undefined
@@ -154,7 +152,15 @@ async function mutations(): Promise<number> {
 }
 
 function* tasks(count: number): Generator<RunOptions> {
-  for (let seed = 0; seed < count; seed++) yield { seed, steps }
+  for (let seed = from; seed < from + count; seed++) yield { seed, steps }
+}
+
+/** Some tasks are done again right after. */
+function* twice(all: Iterable<RunOptions>): Generator<RunOptions> {
+  for (const task of all) {
+    yield task
+    if (values.verify || task.seed % 10 === 0) yield task
+  }
 }
 
 function wholeNumber(words: string, option: string): number {

@@ -6,10 +6,18 @@ import type { Mutation } from './mutations.js'
 const dist = fileURLToPath(new URL('../../', import.meta.url))
 const PARTS = ['channel', 'client', 'backend/sim', 'peer', 'persistence', 'wallet', 'test/simulation']
 
-/** The text of a compiled file with the mistake. @throws Error unless it fits exactly once */
+/**
+ * The text of a compiled file with the mistake. White space in what is to be found stands for any.
+ *
+ * @throws Error unless it fits exactly once
+ */
 export function mutated({ name, file, find, replace }: Mutation): string {
   const text = readFileSync(`${dist}${file}`, 'utf8')
-  const parts = text.split(find)
+  const pattern = find
+    .split(/\s+/)
+    .map((word) => word.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+    .join('\\s+')
+  const parts = text.split(new RegExp(pattern))
   if (parts.length !== 2)
     throw new Error(`"${name}" fits ${parts.length - 1} times into ${file}, once expected`)
   return parts.join(replace)

@@ -21,7 +21,7 @@ const KINDS = {
   propose: 9,
   update: 34,
   cross: 8,
-  force: 3,
+  force: 4,
   settle: 3,
   crash: 8,
   kill: 2,
@@ -46,11 +46,11 @@ export function takeStep(stage: Stage, random: Random): void {
     case 'propose':
       return propose(stage, party, random)
     case 'update': {
-      const channel = random.pick(party.channels)
+      const channel = pickOpen(party, random)
       return channel && update(party, channel, random)
     }
     case 'cross': {
-      const chosen = random.pick(party.channels)
+      const chosen = pickOpen(party, random)
       for (const each of parties) {
         const channel = chosen && each.holds(chosen.id)?.channel
         if (channel && random.chance(0.8)) update(each, channel, random)
@@ -115,6 +115,12 @@ export function takeStep(stage: Stage, random: Random): void {
   }
 }
 
+/** Mostly one that can go on. */
+function pickOpen({ channels }: Party, random: Random): Channel | undefined {
+  const open = channels.filter(({ phase }) => phase === 'acting' || phase === 'signing')
+  return random.pick(open.length > 0 && random.chance(0.9) ? open : channels)
+}
+
 /** Asks some others for a channel. */
 function propose({ scene, parties }: Stage, party: Party, random: Random): void {
   const { process } = party
@@ -124,7 +130,7 @@ function propose({ scene, parties }: Stage, party: Party, random: Random): void 
   const size = others.length + 1
   const assets = random.chance(0.7) ? [scene.assets[random.int(2)] ?? scene.assets[0]] : scene.assets
   const balances = assets.map(() => Array.from({ length: size }, () => BigInt(random.int(200))))
-  const isApp = random.chance(0.25)
+  const isApp = random.chance(0.35)
   const agreement = random.chance(0.8) ? balances : balances.map((row) => [...row.slice(1), row[0] ?? 0n])
   const controller = new AbortController()
   if (random.chance(0.05)) scene.time.after(random.int(3_000), () => controller.abort())
@@ -134,7 +140,7 @@ function propose({ scene, parties }: Stage, party: Party, random: Random): void 
       peers: others.map(({ peer }) => peer),
       allocation: { assets, balances },
       agreement,
-      challengeDuration: BigInt(random.between(90, 150)),
+      challengeDuration: BigInt(random.between(60, 120)),
       ...(isApp && { app: COUNTER, data: '0x0000' }),
       signal: controller.signal,
     }),
