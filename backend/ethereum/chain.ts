@@ -2,7 +2,7 @@
 // everybody who waits shares.
 import { type Address, type CallOptions, type Hex, isError, PerkunasError } from '../../channel/index.js'
 import { bytes, integer, isObject, list, number, object, quantity } from './json.js'
-import type { Rpc } from './rpc.js'
+import { type Rpc, RpcError, unreachable } from './rpc.js'
 
 /** The newest block. */
 export interface Head {
@@ -47,6 +47,9 @@ export interface ChainOptions {
   readonly finalityDepth: number
 }
 
+/** How to read: in the newest block unless a height is given. */
+export type ReadOptions = CallOptions & { readonly block?: number }
+
 interface Waiter {
   resolve(head: Head): void
   reject(error: unknown): void
@@ -90,11 +93,15 @@ export class Chain {
    * @throws PerkunasError LEDGER_UNREACHABLE after {@link ChainOptions.patience}, ABORTED, CLOSED; RpcError
    */
   async request(method: string, params: readonly unknown[], options: CallOptions = {}): Promise<unknown> {
+    return this.#patiently(() => this.rpc.request(method, params), options)
+  }
+
+  async #patiently(act: () => Promise<unknown>, options: CallOptions): Promise<unknown> {
     const started = Date.now()
     for (let backoff = FIRST_BACKOFF; ; backoff = Math.min(2 * backoff, LAST_BACKOFF)) {
       this.#demandOpen(options.signal)
       try {
-        return await orAborted(this.rpc.request(method, params), options.signal)
+        return await orAborted(act(), options.signal)
       } catch (error) {
         if (!isError(error, 'LEDGER_UNREACHABLE')) throw error
         this.#demandOpen(options.signal)
@@ -104,14 +111,34 @@ export class Chain {
     }
   }
 
+  /**
+   * A question that every node has an answer to: one that refuses it (over its limits, out of order, or within a reorg)
+   * is as good as gone.
+   *
+   * @param isAnswer tells which errors are answers
+   * @throws PerkunasError LEDGER_UNREACHABLE after {@link ChainOptions.patience}, ABORTED, CLOSED; RpcError as answer
+   */
+  async ask(
+    method: string,
+    params: readonly unknown[],
+    options: CallOptions = {},
+    isAnswer: (error: RpcError) => boolean = () => false,
+  ): Promise<unknown> {
+    const act = () =>
+      this.rpc.request(method, params).catch((error: unknown) => {
+        throw error instanceof RpcError && !isAnswer(error) ? unreachable(this.rpc.name, error) : error
+      })
+    return this.#patiently(act, options)
+  }
+
   /** The newest block. */
   async head(options?: CallOptions): Promise<Head> {
-    return decodeHead(await this.request('eth_getBlockByNumber', ['latest', false], options))
+    return decodeHead(await this.ask('eth_getBlockByNumber', ['latest', false], options))
   }
 
   /** The hash of the block of that height, undefined if the node has none. */
   async blockHash(height: number, options?: CallOptions): Promise<Hex | undefined> {
-    const block = await this.request('eth_getBlockByNumber', [quantity(height), false], options)
+    const block = await this.ask('eth_getBlockByNumber', [quantity(height), false], options)
     return isObject(block) ? bytes(block['hash'], 'hash', 32) : undefined
   }
 
@@ -136,34 +163,38 @@ export class Chain {
     }
   }
 
-  /** Reads from a contract, in the newest block unless a height is given. @throws RpcError if it reverts */
-  async call(
-    to: Address,
-    data: string,
-    options: CallOptions & { readonly block?: number } = {},
-  ): Promise<Hex> {
+  /** Reads from a contract. @throws RpcError if it reverts, or the node does not have the block */
+  async call(to: Address, data: string, options: ReadOptions = {}): Promise<Hex> {
     const block = options.block === undefined ? 'latest' : quantity(options.block)
-    return bytes(await this.request('eth_call', [{ to, data }, block], options), 'eth_call')
+    // There always is a newest block.
+    const isAnswer = (error: RpcError) => error.isRevert || options.block !== undefined
+    return bytes(await this.ask('eth_call', [{ to, data }, block], options, isAnswer), 'eth_call')
   }
 
   /** The code at an address; `0x` for none. */
   async code(at: Address, options?: CallOptions): Promise<Hex> {
-    return bytes(await this.request('eth_getCode', [at, 'latest'], options), 'eth_getCode')
+    return bytes(await this.ask('eth_getCode', [at, 'latest'], options), 'eth_getCode')
   }
 
-  /** How many transactions an account has sent: mined ones, those of the pool as well, or up to a block. */
+  /**
+   * How many transactions an account has sent: mined ones, those of the pool as well, or up to a block, which the node
+   * may not have.
+   *
+   * @throws RpcError only if it does not have the block
+   */
   async transactionCount(
     of: Address,
     at: 'latest' | 'pending' | number,
     options?: CallOptions,
   ): Promise<number> {
     const block = typeof at === 'number' ? quantity(at) : at
-    return number(await this.request('eth_getTransactionCount', [of, block], options), 'nonce')
+    const isAnswer = () => typeof at === 'number'
+    return number(await this.ask('eth_getTransactionCount', [of, block], options, isAnswer), 'nonce')
   }
 
   /** What became of a transaction; undefined if it is in no block. */
   async receipt(hash: Hex, options?: CallOptions): Promise<Receipt | undefined> {
-    const receipt = await this.request('eth_getTransactionReceipt', [hash], options)
+    const receipt = await this.ask('eth_getTransactionReceipt', [hash], options)
     return isObject(receipt) && receipt['blockNumber'] !== null ? decodeReceipt(hash, receipt) : undefined
   }
 

@@ -3,7 +3,7 @@ import { AbstractSigner, type JsonRpcApiProvider, parseEther } from 'ethers'
 import type { CallOptions } from '../../channel/index.js'
 import { Chain, type ChainOptions } from './chain.js'
 import { integer } from './json.js'
-import { rpcOf, rpcOfProvider } from './rpc.js'
+import { RpcError, rpcOf, rpcOfProvider, unreachable } from './rpc.js'
 import { accountSigner, type DigestSigner, ethersSigner, type TransactionSigner } from './signer.js'
 import { type SenderOptions, TransactionSender } from './transactions.js'
 
@@ -40,7 +40,10 @@ export async function connect(
   const rpc = typeof provider === 'string' ? rpcOf(provider, requestTimeout) : rpcOfProvider(provider)
   try {
     // Asked once: a node that is not there at the start is more likely a mistake than a restart.
-    const id = integer(await rpc.request('eth_chainId', []), 'eth_chainId')
+    const answer = await rpc.request('eth_chainId', []).catch((error: unknown) => {
+      throw error instanceof RpcError ? unreachable(rpc.name, error) : error
+    })
+    const id = integer(answer, 'eth_chainId')
     callOptions.signal?.throwIfAborted()
     const defaults = DEVELOPMENT_CHAINS.includes(id) ? DEVELOPMENT : PUBLIC
     const {

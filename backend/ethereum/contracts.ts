@@ -3,7 +3,6 @@ import type { Interface, Result } from 'ethers'
 import {
   type Address,
   type Asset,
-  type CallOptions,
   type ChannelID,
   type Hex,
   type Index,
@@ -15,7 +14,7 @@ import {
 import type { Wallet } from '../../wallet/index.js'
 import { ADJUDICATOR, HOLDER } from './abi.js'
 import { ETHEREUM, parseAsset } from './assets.js'
-import type { Chain } from './chain.js'
+import type { Chain, ReadOptions } from './chain.js'
 import { fundingID } from './encoding.js'
 import { RpcError } from './rpc.js'
 import type { TransactionSender } from './transactions.js'
@@ -58,9 +57,6 @@ export interface Dispute {
 
 const NO_HASH: Hex = `0x${'00'.repeat(32)}`
 const CONCLUDED = 2n
-
-/** How to read: in the newest block unless a height is given. */
-type ReadOptions = CallOptions & { readonly block?: number }
 
 /** What the adjudicator has stored about a channel. */
 export async function readDispute(
@@ -124,13 +120,13 @@ export async function isSettled(
   return settled === true
 }
 
-/** What is held for a participant of a channel, in the newest block unless a height is given. */
+/** What is held for a participant of a channel. */
 export async function holdings(
   chain: Chain,
   holder: Holder,
   channelID: ChannelID,
   participant: Address,
-  options: CallOptions & { readonly block?: number } = {},
+  options: ReadOptions = {},
 ): Promise<bigint> {
   const [held] = await read(
     chain,
@@ -183,7 +179,7 @@ export async function read(
     readonly method: string
     readonly values: readonly unknown[]
   },
-  options?: CallOptions & { readonly block?: number },
+  options?: ReadOptions,
 ): Promise<Result> {
   const { at, abi, method, values } = question
   try {

@@ -15,7 +15,7 @@ const DEFAULT_TIP = 10n ** 9n
 /** What to offer now: the node's tip, and twice the base fee, which lasts for six full blocks. */
 export async function currentFees(chain: Chain, head: Head, options: CallOptions = {}): Promise<Fees> {
   if (head.baseFee === undefined) {
-    return { kind: 'legacy', gasPrice: integer(await chain.request('eth_gasPrice', [], options), 'gasPrice') }
+    return { kind: 'legacy', gasPrice: integer(await chain.ask('eth_gasPrice', [], options), 'gasPrice') }
   }
   const tip = await chain.request('eth_maxPriorityFeePerGas', [], options).then(
     (value) => integer(value, 'maxPriorityFeePerGas'),

@@ -2,7 +2,7 @@
 import type { CallOptions, Hex } from '../../channel/index.js'
 import type { Address } from '../../wallet/index.js'
 import type { Chain, Log } from './chain.js'
-import { RpcError } from './rpc.js'
+import { RpcError, unreachable } from './rpc.js'
 
 /** Which logs. */
 export interface LogFilter {
@@ -25,7 +25,7 @@ const MAX_REFUSALS = 5
  * Reads the logs of a span of blocks in order, in as many requests as the node makes necessary.
  *
  * @param take is given each part and the block up to which nothing is missing then
- * @throws RpcError if the node refuses even the logs of one block; PerkunasError LEDGER_UNREACHABLE, ABORTED
+ * @throws PerkunasError LEDGER_UNREACHABLE, also if the node refuses even the logs of one block; ABORTED
  */
 export async function scanLogs(
   chain: Chain,
@@ -43,7 +43,7 @@ export async function scanLogs(
     } catch (error) {
       // The words and codes for "too many" differ between providers; other errors fail for one block as well.
       if (!(error instanceof RpcError)) throw error
-      if (next === last && ++refusals >= MAX_REFUSALS) throw error
+      if (next === last && ++refusals >= MAX_REFUSALS) throw unreachable(chain.rpc.name, error)
       chunk = Math.max(1, Math.floor((last - next + 1) / 2))
       continue
     }

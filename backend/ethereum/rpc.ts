@@ -34,6 +34,11 @@ export class RpcError extends Error {
   ) {
     super(message)
   }
+
+  /** Whether the call itself failed, not the node (code 3 is geth's; others say it in words). */
+  get isRevert(): boolean {
+    return this.code === 3 || /revert|\bevm|opcode|out ?of ?gas|stack|jump/i.test(this.message)
+  }
 }
 
 /** Opens a way to a node by its address: `http:`, `https:`, `ws:` or `wss:`. Connects at the first request. */

@@ -6,14 +6,15 @@ import {
   type CallOptions,
   fromHex,
   type Hex,
-  isError,
   PerkunasError,
   toHex,
 } from '../../channel/index.js'
 import { keccak256 } from '../../wallet/index.js'
 import { ADJUDICATOR, HOLDER, revertReason, TOKEN } from './abi.js'
+import { broadcast, broadcastFirst, isInChain, type Signed, whereabouts } from './broadcast.js'
 import { type Chain, type Head, orAborted, type Receipt } from './chain.js'
 import { currentFees, type Fees, priceOf, raisedFees } from './fees.js'
+import { finalBlock } from './finality.js'
 import { integer, quantity } from './json.js'
 import { RpcError } from './rpc.js'
 import type { TransactionSigner } from './signer.js'
@@ -65,7 +66,7 @@ interface Pending {
   gas: bigint
   nonce: number
   fees: Fees
-  variants: { readonly hash: Hex; readonly raw: Hex }[]
+  variants: Signed[]
   sentAtBlock: number
   sentAt: number
   readonly since: number
@@ -79,6 +80,8 @@ interface Pending {
 /** Newer variants push older ones out; as each costs an eighth more, an older one than these is never mined. */
 const MAX_VARIANTS = 16
 const TRANSFER_GAS = 21_000n
+/** So often a node may refuse to estimate before that counts as its answer, unless the call itself fails. */
+const ESTIMATES = 3
 /** So many looks in a row must find a transaction ousted before its call is sent anew. */
 const OUSTED_LOOKS = 3
 /** Takes a nonce and does nothing. */
@@ -164,11 +167,18 @@ export class TransactionSender {
       value: quantity(value),
       ...(to === undefined ? {} : { to }),
     }
-    try {
-      const gas = integer(await this.chain.request('eth_estimateGas', [transaction], options), 'gas')
-      return gas + (gas * BigInt(this.#options.gasMargin)) / 100n + spareGas
-    } catch (error) {
-      throw error instanceof RpcError ? this.#failed(call, error, undefined) : error
+    for (let tries = 1; ; tries++) {
+      try {
+        // In the newest block: what the pool holds, where some nodes look otherwise, may never be mined.
+        const estimate = await this.chain.request('eth_estimateGas', [transaction, 'latest'], options)
+        const gas = integer(estimate, 'gas')
+        return gas + (gas * BigInt(this.#options.gasMargin)) / 100n + spareGas
+      } catch (error) {
+        if (!(error instanceof RpcError)) throw error
+        if (error.isRevert || tries === ESTIMATES) throw this.#failed(call, error, undefined)
+        // A node within a reorg may not find its newest block.
+        await this.chain.tick(options)
+      }
     }
   }
 
@@ -183,7 +193,7 @@ export class TransactionSender {
     let fees = first?.fees ?? (await currentFees(this.chain, head))
     for (let attempt = 0; ; attempt++) {
       const variant = await this.#sign(draft.call, draft.gas, nonce, fees)
-      const outcome = await this.#broadcastFirst(variant)
+      const outcome = await broadcastFirst(this.chain, variant)
       if (outcome.kind === 'sent') {
         this.#pending.push({
           ...draft,
@@ -221,7 +231,7 @@ export class TransactionSender {
     return Math.max(known, (this.#pending.at(-1)?.nonce ?? -1) + 1)
   }
 
-  async #sign(call: Call, gas: bigint, nonce: number, fees: Fees): Promise<Pending['variants'][number]> {
+  async #sign(call: Call, gas: bigint, nonce: number, fees: Fees): Promise<Signed> {
     const transaction: TransactionLike<string> = {
       type: fees.kind === 'legacy' ? 0 : 2,
       chainId: this.chain.id,
@@ -235,43 +245,7 @@ export class TransactionSender {
         : { maxFeePerGas: fees.maxFee, maxPriorityFeePerGas: fees.tip }),
     }
     const raw = await this.signer.sign(transaction)
-    return { raw, hash: hashOf(raw) }
-  }
-
-  /**
-   * The first broadcast of a transaction. If the node knows it already, it is a twin: the same call of the same
-   * account under the same nonce, sent by somebody else who has the key.
-   */
-  async #broadcastFirst(variant: Pending['variants'][number]): Promise<Broadcast> {
-    try {
-      await this.chain.rpc.request('eth_sendRawTransaction', [variant.raw])
-      return { kind: 'sent' }
-    } catch (error) {
-      // Whether it arrived is not known: from now on the node may know it from us.
-      if (isError(error, 'LEDGER_UNREACHABLE')) return this.#broadcast(variant)
-      if (!(error instanceof RpcError)) throw error
-      const kind = kindOfRefusal(error.message)
-      return { kind: kind === 'known' ? 'nonce taken' : kind, error }
-    }
-  }
-
-  async #broadcast(variant: Pending['variants'][number]): Promise<Broadcast> {
-    try {
-      await this.chain.request('eth_sendRawTransaction', [variant.raw])
-      return { kind: 'sent' }
-    } catch (error) {
-      if (isError(error, 'LEDGER_UNREACHABLE')) return { kind: 'sent' }
-      if (!(error instanceof RpcError)) throw error
-      const kind = kindOfRefusal(error.message)
-      if (kind === 'known') return { kind: 'sent' }
-      // A repeated broadcast whose first answer was lost: what used the nonce may be this very transaction.
-      if (kind === 'nonce used' && (await this.#isKnown(variant.hash))) return { kind: 'sent' }
-      return { kind, error }
-    }
-  }
-
-  async #isKnown(hash: Hex): Promise<boolean> {
-    return (await this.chain.request('eth_getTransactionByHash', [hash])) !== null
+    return { raw, hash: toHex(keccak256(fromHex(raw))) }
   }
 
   /** Looks after what is pending until nothing is. */
@@ -279,12 +253,13 @@ export class TransactionSender {
     if (this.#tracking) return
     this.#tracking = true
     try {
-      while (this.#pending.length > 0 && !this.chain.closed.aborted) {
+      while (this.#pending.length > 0) {
         try {
           await this.#review(await this.chain.tick())
         } catch (error) {
           // The callers hear of it and may end; the transactions are followed on.
           for (const { reject } of this.#pending) reject(error)
+          if (this.chain.closed.aborted) return
         }
       }
     } finally {
@@ -293,7 +268,6 @@ export class TransactionSender {
   }
 
   async #review(head: Head): Promise<void> {
-    const { finalityDepth } = this.chain
     const mined = await this.chain.transactionCount(this.address, 'latest')
     for (const entry of [...this.#pending]) {
       if (entry.nonce >= mined) {
@@ -301,12 +275,12 @@ export class TransactionSender {
         await this.#hasten(entry, mined, head)
         continue
       }
-      const receipt = await this.#receiptOf(entry)
+      const receipt = await this.#receiptOf(entry, head)
       entry.isMined = receipt !== undefined
       if (receipt === undefined) {
         entry.missed = (await this.#isOusted(entry, head)) ? entry.missed + 1 : 0
         if (entry.missed >= OUSTED_LOOKS) this.#sendAnew(entry)
-      } else if (head.number - receipt.blockNumber + 1 >= finalityDepth) {
+      } else if (receipt.blockNumber <= finalBlock(this.chain, head)) {
         this.#drop(entry)
         if (receipt.succeeded) entry.resolve(receipt)
         else entry.reject(await this.#explain(entry, receipt))
@@ -322,16 +296,24 @@ export class TransactionSender {
    * a block, and one of several behind one address, may know of the nonce and not yet of the transaction.
    */
   async #isOusted({ nonce, variants }: Pending, head: Head): Promise<boolean> {
-    const final = Math.max(0, head.number - this.chain.finalityDepth + 1)
-    if ((await this.chain.transactionCount(this.address, final)) <= nonce) return false
-    for (const { hash } of variants) if (await this.#isKnown(hash)) return false
+    const { chain, address } = this
+    const used = await chain.transactionCount(address, finalBlock(chain, head)).catch((error: unknown) => {
+      // During a reorg a node may not even have the block.
+      if (error instanceof RpcError) return 0
+      throw error
+    })
+    if (used <= nonce) return false
+    for (const { hash } of variants) if ((await whereabouts(this.chain, hash)) !== 'nowhere') return false
     return true
   }
 
-  async #receiptOf(entry: Pending): Promise<Receipt | undefined> {
-    for (const { hash } of [...entry.variants].reverse()) {
+  /** A node may still show the receipt of a block that it has replaced: what is to be final is looked at twice. */
+  async #receiptOf({ variants }: Pending, head: Head): Promise<Receipt | undefined> {
+    for (const { hash } of [...variants].reverse()) {
       const receipt = await this.chain.receipt(hash)
-      if (receipt) return receipt
+      if (receipt === undefined) continue
+      if (receipt.blockNumber > finalBlock(this.chain, head) || (await isInChain(this.chain, receipt)))
+        return receipt
     }
     return undefined
   }
@@ -360,11 +342,11 @@ export class TransactionSender {
         entry.fees = fees
         entry.sentAtBlock = head.number
         entry.sentAt = Date.now()
-        await this.#broadcast(variant)
+        await broadcast(this.chain, variant)
         return
       }
     }
-    if (!(await this.#isKnown(newest.hash))) await this.#broadcast(newest)
+    if ((await whereabouts(this.chain, newest.hash)) === 'nowhere') await broadcast(this.chain, newest)
   }
 
   #isStuck({ sentAtBlock, sentAt, fees }: Pending, head: Head): boolean {
@@ -440,29 +422,8 @@ export class TransactionSender {
   }
 }
 
-type Broadcast =
-  | { readonly kind: 'sent' }
-  | { readonly kind: 'nonce used' | 'nonce taken' | 'underpriced' | 'refused'; readonly error: RpcError }
-
-/** What kind of refusal a node's words mean: there are no codes for it (geth, Erigon, Nethermind, Besu, Reth, anvil). */
-function kindOfRefusal(message: string): 'known' | 'nonce used' | 'nonce taken' | 'underpriced' | 'refused' {
-  if (/already known|already imported|known transaction|alreadyknown/i.test(message)) return 'known'
-  if (/nonce (is )?too low|old ?nonce|nonce_?too_?low|nonce has already been used/i.test(message)) {
-    return 'nonce used'
-  }
-  if (/replacement|fee too low to compete/i.test(message)) return 'nonce taken'
-  if (/underpriced|less than block base fee|fee ?too ?low|below (the )?base ?fee/i.test(message)) {
-    return 'underpriced'
-  }
-  return 'refused'
-}
-
 function multiplied(fees: Fees, factor: bigint): Fees {
   return fees.kind === 'legacy'
     ? { kind: 'legacy', gasPrice: factor * fees.gasPrice }
     : { kind: 'dynamic', maxFee: factor * fees.maxFee, tip: factor * fees.tip }
-}
-
-function hashOf(raw: Hex): Hex {
-  return toHex(keccak256(fromHex(raw)))
 }

@@ -257,6 +257,75 @@ describe('ethereum: transactions', () => {
     expect(await received(call)).to.equal(1n)
   })
 
+  /** The hash of the newest block's only transaction. */
+  async function newestTransaction(): Promise<Hex> {
+    const block = await anvil.rpc('eth_getBlockByNumber', ['latest', false])
+    const transactions =
+      typeof block === 'object' && block !== null && 'transactions' in block ? block.transactions : []
+    if (!Array.isArray(transactions)) throw new Error('a block expected')
+    return transactions[0]
+  }
+
+  /** Has a call mined, and its block replaced, by a node that goes on showing both its transaction and its receipt. */
+  async function replaced(account: KeyAccount, call: Call & { readonly to: Hex }) {
+    const provider = new StaleProvider(anvil.url, 31_337, { staticNetwork: true, cacheTimeout: -1 })
+    // In good time only if it is not left to the replacement of what is stuck.
+    const patient = { bumpAfter: 1_000_000 }
+    const sender = await open(account, { provider, finalityDepth: 3, transactions: patient })
+    const sending = sender.send(call)
+    await sender.chain.until(async () => ((await received(call)) === 1n ? true : undefined))
+    const hash = await newestTransaction()
+    for (const method of STALE) expect(await provider.send(method, [hash])).to.not.equal(null)
+    await anvil.rpc('evm_setAutomine', [false])
+    await anvil.rpc('anvil_reorg', [1, []])
+    expect(await received(call)).to.equal(0n)
+    for (const method of STALE) expect(await provider.send(method, [hash])).to.not.equal(null)
+    return { sender, sending, provider }
+  }
+
+  it('a node goes on showing what a reorg threw out -> it is sent again all the same', async () => {
+    const call = await payment()
+    const { sender, sending, provider } = await replaced(await rich(), call)
+    await mining(sender, sending)
+    expect(await received(call)).to.equal(1n)
+    provider.destroy()
+  })
+
+  it('... and another transaction takes its nonce -> it is not taken for mined, but sent anew', async () => {
+    const account = await rich()
+    const call = await payment()
+    const { sender, sending, provider } = await replaced(account, call)
+    const other = await accountSigner(account).sign({
+      type: 2,
+      chainId: 31_337n,
+      nonce: 0,
+      gasLimit: 21_000n,
+      to: SINK,
+      value: 0n,
+      maxFeePerGas: 10n ** 12n,
+      maxPriorityFeePerGas: 10n ** 11n,
+      data: '0x',
+    })
+    await anvil.rpc('eth_sendRawTransaction', [other])
+    await mining(sender, sending)
+    expect(await received(call)).to.equal(1n)
+    provider.destroy()
+  })
+
+  it('a node that refuses to answer for a while -> what was under way goes on; for too long -> LEDGER_UNREACHABLE', async () => {
+    const provider = new RefusingProvider(anvil.url, 31_337, { staticNetwork: true, cacheTimeout: -1 })
+    const sender = await open(await rich(), { provider })
+    const call = await payment()
+    provider.refusals = 3
+    await sender.send(call)
+    expect([provider.refusals, await received(call)]).to.eql([0, 1n])
+    const hasty = await open(await rich(), { provider, patience: 0 })
+    provider.refusals = Number.POSITIVE_INFINITY
+    const error = await failure(hasty.send(await payment()))
+    expect(isError(error, 'LEDGER_UNREACHABLE') && error.message).to.contain('the plan is used up')
+    provider.destroy()
+  })
+
   it('more than there is -> TRANSACTION_FAILED before it is sent, and the next one works', async () => {
     const sender = await open(await rich())
     const error = await failure(sender.send(await payment(ether('5000'))))
@@ -335,3 +404,35 @@ describe('ethereum: transactions', () => {
     expect((await failure(sender.send(await payment()))).code).to.equal('LEDGER_UNREACHABLE')
   })
 })
+
+const STALE = ['eth_getTransactionByHash', 'eth_getTransactionReceipt']
+
+/** Goes on showing mined transactions and their receipts when their block is replaced. */
+class StaleProvider extends JsonRpcProvider {
+  readonly #shown = new Map<string, unknown>()
+
+  override async send(method: string, params: unknown[]): Promise<unknown> {
+    const answer: unknown = await super.send(method, params)
+    if (!STALE.includes(method)) return answer
+    const key = `${method} ${params[0]}`
+    if (typeof answer === 'object' && answer !== null && 'blockHash' in answer && answer.blockHash !== null) {
+      this.#shown.set(key, answer)
+    }
+    return answer ?? this.#shown.get(key) ?? null
+  }
+}
+
+/** Refuses some questions about what is mined, as nodes over their limits do. */
+class RefusingProvider extends JsonRpcProvider {
+  refusals = 0
+
+  override async send(method: string, params: unknown[]): Promise<unknown> {
+    if (method === 'eth_getTransactionReceipt' && this.refusals > 0) {
+      this.refusals--
+      throw Object.assign(new Error('could not coalesce error'), {
+        error: { code: -32_005, message: 'the plan is used up' },
+      })
+    }
+    return super.send(method, params)
+  }
+}
