@@ -48,6 +48,7 @@ export const HOLDER = new Interface([
   'event Withdrawn(bytes32 indexed fundingID, uint256 amount, address receiver)',
   'function isSettled(bytes32 channelID, address participant) view returns (bool)',
   'function depositExpecting(bytes32 channelID, address participant, uint256 amount, uint256 maxHeld, (address participant, uint256 atLeast)[] others) payable',
+  'function confirmSettled(bytes32 channelID, address participant)',
   'function withdrawAll(bytes32 channelID, address[] participants, address[] receivers, bytes[] sigs)',
 ])
 

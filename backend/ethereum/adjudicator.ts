@@ -21,12 +21,15 @@ import { verifyPersonal } from '../../wallet/index.js'
 import { ADJUDICATOR } from './abi.js'
 import { ETHEREUM } from './assets.js'
 import { paramsArgument, signedStateArgument, stateArgument } from './calls.js'
+import type { ReadOptions } from './chain.js'
 import { addressOf, callData, type Deployment, isConcluded, readDispute, settlingGas } from './contracts.js'
 import { encodeCursor } from './cursor.js'
 import { stateHash } from './encoding.js'
 import type { EventFeed } from './events.js'
+import { becomesFinal } from './finality.js'
 import { closeHash, joinCloseAuthorization, splitCloseAuthorization } from './messages.js'
-import { withdraw, withdrawAssets } from './withdraw.js'
+import { withdrawAssets } from './payout.js'
+import { withdraw } from './withdraw.js'
 
 /** Settles channels on one chain. */
 export class EthereumAdjudicator implements Adjudicator {
@@ -37,15 +40,15 @@ export class EthereumAdjudicator implements Adjudicator {
 
   async register(request: RegisterRequest, options: CallOptions = {}): Promise<void> {
     const { signed, subChannels } = request
-    const isDone = () => this.#isRegistered([signed, ...subChannels], options)
+    const isDone = (at: ReadOptions) => this.#isRegistered([signed, ...subChannels], at)
     const values = [signedStateArgument(signed), subChannels.map(signedStateArgument)]
     await this.#once('register', values, isDone, options)
   }
 
   async progress(request: ProgressRequest, options: CallOptions = {}): Promise<void> {
     const { params, registered, next, actor, signature } = request
-    const isDone = async () => {
-      const { version, phase } = await readDispute(this.deployment, next.channelID, options)
+    const isDone = async (at: ReadOptions) => {
+      const { version, phase } = await readDispute(this.deployment, next.channelID, at)
       return phase === 'concluded' || (phase === 'forced execution' && version >= next.version)
     }
     const values = [paramsArgument(params), stateArgument(registered), stateArgument(next), actor, signature]
@@ -93,7 +96,7 @@ export class EthereumAdjudicator implements Adjudicator {
       parts.map(({ receiver }) => receiver),
       parts.map(({ signature }) => signature),
     ]
-    const isDone = () => isConcluded(this.deployment, params, state, options)
+    const isDone = (at: ReadOptions) => isConcluded(this.deployment, params, state, at)
     await this.#once('close', values, isDone, options, settlingGas(state, true))
     // A payment that fails leaves the money in the holder.
     await withdrawAssets(this.deployment, { params, state, index: request.index, subChannels: [] }, options)
@@ -103,8 +106,8 @@ export class EthereumAdjudicator implements Adjudicator {
     this.#demandOwnContracts('checkpoint')
     const { signed, subChannels } = request
     for (const one of [signed, ...subChannels]) {
-      const isDone = async () => {
-        const { phase, version } = await readDispute(this.deployment, one.state.channelID, options)
+      const isDone = async (at: ReadOptions) => {
+        const { phase, version } = await readDispute(this.deployment, one.state.channelID, at)
         return phase === 'none' && version >= one.state.version
       }
       await this.#once('checkpoint', [signedStateArgument(one)], isDone, options)
@@ -129,26 +132,32 @@ export class EthereumAdjudicator implements Adjudicator {
     await this.deployment.chain.until((head) => (head.timestamp >= deadline ? true : undefined), options)
   }
 
-  /** Sends a call unless its work is done; a failure is none if the work is done after all. */
+  /**
+   * Sends a call unless its work is done; a failure is none if the work is done after all. Ends when it is done
+   * finally: what another's transaction did may go away with its block.
+   */
   async #once(
     method: string,
     values: readonly unknown[],
-    isDone: () => Promise<boolean>,
+    isDone: (options: ReadOptions) => Promise<boolean>,
     options: CallOptions,
     spareGas = 0n,
   ): Promise<void> {
-    if (await isDone()) return
-    const { sender, adjudicator } = this.deployment
-    try {
-      const data = callData(ADJUDICATOR, method, values)
-      await sender.send({ kind: method, to: adjudicator, data, spareGas }, options)
-    } catch (error) {
-      if (!isError(error, 'TRANSACTION_FAILED') || !(await isDone())) throw error
-    }
+    const { chain, sender, adjudicator } = this.deployment
+    const data = callData(ADJUDICATOR, method, values)
+    do {
+      if (await isDone(options)) continue
+      try {
+        await sender.send({ kind: method, to: adjudicator, data, spareGas }, options)
+        return
+      } catch (error) {
+        if (!isError(error, 'TRANSACTION_FAILED') || !(await isDone(options))) throw error
+      }
+    } while (!(await becomesFinal(chain, isDone, options)))
   }
 
   /** Whether each state, or a newer one, is registered, or its channel concluded. */
-  async #isRegistered(states: readonly SignedState[], options: CallOptions): Promise<boolean> {
+  async #isRegistered(states: readonly SignedState[], options: ReadOptions): Promise<boolean> {
     for (const { params, state } of states) {
       const { phase, version, stateHash: hash } = await readDispute(this.deployment, state.channelID, options)
       if (phase === 'none') {

@@ -11,9 +11,10 @@ import {
   isError,
   PerkunasError,
 } from '../../channel/index.js'
-import type { Head } from './chain.js'
+import type { ReadOptions } from './chain.js'
 import { addressOf, type Deployment, type Holder, holdings, ourHolders } from './contracts.js'
 import type { Depositor } from './depositor.js'
+import { becomesFinal, finalBlock } from './finality.js'
 
 /** Options of {@link EthereumFunder}. */
 export interface FunderOptions {
@@ -77,12 +78,13 @@ export class EthereumFunder implements Funder {
   /** Deposits our share of each asset, as far as it is not there. */
   async #deposit(request: FundingRequest, deadline: bigint, options: CallOptions): Promise<void> {
     const { last = false } = this.options
+    const { chain } = this.deployment
     const { index } = request
     const others = (missing: readonly Missing[]) => missing.filter(({ participant }) => participant !== index)
     const isLast = typeof last === 'function' ? last(request) : last
     if (isLast) {
-      await this.deployment.chain.until(async (head) => {
-        const missing = others(await this.#missing(request, this.#final(head), options))
+      await chain.until(async (head) => {
+        const missing = others(await this.#missing(request, finalBlock(chain, head), options))
         if (missing.length === 0) return true
         // The other waiter, who finds the same, says who is late.
         return head.timestamp >= deadline ? true : undefined
@@ -106,7 +108,10 @@ export class EthereumFunder implements Funder {
     options: CallOptions,
   ): Promise<void> {
     const { params, state, index } = request
+    const { chain } = this.deployment
     const participant = addressOf(params, index)
+    const held = (at: ReadOptions) => holdings(chain, holder, state.channelID, participant, at)
+    const isThere = async (at: ReadOptions) => (await held(at)) >= share
     const share = shareOf(request, asset, index)
     const others = params.participants.flatMap((_, other) => {
       const atLeast = shareOf(request, asset, other)
@@ -114,19 +119,19 @@ export class EthereumFunder implements Funder {
         ? []
         : [{ participant: addressOf(params, other), atLeast }]
     })
-    for (;;) {
-      const held = await holdings(this.deployment.chain, holder, state.channelID, participant, options)
-      if (held >= share) return
-      const deposit = { holder, channelID: state.channelID, participant, amount: share - held, held, others }
+    // What is there may go away with its block: a deposit of an earlier life, or one that somebody made for us.
+    while (!(await becomesFinal(chain, isThere, options))) {
+      const before = await held(options)
+      if (before >= share) continue
+      const amount = share - before
+      const deposit = { holder, channelID: state.channelID, participant, amount, held: before, others }
       try {
         await this.depositor(deposit, options)
         return
       } catch (error) {
         if (!isError(error, 'TRANSACTION_FAILED')) throw error
         // Somebody else may have deposited for us.
-        if ((await holdings(this.deployment.chain, holder, state.channelID, participant, options)) <= held) {
-          throw error
-        }
+        if ((await held(options)) <= before) throw error
       }
     }
   }
@@ -145,11 +150,12 @@ export class EthereumFunder implements Funder {
       isWorking = false
     }
     ours.then(done, done)
-    await this.deployment.chain.until(async (head) => {
-      if ((await this.#missing(request, this.#final(head), options)).length === 0) return true
+    const { chain } = this.deployment
+    await chain.until(async (head) => {
+      if ((await this.#missing(request, finalBlock(chain, head), options)).length === 0) return true
       if (head.timestamp < deadline || isWorking) return undefined
       // A deposit that came in time may still become final.
-      const missing = await this.#missing(request, head.number, options)
+      const missing = await this.#missing(request, undefined, options)
       if (missing.length > 0) throw late(request, missing)
       return undefined
     }, options)
@@ -179,10 +185,6 @@ export class EthereumFunder implements Funder {
       }),
     )
     return (await Promise.all(shares)).filter((missing) => missing !== undefined)
-  }
-
-  #final(head: Head): number {
-    return Math.max(0, head.number - this.deployment.chain.finalityDepth + 1)
   }
 }
 

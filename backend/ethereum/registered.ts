@@ -1,13 +1,22 @@
 // Finding states that the chain shows: in the calldata of the transaction that registered or enforced them, or in
 // the data that our adjudicator adds when it was called through another contract.
-import { type CallOptions, type ChannelID, type Hex, isHex, type State, toHex } from '../../channel/index.js'
+import {
+  type CallOptions,
+  type ChannelID,
+  type Hex,
+  isHex,
+  PerkunasError,
+  type State,
+  toHex,
+} from '../../channel/index.js'
 import { ADJUDICATOR } from './abi.js'
 import { type ShownState, shownStates } from './calls.js'
-import type { Log } from './chain.js'
-import type { Deployment } from './contracts.js'
+import type { Log, ReadOptions } from './chain.js'
+import { type Deployment, type Dispute, readDispute } from './contracts.js'
 import { channelIDOf, stateHash } from './encoding.js'
 import { bytes, isObject } from './json.js'
 import { scanLogs } from './logs.js'
+import { RpcError } from './rpc.js'
 
 /** Topic of the one event that generation 1 has. */
 export const CHANNEL_UPDATE = topicOf('ChannelUpdate')
@@ -61,11 +70,58 @@ export async function registeredState(
   await scanLogs(chain, filter, { from: firstBlock, to: head.number }, async (logs) => {
     for (const log of logs) {
       const version = BigInt(`0x${log.data.slice(2, 66)}`)
-      const shown = await shownBy(deployment, log, channelID, version, options)
+      const shown = await shownBy(deployment, log, channelID, version, options).catch((error: unknown) => {
+        if (error instanceof RpcError) return undefined
+        throw error
+      })
       if (shown !== undefined && toHex(stateHash(shown.state)) === hash) found = shown.state
     }
   })
   return found
+}
+
+/** What a channel is concluded with. */
+export interface Conclusion {
+  readonly state: State
+  readonly subChannels: readonly State[]
+}
+
+/**
+ * What stands registered: what the caller gave, if it is that; else what the chain shows. Only that can be
+ * concluded, and a party that was away while an old state's time ran out has no better choice.
+ *
+ * @throws PerkunasError TRANSACTION_FAILED if the chain does not show it
+ */
+export async function concludedWith(
+  deployment: Deployment,
+  given: Conclusion,
+  dispute: Dispute,
+  options?: ReadOptions,
+): Promise<Conclusion> {
+  const { channelID } = given.state
+  const find = async (candidate: State | undefined, id: ChannelID, hash: Hex): Promise<State> => {
+    if (candidate !== undefined && toHex(stateHash(candidate)) === hash) return candidate
+    const shown = await registeredState(deployment, id, hash, options)
+    if (shown !== undefined) return shown
+    throw new PerkunasError(
+      'TRANSACTION_FAILED',
+      `another state is registered than the one to conclude with, and the chain does not show it (channel ${id})`,
+      { kind: 'conclude', reason: 'unknown registered state' },
+    )
+  }
+  const state = await find(given.state, channelID, dispute.stateHash)
+  const subChannels: State[] = []
+  const descend = async ({ allocation }: State): Promise<void> => {
+    for (const locked of allocation.locked) {
+      const { stateHash: hash } = await readDispute(deployment, locked.channelID, options)
+      const candidate = given.subChannels.find((child) => child.channelID === locked.channelID)
+      const child = await find(candidate, locked.channelID, hash)
+      subChannels.push(child)
+      await descend(child)
+    }
+  }
+  await descend(state)
+  return { state, subChannels }
 }
 
 function forwardedCalls(logs: readonly unknown[], adjudicator: Hex): Hex[] {

@@ -1,41 +1,32 @@
-// Getting our money out: conclude if nobody has, then withdraw from each holder (Perun on Ethereum, "Withdraw").
+// Getting our money out: conclude if nobody has, then take it from each holder (Perun on Ethereum, "Withdraw").
 import {
   type CallOptions,
   type ChannelID,
-  type Hex,
-  type Index,
   isError,
-  type Params,
   PerkunasError,
-  type State,
-  toHex,
   type WithdrawRequest,
 } from '../../channel/index.js'
-import { ADJUDICATOR, HOLDER } from './abi.js'
+import { ADJUDICATOR } from './abi.js'
 import { paramsArgument, stateArgument } from './calls.js'
+import type { ReadOptions } from './chain.js'
 import {
-  addressOf,
   callData,
   type Deployment,
   type Dispute,
-  type Holder,
-  holdings,
   isConcluded,
-  isSettled,
-  ourHolders,
-  PAYMENT_GAS,
   readDispute,
   settlingGas,
 } from './contracts.js'
-import { stateHash, withdrawalHash, withdrawer } from './encoding.js'
-import { payoutHash } from './messages.js'
-import { registeredState } from './registered.js'
+import { becomesFinal } from './finality.js'
+import { signPayout, withdrawAssets } from './payout.js'
+import { type Conclusion, concludedWith } from './registered.js'
 
 /** How many final blocks whoever leaves the concluding to another waits for it. */
 const SECONDARY_BLOCKS = 2
 
 /**
- * Concludes if nobody has, then withdraws all that we have in each holder. Ends when the conclusion is final.
+ * Concludes if nobody has, and when the conclusion is final, withdraws all that we have in each holder. Whoever made
+ * the conclusion or the payment, a reorg takes nothing back of what this has ended with.
  *
  * @throws PerkunasError TRANSACTION_FAILED if an asset can't be had (after all the others), and what sending may throw
  */
@@ -44,31 +35,13 @@ export async function withdraw(
   request: WithdrawRequest,
   options: CallOptions = {},
 ): Promise<void> {
-  for (;;) {
-    const concluded = await conclude(deployment, request, options)
-    await withdrawAssets(deployment, { ...request, ...concluded }, options)
-    if (await staysConcluded(deployment, request, options)) return
-  }
-}
-
-/** Another's transaction may have concluded the channel, and paid us, in a block that is replaced: waits until it is final. */
-async function staysConcluded(
-  deployment: Deployment,
-  { params, state }: WithdrawRequest,
-  options: CallOptions,
-): Promise<boolean> {
-  const { chain } = deployment
-  return await chain.until(async (head) => {
-    const block = Math.max(0, head.number - chain.finalityDepth + 1)
-    if (await isConcluded(deployment, params, state, { ...options, block })) return true
-    return (await isConcluded(deployment, params, state, options)) ? undefined : false
-  }, options)
-}
-
-/** What a channel is concluded with. */
-interface Conclusion {
-  readonly state: State
-  readonly subChannels: readonly State[]
+  const { params, state } = request
+  const holds = (at: ReadOptions) => isConcluded(deployment, params, state, at)
+  let conclusion: Conclusion
+  // Another's conclusion may go away with its block. A payment that was sent before it is final could fail for that.
+  do conclusion = await conclude(deployment, request, options)
+  while (!(await becomesFinal(deployment.chain, holds, options)))
+  await withdrawAssets(deployment, { ...request, ...conclusion }, options)
 }
 
 /** Sees to it that the channel is concluded; returns with what. */
@@ -93,7 +66,7 @@ async function conclude(
         await registerFirst(deployment, request, options)
         continue
       }
-      const conclusion = await matching(deployment, given, dispute, options)
+      const conclusion = await concludedWith(deployment, given, dispute, options)
       const due = await concludableAt(deployment, conclusion, dispute, options)
       if (await changesBefore(deployment, state.channelID, dispute, due, options)) continue
       await concludeAndPay(deployment, request, conclusion, options)
@@ -155,42 +128,6 @@ async function registerFirst(
   await sender.send({ kind: 'register', to: adjudicator, data }, options)
 }
 
-/**
- * What stands registered: what the caller gave, if it is that; else what the chain shows. Only that can be
- * concluded, and a party that was away while an old state's time ran out has no better choice.
- */
-async function matching(
-  deployment: Deployment,
-  given: Conclusion,
-  dispute: Dispute,
-  options: CallOptions,
-): Promise<Conclusion> {
-  const { channelID } = given.state
-  const find = async (candidate: State | undefined, id: ChannelID, hash: Hex): Promise<State> => {
-    if (candidate !== undefined && toHex(stateHash(candidate)) === hash) return candidate
-    const shown = await registeredState(deployment, id, hash, options)
-    if (shown !== undefined) return shown
-    throw new PerkunasError(
-      'TRANSACTION_FAILED',
-      `another state is registered than the one to conclude with, and the chain does not show it (channel ${id})`,
-      { kind: 'conclude', reason: 'unknown registered state' },
-    )
-  }
-  const state = await find(given.state, channelID, dispute.stateHash)
-  const subChannels: State[] = []
-  const descend = async ({ allocation }: State): Promise<void> => {
-    for (const locked of allocation.locked) {
-      const { stateHash: hash } = await readDispute(deployment, locked.channelID, options)
-      const candidate = given.subChannels.find((child) => child.channelID === locked.channelID)
-      const child = await find(candidate, locked.channelID, hash)
-      subChannels.push(child)
-      await descend(child)
-    }
-  }
-  await descend(state)
-  return { state, subChannels }
-}
-
 /** When the channel's own time and that of its descendants is over. */
 async function concludableAt(
   deployment: Deployment,
@@ -247,106 +184,4 @@ async function concludeAndPay(
   const receivers = ours(receiver, `0x${'00'.repeat(20)}`)
   const data = callData(ADJUDICATOR, 'concludeAndPay', [...values, receivers, ours(payout, '0x')])
   await sender.send({ kind: 'conclude', to: adjudicator, data, spareGas: settlingGas(state, true) }, options)
-}
-
-/** Our agreement to be paid; none is needed where we send the transaction ourselves. */
-async function signPayout(
-  { chain, sender, wallet, adjudicator, receiver }: Deployment,
-  params: Params,
-  channelID: ChannelID,
-  index: Index,
-): Promise<Hex> {
-  const participant = addressOf(params, index)
-  if (sender.address === participant) return '0x'
-  const account = await wallet.account(participant)
-  return account.sign(payoutHash({ chainID: chain.id, adjudicator }, channelID, receiver))
-}
-
-/** Takes out of each holder all that it has for us in a concluded channel. */
-export async function withdrawAssets(
-  deployment: Deployment,
-  request: Conclusion & Pick<WithdrawRequest, 'params' | 'index'>,
-  options: CallOptions,
-): Promise<void> {
-  const outcomes = await Promise.allSettled(
-    ourHolders(deployment, request.state).map(({ asset, holder }) =>
-      withdrawAsset(deployment, request, asset, holder, options),
-    ),
-  )
-  const failures: unknown[] = outcomes.flatMap((outcome) =>
-    outcome.status === 'rejected' ? [outcome.reason] : [],
-  )
-  if (failures.length > 0) throw failures[0]
-}
-
-/** Takes out all that one holder has for us. */
-async function withdrawAsset(
-  deployment: Deployment,
-  request: Conclusion & Pick<WithdrawRequest, 'params' | 'index'>,
-  asset: number,
-  holder: Holder,
-  options: CallOptions,
-): Promise<void> {
-  const { chain, sender, generation } = deployment
-  const { params, index, state } = request
-  const { channelID } = state
-  const participant = addressOf(params, index)
-  const held = () => holdings(chain, holder, channelID, participant, options)
-  if ((await held()) === 0n) return
-  const send = async (data: Hex, spareGas: bigint) => {
-    try {
-      await sender.send({ kind: 'withdraw', to: holder.address, data, spareGas }, options)
-    } catch (error) {
-      // Another transaction, ours of an earlier life or anybody's, may have done it.
-      if (!isError(error, 'TRANSACTION_FAILED') || (await held()) !== 0n) throw error
-    }
-  }
-  if (generation === 'perkunas') {
-    if (!(await isSettled(deployment, holder, channelID, participant, chain, options))) {
-      await settle(deployment, request, asset, holder, options)
-    }
-    const signature = await signPayout(deployment, params, channelID, index)
-    const values = [channelID, [participant], [deployment.receiver], [signature]]
-    await send(callData(HOLDER, 'withdrawAll', values), PAYMENT_GAS)
-    if ((await held()) === 0n) return
-    // The payment failed, which the holder survives; the older call says why.
-  }
-  await send(await oldWithdrawal(deployment, request, await held()), 0n)
-}
-
-/** Has the outcome of an asset set that could not be set when the channel was concluded. */
-async function settle(
-  deployment: Deployment,
-  { params, state, subChannels, index }: Conclusion & Pick<WithdrawRequest, 'params' | 'index'>,
-  asset: number,
-  holder: Holder,
-  options: CallOptions,
-): Promise<void> {
-  const { chain, sender, adjudicator } = deployment
-  const values = [paramsArgument(params), stateArgument(state), subChannels.map(stateArgument), asset]
-  try {
-    await sender.send(
-      { kind: 'settle', to: adjudicator, data: callData(ADJUDICATOR, 'settle', values) },
-      options,
-    )
-  } catch (error) {
-    const participant = addressOf(params, index)
-    if (!isError(error, 'TRANSACTION_FAILED')) throw error
-    if (!(await isSettled(deployment, holder, state.channelID, participant, chain, options))) throw error
-  }
-}
-
-/** A withdrawal of generation 1, of everything: a part could be taken again by anybody who saw it. */
-async function oldWithdrawal(
-  { wallet, receiver }: Deployment,
-  { params, index, state }: Conclusion & Pick<WithdrawRequest, 'params' | 'index'>,
-  amount: bigint,
-): Promise<Hex> {
-  const participant = withdrawer(params.participants[index] ?? {})
-  const auth = { channelID: state.channelID, participant, receiver, amount }
-  const account = await wallet.account(addressOf(params, index))
-  const signature = await account.sign(withdrawalHash(auth))
-  const { ethAddress, ccAddress } = participant
-  const value = [auth.channelID, [ethAddress, ccAddress], receiver, amount]
-  return callData(HOLDER, 'withdraw', [value, signature])
 }

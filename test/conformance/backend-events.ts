@@ -234,6 +234,67 @@ export function describeEvents<W extends BackendWorld>(setup: BackendSetup<W>): 
         expect(await scene.balances()).to.deep.equal(expected)
       })
 
+      it("another's conclusion is not final -> whoever was paid by it has not ended; its block is replaced -> all the same", async () => {
+        const scene = await open({ finalityDepth: DEPTH })
+        const before = await scene.balances()
+        const { params, id, states } = await scene.mining(agreed(scene))
+        const [first = fail(), one = fail()] = states
+        const last = following(one, { isFinal: true })
+        const signed = { params, state: last, signatures: await scene.sign(params, last) }
+        const indexes = [0, 1]
+        const authorizations = setup.capabilities.cooperativeClose
+          ? await Promise.all(
+              indexes.map((index) => scene.adjudicator(index).authorizeClose({ params, state: last, index })),
+            )
+          : undefined
+        const events = scene.adjudicator(0).subscribe(id)[Symbol.asyncIterator]()
+        const bob = scene.adjudicator(1)
+        const end = () =>
+          authorizations
+            ? bob.close({ ...signed, authorizations, index: 1 })
+            : bob.withdraw({ ...signed, subChannels: [], index: 1 })
+        const ending = end()
+        for (;;) {
+          const { value } = await events.next()
+          if (value?.kind === 'concluded' && value.status === 'seen') break
+        }
+        let hasEnded = false
+        const withdrawing = scene.adjudicator(0).withdraw({ ...signed, subChannels: [], index: 0 })
+        const ended = withdrawing.then(() => {
+          hasEnded = true
+        })
+        await scene.world.mine(1)
+        for (let i = 0; i < 20; i++) await turn()
+        expect(hasEnded).to.equal(false)
+        await reorg(scene.world, 2)
+        await scene.mining(Promise.all([ending, ended]))
+        const expected = plus(before, last.allocation.balances, first.allocation.balances)
+        expect(await scene.balances()).to.deep.equal(expected)
+      })
+
+      it("another's registration is not final -> whoever registers the same has not ended; its block is replaced -> registered all the same", async () => {
+        const scene = await open({ finalityDepth: DEPTH })
+        const { id, old } = await scene.mining(agreed(scene))
+        const events = scene.adjudicator(0).subscribe(id)[Symbol.asyncIterator]()
+        const registering = scene.adjudicator(1).register(old)
+        expect(line((await events.next()).value)).to.equal('registered 0 seen')
+        let hasEnded = false
+        const ended = scene
+          .adjudicator(0)
+          .register(old)
+          .then(() => {
+            hasEnded = true
+          })
+        await scene.world.mine(1)
+        for (let i = 0; i < 20; i++) await turn()
+        expect(hasEnded).to.equal(false)
+        await reorg(scene.world, 2)
+        await scene.mining(Promise.all([registering, ended]))
+        const isFinal = (event: LedgerEvent) => event.status === 'final'
+        const told = await scene.mining(read(scene.adjudicator(0).subscribe(id), isFinal))
+        expect(of('final', told)).to.deep.equal(['registered 0'])
+      })
+
       it('a refutation is lost with its block -> it can be made again, and the newest state is paid', async () => {
         const scene = await open({ finalityDepth: DEPTH })
         const before = await scene.balances()

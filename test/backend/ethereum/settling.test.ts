@@ -1,10 +1,16 @@
 // Funding and settling beyond what every ledger must do: tokens, stingy receivers, absences, a node's restart.
 import { expect } from 'chai'
 import { Interface } from 'ethers'
-import { TOKEN } from '../../../backend/ethereum/abi.js'
+import { ADJUDICATOR, HOLDER, TOKEN } from '../../../backend/ethereum/abi.js'
 import { ContractWallet } from '../../../backend/ethereum/artifacts/testing/index.js'
+import { paramsArgument, stateArgument } from '../../../backend/ethereum/calls.js'
 import { callData } from '../../../backend/ethereum/contracts.js'
-import { deployContract, type EthereumBackend, fundingID } from '../../../backend/ethereum/index.js'
+import {
+  deployContract,
+  type EthereumBackend,
+  fundingID,
+  KNOWN_CONTRACTS,
+} from '../../../backend/ethereum/index.js'
 import {
   type Balances,
   type Hex,
@@ -189,6 +195,124 @@ describe('ethereum: funding and settling', () => {
     await mode(0)
     await picky.adjudicator.withdraw(request)
     expect(await chain.anvil.rpc('eth_getBalance', [wallet.address, 'latest'])).to.equal('0xa')
+  })
+
+  /** Final, with everything for Bob, who has deposited nothing. */
+  async function bobsGift() {
+    const { params, state } = channel([
+      [10n, 0n],
+      [7n, 0n],
+    ])
+    const before = await balancesOf(bob)
+    await fund(0, params, state)
+    const allocation = {
+      ...state.allocation,
+      balances: [
+        [0n, 10n],
+        [0n, 7n],
+      ],
+    }
+    const last: State = { ...state, version: 1n, isFinal: true, allocation }
+    const request = { params, state: last, signatures: signatures(params, last), subChannels: [] }
+    return { params, last, request, before }
+  }
+
+  function balancesOf(party: Party): Promise<bigint[]> {
+    return Promise.all(
+      [chain.contracts.ethHolder, chain.tokenHolder].map((holder) => party.balanceOf(a.asset(holder))),
+    )
+  }
+
+  it('a holder failed when the channel was concluded -> who has deposited nothing there is paid all the same', async () => {
+    const { params, last, request, before } = await bobsGift()
+    const values = [paramsArgument(params), stateArgument(last), request.signatures]
+    const data = callData(ADJUDICATOR, 'concludeFinal', values)
+    // Real ones fail when whoever concludes gives them too little gas.
+    const holder = chain.contracts.ethHolder
+    const code = await chain.anvil.rpc('eth_getCode', [holder, 'latest'])
+    await chain.anvil.rpc('anvil_setCode', [holder, '0x60006000fd'])
+    await chain.deployer.send({ kind: 'concludeFinal', to: chain.contracts.adjudicator, data })
+    await chain.anvil.rpc('anvil_setCode', [holder, code])
+    await b.adjudicator.withdraw({ ...request, index: 1 })
+    const [ether = 0n, tokens = 0n] = before
+    expect(await balancesOf(bob)).to.eql([ether + 10n, tokens + 7n])
+    await b.adjudicator.withdraw({ ...request, index: 1 })
+  })
+
+  it('a gift to a closed channel does not keep anybody from ending', async () => {
+    const { params, state } = channel([[10n, 10n]])
+    await Promise.all([fund(0, params, state), fund(1, params, state)])
+    const last: State = { ...state, version: 1n, isFinal: true }
+    const request = { params, state: last, signatures: signatures(params, last), subChannels: [] }
+    const authorizations = await Promise.all(
+      [a, b].map(({ adjudicator }, index) => adjudicator.authorizeClose({ params, state: last, index })),
+    )
+    await a.adjudicator.close({ ...request, authorizations, index: 0 })
+    const [before = 0n] = await balancesOf(bob)
+    const holder = chain.contracts.ethHolder
+    const data = callData(HOLDER, 'deposit', [fundingID(state.channelID, bob.address), 1n])
+    await chain.deployer.send({ kind: 'deposit', to: holder, data, value: 1n })
+    await b.adjudicator.withdraw({ ...request, index: 1 })
+    expect((await balancesOf(bob))[0]).to.equal(before + 1n)
+  })
+
+  it('an earlier life was paid in a block that is replaced -> the next one is paid before it ends', async () => {
+    const { request, before } = await bobsGift()
+    const withdrawal = { ...request, index: 1 }
+    await a.adjudicator.withdraw({ ...request, index: 0 })
+    await chain.anvil.rpc('anvil_mine', ['0x5'])
+    const earlier = await bob.connect({ finalityDepth: 4 })
+    const paid = async () => (await balancesOf(bob)).every((amount, i) => amount > (before[i] ?? 0n))
+    const dying = earlier.adjudicator.withdraw(withdrawal).catch(() => undefined)
+    await earlier.sender.chain.until(async () => ((await paid()) ? true : undefined))
+    await earlier.close()
+    await dying
+    const later = await bob.connect({ finalityDepth: 4 })
+    const withdrawing = later.adjudicator.withdraw(withdrawal)
+    await later.sender.chain.tick()
+    await chain.anvil.rpc('anvil_reorg', [3, []])
+    expect(await paid()).to.equal(false)
+    let isOver = false
+    const over = () => {
+      isOver = true
+    }
+    withdrawing.then(over, over)
+    while (!isOver) {
+      await chain.anvil.rpc('evm_mine')
+      await later.sender.chain.tick()
+    }
+    await withdrawing
+    expect(await paid()).to.equal(true)
+  })
+
+  it('the same withdrawal waits in the pool -> the next one does not take that for a failure', async () => {
+    const { params, state } = channel([[10n, 0n]])
+    const known = Object.entries(KNOWN_CONTRACTS).map(([hash, { kind }]) => [
+      hash,
+      { kind, generation: 'reference' as const },
+    ])
+    const old = await alice.connect({ knownContracts: Object.fromEntries(known) })
+    await fund(0, params, state)
+    const last: State = { ...state, version: 1n, isFinal: true }
+    const request = { params, state: last, signatures: signatures(params, last), subChannels: [] }
+    await b.adjudicator.withdraw({ ...request, index: 1 })
+    const before = await sent(alice)
+    await chain.anvil.rpc('evm_setAutomine', [false])
+    const inPool = (count: number) =>
+      old.sender.chain.until(async () => {
+        const known = await old.sender.chain.transactionCount(alice.address, 'pending')
+        return known === before + count ? true : undefined
+      })
+    try {
+      const first = old.adjudicator.withdraw({ ...request, index: 0 })
+      await inPool(1)
+      const second = old.adjudicator.withdraw({ ...request, index: 0 })
+      await Promise.race([second, inPool(2)])
+      await chain.anvil.rpc('evm_mine')
+      await Promise.all([first, second])
+    } finally {
+      await chain.anvil.rpc('evm_setAutomine', [true])
+    }
   })
 
   it('an asset of a holder that is not allowed, and one of another chain -> refused', () => {
