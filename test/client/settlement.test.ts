@@ -55,7 +55,7 @@ describe('settlement: together', () => {
     const channels = await open(world)
     await pay(at(channels, 0), 0, 1, 30n)
     who(world, 1).backend.adjudicator.authorizeClose = () => new Promise(() => undefined)
-    await at(channels, 0).settle()
+    await at(channels, 0).settle({ timeout: 10_000 }) // for the final state; being paid together gets 50 ms
     await at(channels, 1).settle()
     expect(balances(world)).deep.equals([WEALTH - 30n, WEALTH + 30n])
   })
