@@ -15,7 +15,13 @@ import type { State } from './state.js'
 export interface StateApp {
   readonly kind: 'state'
   readonly id: AppID
-  /** May a channel begin like this? */
+  /**
+   * May a channel begin like this?
+   *
+   * Asked before a proposal is sent or shown to a user, and again when everybody has accepted. The first time
+   * participants other than the proposer have no address yet (`{}`), the nonce is 0, and the channel ID stands
+   * for another one.
+   */
   faultOfInit(params: Params, state: State): string | undefined
   /** May `actor` turn `from` into `to`? */
   faultOfTransition(params: Params, from: State, to: State, actor: Index): string | undefined

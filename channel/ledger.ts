@@ -43,7 +43,10 @@ export interface LedgerRules {
   verify(message: Uint8Array, signature: Hex, participant: AddressMap): boolean
   /** What this ledger has against the params, beyond the generic rules. */
   faultOfParams(params: Params): PerkunasError | undefined
-  /** What this ledger has against the state, beyond the generic rules: unknown assets, too many of something. */
+  /**
+   * What this ledger has against the state, beyond the generic rules: unknown assets, too many of something. Of the
+   * participants it may ask how many there are, not where: it is asked before all addresses are known.
+   */
   faultOfState(params: Params, state: State): PerkunasError | undefined
 }
 

@@ -92,10 +92,16 @@ export function transfer(
       argument: 'move',
     })
   }
+  if (typeof amount !== 'bigint') {
+    const message = `an amount as bigint expected, got ${typeof amount} ${amount}`
+    throw new PerkunasError('INVALID_ARGUMENT', message, { argument: 'amount' })
+  }
   if (amount < 0n || amount > payer) {
-    throw new PerkunasError('INVALID_AMOUNT', `a transfer from 0 to ${payer} expected, got ${amount}`, {
-      actual: amount,
-    })
+    const message =
+      amount < 0n
+        ? `${amount} can't be transferred: an amount from 0 up expected`
+        : `participant ${from} can't transfer ${amount} of asset ${asset}: it has ${payer}`
+    throw new PerkunasError('INVALID_AMOUNT', message, { actual: amount })
   }
   row[from] = payer - amount
   row[to] = (row[to] ?? 0n) + amount

@@ -134,7 +134,8 @@ export class Channel {
    * nothing else is signed after it, and `settle` is what remains.
    *
    * @returns the new state, durable and signed by all
-   * @throws PerkunasError INVALID_TRANSITION, INVALID_STATE, INVALID_AMOUNT, APP_REFUSED before anything is sent;
+   * @throws PerkunasError INVALID_TRANSITION, INVALID_STATE, INVALID_AMOUNT, APP_REFUSED, INVALID_ARGUMENT (an `edit`
+   *   that is async) before anything is sent;
    *   PEER_REJECTED; PHASE_MISMATCH unless the channel is acting; UPDATE_TIMEOUT or ABORTED: then our signature
    *   is out and the state may still come to be, later calls wait for what becomes of it
    */
@@ -214,6 +215,7 @@ export class Channel {
     const { signal } = options
     if (signal?.aborted) throw asAborted(signal.reason, 'forceUpdate')
     if (!FORCIBLE.includes(this.phase)) throw this.#mismatch(FORCIBLE)
+    this.#runtime.mustGoOn()
     this.#step(edit)
     this.#runtime.dispatch({ kind: 'dispute', wanted: 'progress' })
     const enforceable = ({ record }: ChannelState) =>
@@ -232,12 +234,18 @@ export class Channel {
     if (checked instanceof PerkunasError) throw checked
     const signature = await this.#runtime.sign(next)
     const before = this.#runtime.failure('progress')
+    let isWaiting = true
+    this.#runtime.expect('progress', () => isWaiting)
     this.#runtime.dispatch({ kind: 'force', state: next, signature })
     const failed = () => this.#runtime.failure('progress') !== before
-    await this.#until(
-      ({ record }) => failed() || currentOf(record).state.version >= next.version || isOver({ record }),
-      signal,
-    )
+    try {
+      await this.#until(
+        ({ record }) => failed() || currentOf(record).state.version >= next.version || isOver({ record }),
+        signal,
+      )
+    } finally {
+      isWaiting = false
+    }
     const failure = this.#runtime.failure('progress')
     if (failed() && failure !== undefined) throw failure
     return this.state
@@ -248,8 +256,7 @@ export class Channel {
     const { params, index } = this
     const { ledger, app } = this.#runtime.context.rules
     const { state: from } = currentOf(this.#runtime.state.record)
-    const draft = draftOf(from)
-    edit(draft)
+    const draft = edited(from, edit)
     const to = stateOf(from, draft, from.version + 1n)
     const fault =
       faultOfUpdate({ params, from, to, actor: index, version: to.version }, app) ??
@@ -311,9 +318,9 @@ export class Channel {
     if (signal?.aborted) throw asAborted(signal.reason, 'update')
     const { machine } = this.#runtime.state.record
     if (machine.phase !== 'acting') throw this.#mismatch(['acting'])
+    this.#runtime.mustGoOn()
     const { state } = currentOf(this.#runtime.state.record)
-    const draft = draftOf(state)
-    edit(draft)
+    const draft = edited(state, edit)
     const next = stateOf(state, draft, nextVersion(machine))
     const checked = apply(
       machine,
@@ -411,6 +418,19 @@ const READY: Promise<unknown> = Promise.resolve()
 export function asAborted(reason: unknown, call: string): PerkunasError {
   if (reason instanceof PerkunasError) return reason
   return new PerkunasError('ABORTED', `${call} was aborted`, { call }, { cause: reason })
+}
+
+/** What a caller's function makes of a state. */
+function edited(state: State, edit: (draft: Draft) => void): Draft {
+  const draft = draftOf(state)
+  const result: unknown = edit(draft)
+  // What it does after an `await` would be lost without a word.
+  if (result instanceof Promise) {
+    result.catch(() => undefined)
+    const message = 'a function that edits the draft at once expected, got one that returns a promise'
+    throw new PerkunasError('INVALID_ARGUMENT', message, { argument: 'edit' })
+  }
+  return draft
 }
 
 /** In which phases a step can be enforced, or the dispute before it begun. */

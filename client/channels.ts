@@ -15,6 +15,9 @@ import type { World } from './world.js'
 /** Inputs that one channel may have waiting before its peers are slowed down. */
 const MAX_BACKLOG = 64
 
+/** Channels that are over which are remembered, so as to tell late words from nonsense. */
+const MAX_GONE = 1024
+
 /** What channels need of their client. */
 export interface ChannelsHost {
   readonly bus: Bus
@@ -24,6 +27,8 @@ export interface ChannelsHost {
   /** Channels without anything to do that are kept running. */
   readonly warm: number
   context(app: AppID): ChannelContext
+  /** Whether a channel is being agreed on, opened or brought back: others may speak of it already. */
+  isComing(id: ChannelID): boolean
 }
 
 /** A channel that comes to a client. */
@@ -44,6 +49,8 @@ export class Channels {
   readonly #slotHost: SlotHost
   readonly #slots = new Map<ChannelID, Slot>()
   readonly #byPeer = new Map<PeerID, Set<Slot>>()
+  /** Channels that were here, the newest few, oldest first. */
+  readonly #gone = new Set<ChannelID>()
   readonly #warm: Warm
   readonly #resync: Resync
   /** One for all channels: an event names its channel. */
@@ -101,6 +108,9 @@ export class Channels {
     const slot = this.#slots.get(id)
     if (slot === undefined) return
     this.#slots.delete(id)
+    this.#gone.add(id)
+    const [oldest = id] = this.#gone
+    if (this.#gone.size > MAX_GONE) this.#gone.delete(oldest)
     for (const peer of slot.runtime.state.record.peers) {
       const ofPeer = this.#byPeer.get(peer)
       ofPeer?.delete(slot)
@@ -132,6 +142,8 @@ export class Channels {
     const slot = this.#slots.get(channelID)
     // Nobody who has no part in a channel wakes it.
     if (slot === undefined || this.#byPeer.get(from)?.has(slot) !== true) {
+      // Of a channel that is only coming others speak again: see `resume`. Of one that is over they may still speak.
+      if (slot === undefined && (this.#gone.has(channelID) || this.#host.isComing(channelID))) return
       const text = `${from} speaks of channel ${channelID}, which we do not share`
       return this.#host.world.report(new PerkunasError('UNKNOWN_CHANNEL', text, { channel: channelID }))
     }

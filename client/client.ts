@@ -31,7 +31,7 @@ import {
 } from './options.js'
 import { created } from './records.js'
 import { restart, storedChannels } from './restore.js'
-import { asError, asStoreError } from './runtime.js'
+import { asError, asStoreError, decided } from './runtime.js'
 import { type OpenCommand, type Opened, Sessions } from './sessions.js'
 import { proposalOf } from './terms.js'
 import { localWatcher } from './watcher.js'
@@ -53,9 +53,14 @@ export class Client {
   #handleProposal: ProposalHandler = () => reject('this participant takes no proposals')
   #handleUpdate: UpdateHandler = () => reject('this participant takes no updates')
   #closed: PerkunasError | undefined
+  #isRestoring = false
 
   constructor(options: ClientOptions) {
     const { bus, backend, store, wallet } = options
+    for (const [name, means] of Object.entries({ bus, store, wallet, backend })) {
+      if (means === undefined)
+        throw new PerkunasError('INVALID_ARGUMENT', `a client needs a ${name}`, { argument: name })
+    }
     const clock = options.clock ?? systemClock
     this.#options = options
     this.#bus = bus
@@ -81,11 +86,11 @@ export class Client {
       warm: options.warmChannels ?? WARM_CHANNELS,
       watcher: options.watcher ?? localWatcher(backend.adjudicator, clock, (error) => this.#report(error)),
       context: (app) => this.#context(app),
+      isComing: (channelID) => this.#isRestoring || this.#sessions.isOpening(channelID),
     })
     this.#sessions = new Sessions({
       self: bus.id,
       backend,
-      wallet,
       clock,
       entropy: options.entropy ?? systemEntropy,
       apps: this.#apps,
@@ -94,6 +99,7 @@ export class Client {
       isConnected: (peer) => bus.isConnected(peer),
       decide: (proposal) => this.#handleProposal(proposal),
       participant: () => this.#participant(),
+      account: (participant) => this.#account(participant),
       context: (app) => this.#context(app),
       open: (opened) => this.#open(opened),
       report: (error) => this.#report(error),
@@ -151,10 +157,10 @@ export class Client {
    * Proposes a channel to all peers, and opens it when all have accepted, signed and funded.
    *
    * @returns the channel, acting
-   * @throws PerkunasError INVALID_PARAMS, INVALID_STATE, INVALID_AMOUNT before anything is sent; PEER_REJECTED,
-   *   PEER_UNREACHABLE, PROPOSAL_TIMEOUT, APP_REFUSED (the app's rule for first states, which is asked when all have
-   *   accepted): nobody has funded; FUNDING_TIMEOUT, FUNDING_FAILED (then `channel(facts.channel)` shows how it goes
-   *   on) and others of the funder: what we deposited is on its way back; ABORTED
+   * @throws PerkunasError INVALID_ARGUMENT, INVALID_PARAMS, INVALID_STATE, INVALID_AMOUNT, APP_REFUSED,
+   *   UNKNOWN_ACCOUNT before anything is sent; PEER_REJECTED, PEER_UNREACHABLE, PROPOSAL_TIMEOUT: nobody has funded;
+   *   FUNDING_TIMEOUT, FUNDING_FAILED (then `channel(facts.channel)` shows how it goes on) and others of the funder:
+   *   what we deposited is on its way back; ABORTED
    */
   async proposeChannel(options: ProposalOptions): Promise<Channel> {
     this.#check()
@@ -163,15 +169,17 @@ export class Client {
     const entropy = this.#options.entropy ?? systemEntropy
     const { backend } = this.#backend.rules
     const proposal = proposalOf(options, { id: this.id, participant, backend, entropy })
+    await this.#account(participant)
     if (signal?.aborted) throw asAborted(signal.reason, 'proposeChannel')
     let abort: () => void = () => undefined
     try {
       return await new Promise<Channel>((resolve, reject) => {
-        const command: PendingOpen = { resolve, reject }
+        const command: PendingOpen = { isOver: false, resolve, reject }
         const session = this.#sessions.begin(proposal, command)
         abort = () => {
           const error = asAborted(signal?.reason, 'proposeChannel')
           this.#sessions.abort(session, error)
+          command.isOver = true
           reject(error)
         }
         signal?.addEventListener('abort', abort)
@@ -194,6 +202,15 @@ export class Client {
    */
   async restore(): Promise<readonly Channel[]> {
     this.#check()
+    this.#isRestoring = true
+    try {
+      return await this.#restore()
+    } finally {
+      this.#isRestoring = false
+    }
+  }
+
+  async #restore(): Promise<readonly Channel[]> {
     const { store, wallet, clock = systemClock } = this.#options
     const arrivals: Arrival[] = []
     const accounts = new Map<Address, Account>()
@@ -260,6 +277,7 @@ export class Client {
     const { channel, runtime } = slot
     await this.#options.wallet.incrementUsage(account.address)
     this.#check()
+    runtime.expect('fund', () => command !== undefined && !command.isOver)
     runtime.start([{ kind: 'fund' }])
     const isDecided = () => runtime.failure('fund') !== undefined
     await runtime.until(
@@ -267,8 +285,11 @@ export class Client {
     )
     if (!runtime.state.record.machine.isFunded) {
       const message = `channel ${channelID} was given up by another participant before all had funded`
-      const givenUp = new PerkunasError('FUNDING_FAILED', message, { channel: channelID })
-      return command?.reject(runtime.failure('fund') ?? givenUp)
+      const failed = runtime.failure('fund')
+      const error = failed ?? new PerkunasError('FUNDING_FAILED', message, { channel: channelID })
+      if (command !== undefined && !command.isOver) command.reject(error)
+      else if (failed === undefined) this.#report(error)
+      return
     }
     // Others have not waited for a deposit of ours, and may have said something before we had the channel.
     const { index } = machine
@@ -316,7 +337,9 @@ export class Client {
     try {
       const { state: proposed, actor } = update
       const decision = this.#handleUpdate({ channel, current, proposed, actor })
-      return decision instanceof Promise ? decision.catch(failed) : decision
+      return decision instanceof Promise
+        ? decision.then((late) => decided(late, 'update handler')).catch(failed)
+        : decided(decision, 'update handler')
     } catch (cause) {
       return failed(cause)
     }
@@ -326,6 +349,14 @@ export class Client {
     const { wallet, address } = this.#options
     const own = address ?? (await wallet.addresses())[0] ?? (await wallet.newAccount()).address
     return { [this.#backend.rules.backend]: own }
+  }
+
+  async #account(participant: AddressMap | undefined): Promise<Account> {
+    const { backend } = this.#backend.rules
+    const address = participant?.[backend]
+    if (address !== undefined) return await this.#options.wallet.account(address)
+    const message = `a participant with an address on this ledger ({ ${backend}: '0x…' }) expected`
+    throw new PerkunasError('INVALID_ARGUMENT', message, { argument: 'participant' })
   }
 
   #addressIn({ channelID, params, index }: Machine): Address {
@@ -389,6 +420,7 @@ export class Client {
 const WARM_CHANNELS = 1024
 
 interface PendingOpen extends OpenCommand {
+  isOver: boolean
   resolve(channel: Channel): void
 }
 

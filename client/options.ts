@@ -94,9 +94,11 @@ export type UpdateHandler = (update: UpdateRequest) => Decision | Promise<Decisi
 
 /** A handler's yes. */
 export function accept(
-  options: { readonly participant?: AddressMap } = {},
+  options: { readonly participant?: AddressMap } | ChannelProposal | UpdateRequest = {},
 ): ProposalDecision & { readonly accept: true } {
-  return { accept: true, ...options }
+  // `handleProposals(accept)` hands in the proposal, whose participant is its proposer.
+  const participant = 'participant' in options && !('kind' in options) ? options.participant : undefined
+  return { accept: true, ...(participant && { participant }) }
 }
 
 /** A handler's no, with what the others are told (up to 200 characters). */

@@ -15,12 +15,15 @@ import {
   type AppResolver,
   apply,
   concat,
+  faultByAppAtInit,
   faultOfAgreement,
   faultOfParams,
+  faultOfState,
   fromHex,
   type Hex,
   type Index,
   initialState,
+  type LedgerRules,
   type Machine,
   MIN_PARTICIPANTS,
   newMachine,
@@ -113,10 +116,17 @@ export function newSession(proposal: ChannelProposal, index: Index): Session {
   }
 }
 
-/** The rule that a proposal breaks, whoever made it, or undefined. Amounts and apps are for the user to judge. */
+/**
+ * The rule that a proposal breaks, whoever made it, or undefined; what is wrong already is not sent, and nobody's
+ * user is asked about it. The app and the ledger are asked about the first state as far as it is known: see
+ * `StateApp.faultOfInit`.
+ */
 export function faultOfProposal(
   proposal: ChannelProposal,
-  context: Pick<ChannelContext, 'capabilities'> & { readonly apps: AppResolver },
+  context: Pick<ChannelContext, 'capabilities'> & {
+    readonly apps: AppResolver
+    readonly ledger: LedgerRules
+  },
 ): PerkunasError | undefined {
   const { peers, balances, agreement, assets } = proposal
   const { participants, maxAssets } = context.capabilities
@@ -135,15 +145,28 @@ export function faultOfProposal(
   const allocation = { assets, balances, locked: [] }
   if (width(allocation) !== peers.length)
     return fault(`balances for ${peers.length} participants`, width(allocation))
-  const state = {
-    channelID: session,
-    version: 0n,
-    app: proposal.app,
-    allocation,
-    data: proposal.data,
-    isFinal: false,
+  const { challengeDuration, app: appID, aux, data, participant } = proposal
+  const { min, max } = context.capabilities.challengeDuration
+  if (challengeDuration < min || challengeDuration > max) {
+    const unit = context.capabilities.clock
+    return fault(`a challenge duration from ${min} to ${max} ${unit}`, challengeDuration)
   }
-  return faultOfAgreement(state, agreement)
+  const params: Params = {
+    challengeDuration,
+    participants: peers.map((_, i) => (i === 0 ? participant : {})),
+    app: appID,
+    nonce: 0n,
+    ledgerChannel: true,
+    virtualChannel: false,
+    aux,
+  }
+  const state = initialState(session, params, allocation, data)
+  return (
+    faultOfState(params, state) ??
+    faultOfAgreement(state, agreement) ??
+    context.ledger.faultOfState(params, state) ??
+    faultByAppAtInit(app, params, state)
+  )
 }
 
 /** What an input does to a session. Pure and total. */
@@ -157,8 +180,12 @@ export function stepSession(session: Session, input: SessionInput, context: Chan
     case 'accept':
       return whenAccepted(session, input.contribution, context)
     case 'reject': {
-      const error = rejected(session, session.index, input.reason)
-      return end(session, error, input.reason)
+      const { session: id } = session.proposal
+      const reason = reasonOf(input.reason)
+      return {
+        next: over(session),
+        effects: tell(session, { kind: 'channelProposalRej', session: id, reason }),
+      }
     }
     case 'signed':
       return whenSigned(session, input.signature, context)
@@ -308,7 +335,7 @@ function peerOf(session: Session, participant: Index): PeerID {
 }
 
 /** All that we have said in a session, for a participant who may have missed it. Hearing it twice changes nothing. */
-function said(session: Session, to: Index): SessionEffect[] {
+export function said(session: Session, to: Index): SessionEffect[] {
   const { proposal, index } = session
   const contribution = session.contributions[index]
   const signature = session.signatures[index]

@@ -39,6 +39,7 @@ export class ChannelRuntime {
   readonly #waiters = new Set<Waiter>()
   readonly #ledger: LedgerWork
   readonly #failures = new Map<LedgerEffect['kind'], PerkunasError>()
+  readonly #expected = new Map<LedgerEffect['kind'], () => boolean>()
   #state: ChannelState
   #lastCommand: CommandID = 0
   #working = false
@@ -64,7 +65,7 @@ export class ChannelRuntime {
       dispatch: (input) => this.dispatch(input),
       failed: (kind, error) => {
         this.#failures.set(kind, error)
-        this.#report(error)
+        if (!this.#expected.get(kind)?.()) this.#report(error)
       },
     })
   }
@@ -123,6 +124,16 @@ export class ChannelRuntime {
   /** Why the last work of that kind on the ledger failed, if any did. */
   failure(kind: LedgerEffect['kind']): PerkunasError | undefined {
     return this.#failures.get(kind)
+  }
+
+  /** While `isWaiting`, a call of our user ends with what such work fails with, which is told nowhere else then. */
+  expect(kind: LedgerEffect['kind'], isWaiting: () => boolean): void {
+    this.#expected.set(kind, isWaiting)
+  }
+
+  /** @throws PerkunasError why this object's life ended, if it has: nothing can be asked of the channel any more */
+  mustGoOn(): void {
+    if (this.#stopped !== undefined) throw this.#stopped
   }
 
   /** Asks the ledger for what the record says is to be done; after creation or restoration. */
@@ -327,6 +338,15 @@ export function asError(cause: unknown, what: string): PerkunasError {
   if (cause instanceof PerkunasError) return cause
   const reason = cause instanceof Error ? cause.message : String(cause)
   return new PerkunasError('HANDLER_FAILED', `${what} failed: ${reason}`, { handler: what }, { cause })
+}
+
+/** A handler's decision, as it was given. @throws PerkunasError HANDLER_FAILED if it is none */
+export function decided<D extends Decision>(decision: D, handler: string): D {
+  const given: unknown = decision
+  if (typeof given === 'object' && given !== null && 'accept' in given && typeof given.accept === 'boolean')
+    return decision
+  const message = `the ${handler} gave ${JSON.stringify(given)}; accept() or reject(reason) expected`
+  throw new PerkunasError('HANDLER_FAILED', message, { handler })
 }
 
 /** Wraps what a store threw that is not ours. */

@@ -5,6 +5,7 @@ import {
   type AppResolver,
   absurd,
   type Backend,
+  type ChannelID,
   type Hex,
   type Index,
   type Machine,
@@ -13,7 +14,7 @@ import {
   toHex,
 } from '../channel/index.js'
 import type { PeerID } from '../peer/index.js'
-import type { Wallet } from '../wallet/index.js'
+import type { Account } from '../wallet/index.js'
 import type { ChannelContext } from './conversation.js'
 import type { Clock, Entropy } from './environment.js'
 import { type ChannelProposal, type Message, reasonOf, type SessionMessage } from './messages.js'
@@ -23,10 +24,11 @@ import {
   type Session,
   type SessionEffect,
   type SessionInput,
+  said,
   stepSession,
   waitingFor,
 } from './proposal.js'
-import { asError } from './runtime.js'
+import { asError, decided } from './runtime.js'
 import { Strays } from './strays.js'
 
 /** What our user says to a proposal. */
@@ -39,7 +41,6 @@ export type ProposalDecision =
 export interface SessionHost {
   readonly self: PeerID
   readonly backend: Backend
-  readonly wallet: Wallet
   readonly clock: Clock
   readonly entropy: Entropy
   readonly apps: AppResolver
@@ -49,6 +50,8 @@ export interface SessionHost {
   isConnected(peer: PeerID): boolean
   decide(proposal: ChannelProposal): Promise<ProposalDecision> | ProposalDecision
   participant(): Promise<AddressMap>
+  /** Our key for a participant. @throws PerkunasError UNKNOWN_ACCOUNT, INVALID_ARGUMENT if it is none of ours */
+  account(participant: AddressMap | undefined): Promise<Account>
   context(app: Hex): ChannelContext
   /** Takes over a channel that everybody has signed. Rejects if it can't be written. */
   open(opened: Opened): Promise<void>
@@ -65,8 +68,10 @@ export interface Opened {
   readonly cursor: string | undefined
 }
 
-/** The promise of our user's `proposeChannel`. */
+/** Our user's call of `proposeChannel`. What goes wrong ends it, or is reported when nobody waits any more. */
 export interface OpenCommand {
+  /** Whether the caller gave up. */
+  readonly isOver: boolean
   reject(error: PerkunasError): void
 }
 
@@ -77,11 +82,20 @@ const MAX_SESSIONS_PER_PEER = 64
 /** Most sessions under way. */
 const MAX_SESSIONS = 4096
 
+/** Sessions that are over whose last words are kept: some hundred bytes each. */
+const MAX_ANSWERS = 1024
+
 interface Running {
   session: Session
+  isOpened: boolean
   readonly command: OpenCommand | undefined
   cursor: string | undefined
   readonly cancelTimer: () => void
+}
+
+interface Answers {
+  readonly proposer: PeerID
+  readonly answers: readonly SessionEffect[]
 }
 
 /** All sessions of a client. */
@@ -89,6 +103,10 @@ export class Sessions {
   readonly #host: SessionHost
   readonly #running = new Map<SessionID, Running>()
   readonly #strays: Strays
+  readonly #opening = new Set<ChannelID>()
+  /** What we said last in sessions that are over, to their proposers, who may not have heard it; oldest first. */
+  readonly #answers = new Map<SessionID, Answers>()
+  #isClosed = false
 
   constructor(host: SessionHost) {
     this.#host = host
@@ -142,13 +160,34 @@ export class Sessions {
     })
   }
 
-  /** Ends all sessions. */
+  /** Whether a channel is being agreed on or opened, so that others may speak of it before we have it. */
+  isOpening(channelID: ChannelID): boolean {
+    for (const { session } of this.#running.values()) {
+      if ('machine' in session && session.machine.channelID === channelID) return true
+    }
+    return this.#opening.has(channelID)
+  }
+
+  /** Ends all sessions and the calls that wait for them. */
   close(error: PerkunasError): void {
+    this.#isClosed = true
     for (const id of [...this.#running.keys()]) this.#feed(id, { kind: 'failed', error })
     this.#strays.clear()
   }
 
+  #remember(id: SessionID, answers: Answers): void {
+    this.#answers.set(id, answers)
+    const [oldest] = this.#answers.keys()
+    if (oldest !== undefined && this.#answers.size > MAX_ANSWERS) this.#answers.delete(oldest)
+  }
+
   #proposed(from: PeerID, proposal: ChannelProposal): void {
+    // Said again, since a connection was lost: nobody is to be asked twice, and perhaps our answer was lost with it.
+    const over = this.#answers.get(proposal.session)
+    if (over?.proposer === from) {
+      for (const effect of over.answers) if (effect.kind === 'send') void this.#send(from, effect.message)
+      return
+    }
     const { self } = this.#host
     const index = proposal.peers.indexOf(self)
     const fault =
@@ -173,7 +212,7 @@ export class Sessions {
 
   #faultOf(proposal: ChannelProposal): PerkunasError | undefined {
     const { backend, apps } = this.#host
-    return faultOfProposal(proposal, { capabilities: backend.capabilities, apps })
+    return faultOfProposal(proposal, { capabilities: backend.capabilities, apps, ledger: backend.rules })
   }
 
   #start(proposal: ChannelProposal, index: Index, command: OpenCommand | undefined): void {
@@ -183,7 +222,8 @@ export class Sessions {
       const session = this.#running.get(id)?.session
       if (session) this.#feed(id, { kind: 'failed', error: timedOut(session, timeout) })
     })
-    this.#running.set(id, { session: newSession(proposal, index), command, cursor: undefined, cancelTimer })
+    const session = newSession(proposal, index)
+    this.#running.set(id, { session, isOpened: false, command, cursor: undefined, cancelTimer })
     this.#feed(id, { kind: 'begin' })
     // What others said before the proposal itself arrived.
     for (const { from, message } of this.#strays.take(id)) this.received(from, message)
@@ -198,6 +238,10 @@ export class Sessions {
     if (next.phase === 'over') {
       this.#running.delete(id)
       running.cancelTimer()
+      const isOpened = effects.some(({ kind }) => kind === 'opened')
+      const [proposer = '0x'] = proposal.peers
+      const answers = isOpened ? said(next, 0) : effects.filter(toProposer)
+      if (next.index !== 0) this.#remember(id, { proposer, answers })
     }
     for (const effect of effects) this.#perform(id, running, effect)
   }
@@ -207,7 +251,7 @@ export class Sessions {
     switch (effect.kind) {
       case 'send': {
         const to = proposal.peers[effect.to]
-        if (to !== undefined) void this.#send(to, effect.message)
+        if (to !== undefined) void this.#send(to, effect.message, running)
         return
       }
       case 'ask':
@@ -215,10 +259,10 @@ export class Sessions {
       case 'sign':
         return void this.#sign(id, effect.machine, proposal)
       case 'opened':
+        running.isOpened = true
         return void this.#open(effect.machine, running, proposal)
       case 'ended':
-        this.#host.report(effect.error)
-        return running.command?.reject(effect.error)
+        return this.#failed(running, effect.error)
       default:
         return absurd(effect)
     }
@@ -226,9 +270,10 @@ export class Sessions {
 
   async #ask(id: SessionID, proposal: ChannelProposal): Promise<void> {
     try {
-      const decision = await this.#host.decide(proposal)
+      const decision = decided(await this.#host.decide(proposal), 'proposal handler')
       if (!decision.accept) return this.#feed(id, { kind: 'reject', reason: decision.reason })
       const participant = decision.participant ?? (await this.#host.participant())
+      await this.#host.account(participant)
       const nonceShare = toHex(this.#host.entropy(32))
       this.#feed(id, { kind: 'accept', contribution: { nonceShare, participant } })
     } catch (cause) {
@@ -238,22 +283,15 @@ export class Sessions {
   }
 
   async #sign(id: SessionID, machine: Machine, proposal: ChannelProposal): Promise<void> {
-    const { backend, wallet } = this.#host
+    const { backend } = this.#host
     const { params, index, staging } = machine
     if (staging === undefined) throw new Error('an initial state is staged before it is signed')
     const { state } = staging
     try {
       await backend.funder.prepare?.({ params, state, index, agreement: proposal.agreement })
-      const address = params.participants[index]?.[backend.rules.backend]
-      if (address === undefined) {
-        const argument = 'participant'
-        throw new PerkunasError('INVALID_ARGUMENT', 'an address on the channel’s ledger expected', {
-          argument,
-        })
-      }
       const running = this.#running.get(id)
       if (running) running.cursor = await backend.adjudicator.cursor?.()
-      const account = await wallet.account(address)
+      const account = await this.#host.account(params.participants[index])
       const signature = await account.sign(backend.rules.message(params, state))
       this.#feed(id, { kind: 'signed', signature })
     } catch (cause) {
@@ -264,24 +302,36 @@ export class Sessions {
   async #open(machine: Machine, running: Running, proposal: ChannelProposal): Promise<void> {
     try {
       const { command, cursor } = running
+      this.#opening.add(machine.channelID)
       await this.#host.open({ machine, proposal, command, cursor })
     } catch (cause) {
-      const error = asError(cause, 'opening')
-      this.#host.report(error)
-      running.command?.reject(error)
+      this.#failed(running, asError(cause, 'opening'))
+    } finally {
+      this.#opening.delete(machine.channelID)
     }
   }
 
-  async #send(to: PeerID, message: SessionMessage): Promise<void> {
+  /** Ends our user's call, or reports what went wrong without one. */
+  #failed({ command }: Running, error: PerkunasError): void {
+    if (command !== undefined && !command.isOver) command.reject(error)
+    else if (!this.#isClosed) this.#host.report(error)
+  }
+
+  /** What ends a session ends it here in any case: whoever does not hear of it runs out of time. */
+  async #send(to: PeerID, message: SessionMessage, running?: Running): Promise<void> {
     try {
       await this.#host.send(to, message)
     } catch (cause) {
       const error = asError(cause, 'sending')
-      const running = this.#running.get(message.session)
-      if (running === undefined || message.kind === 'channelProposalRej') return this.#host.report(error)
+      if (running === undefined || message.kind === 'channelProposalRej') return
+      if (running.isOpened) return this.#host.report(error)
       this.#feed(message.session, { kind: 'failed', error })
     }
   }
+}
+
+function toProposer(effect: SessionEffect): boolean {
+  return effect.kind === 'send' && effect.to === 0
 }
 
 function stranger(from: PeerID, session: SessionID): PerkunasError<'PEER_MISBEHAVED'> {

@@ -2,7 +2,7 @@
 
 import type { AddressMap, BackendID } from '../channel/index.js'
 import { EMPTY, faultOfParams, type Hex, NO_APP, NO_AUX, PerkunasError, toHex } from '../channel/index.js'
-import type { PeerID } from '../peer/index.js'
+import { faultOfPeerID, type PeerID } from '../peer/index.js'
 import type { Entropy } from './environment.js'
 import type { ChannelProposal } from './messages.js'
 import type { ProposalOptions } from './options.js'
@@ -18,7 +18,9 @@ export interface Proposer {
 
 /** The proposal that these options ask for. @throws PerkunasError INVALID_PARAMS, INVALID_ARGUMENT */
 export function proposalOf(options: ProposalOptions, proposer: Proposer): ChannelProposal {
-  const { assets, balances } = options.allocation
+  // The caller may change its own.
+  const assets = options.allocation.assets.map((asset) => ({ ...asset }))
+  const balances = options.allocation.balances.map((row) => [...row])
   const terms = {
     challengeDuration: options.challengeDuration,
     nonceShare: toHex(proposer.entropy(32)),
@@ -48,8 +50,9 @@ function checkTerms(terms: Omit<ChannelProposal, 'kind' | 'session'>, { id, back
     virtualChannel: false,
   })
   if (fault) throw fault
-  if (terms.peers.slice(1).includes(id)) {
-    throw new PerkunasError('INVALID_ARGUMENT', 'we are not our own peer', { argument: 'peers' })
+  for (const [i, peer] of terms.peers.slice(1).entries()) {
+    const why = peer === id ? `${peer} is this client's own ID, which need not be there` : faultOfPeerID(peer)
+    if (why) throw new PerkunasError('INVALID_ARGUMENT', `peers[${i}]: ${why}`, { argument: `peers.${i}` })
   }
 }
 

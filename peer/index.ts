@@ -22,7 +22,7 @@ export {
 } from './connection.js'
 export type { RawHandler } from './dispatch.js'
 export { type Init, type Link, MAX_PAYLOAD, MESSAGE_TYPE } from './framing.js'
-export { createIdentity, type Identity, isPeerID, type PeerID } from './identity.js'
+export { createIdentity, faultOfPeerID, type Identity, isPeerID, type PeerID } from './identity.js'
 export {
   type MemoryStream,
   type MemoryStreamOptions,

@@ -6,7 +6,6 @@ import {
   appResolver,
   fromHex,
   type PerkunasError,
-  toHex,
 } from '../../channel/index.js'
 import { accept, type Channel, Client, type ClientOptions, type ProposalOptions } from '../../client/index.js'
 import { type Bus, type MemoryNetwork, memoryNetwork, type PeerID } from '../../peer/index.js'
@@ -66,9 +65,7 @@ export async function group(
     if (address === undefined) throw new Error('a wallet has an address')
     for (const asset of assets) ledger.mint(asset, address, WEALTH)
     const node = new SimNode(ledger)
-    const peer: PeerID = toHex(
-      Uint8Array.from({ length: 33 }, (_, j) => (j === 0 ? 2 : j === 32 ? i + 1 : 0)),
-    )
+    const peer: PeerID = `0x02${[1, 2, 3, 4, 6][i]?.toString(16).padStart(64, '0')}` // points on the curve
     const finalityDepth = options.finalityDepth ?? 1
     const shared = { name, peer, secret, wallet, address, node, finalityDepth, errors: [] }
     parties.push({

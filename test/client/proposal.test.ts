@@ -130,6 +130,47 @@ describe('proposal: connections', () => {
   })
 })
 
+describe('proposal: said again', () => {
+  it('one that is over, because its proposer has not heard the last word -> the word again, no second question', async () => {
+    const world = await group(2)
+    const [alice, bob] = [who(world, 0), who(world, 1)]
+    let asked = 0
+    bob.client.handleProposals(() => {
+      asked++
+      return accept()
+    })
+    const stop = world.network.drop(
+      bob.peer,
+      alice.peer,
+      (payload) => messages.decode(payload).kind === 'initialSignature',
+    )
+    const opening = open(world)
+    await settled(() => bob.client.channels().length === 1)
+    stop()
+    alice.bus.connect(bob.peer)
+    world.network.disconnect(alice.peer, bob.peer)
+    expect(await opening).has.length(2)
+    expect(asked).equals(1)
+  })
+
+  it('one that was refused -> the refusal again, no second question', async () => {
+    const world = await group(2)
+    const bob = who(world, 1)
+    let asked = 0
+    bob.client.handleProposals(() => {
+      asked++
+      return reject('no')
+    })
+    const mallory = await Mallory.over(who(world, 0), world)
+    const proposal = mallory.proposal([bob.peer])
+    for (let i = 0; i < 3; i++) {
+      await mallory.say(bob, proposal)
+      expect((await mallory.hear('channelProposalRej')).reason).equals('no')
+    }
+    expect(asked).equals(1)
+  })
+})
+
 describe('proposal: a hostile proposer', () => {
   type Change = (m: Mallory, victim: Party) => Partial<ChannelProposal>
   const wrong: readonly (readonly [string, Change])[] = [
