@@ -1,11 +1,20 @@
 // The book of a channel: settled balances, and everything that is between the two commitments. Both commitments are
 // views of it, so they can't drift apart.
 import { PerkunasError } from '../../../channel/errors.js'
-import { add, type FeeratePerKw, type Msat, msat, sub } from '../../../channel/units.js'
+import { add, type BlockHeight, type FeeratePerKw, type Msat, msat, sub } from '../../../channel/units.js'
 import type { CommitmentState } from '../keys/index.js'
 import type { HtlcKey, Side } from '../monitor/record.js'
 import type { Funding, Htlc } from '../script/index.js'
-import { type Age, advanceStage, type Fact, isIn, isRemoved, otherSide, type Stage } from './stages.js'
+import {
+  type Age,
+  advanceStage,
+  type Fact,
+  isIn,
+  isRemoval,
+  isRemoved,
+  otherSide,
+  type Stage,
+} from './stages.js'
 
 /** How long hops held an HTLC, and their proofs. */
 export interface Attribution {
@@ -24,8 +33,7 @@ export interface OpenHtlc extends HtlcKey {
   readonly amount: Msat
   /** 32 bytes. */
   readonly paymentHash: Uint8Array
-  /** Block height. */
-  readonly cltvExpiry: number
+  readonly cltvExpiry: BlockHeight
   /** 1366 bytes. */
   readonly onion: Uint8Array
   readonly blindedPath?: Uint8Array
@@ -118,7 +126,7 @@ export function advance(book: Book, fact: Fact): Advanced {
   const locked: OpenHtlc[] = []
   const gone: OpenHtlc[] = []
   const rest: OpenHtlc[] = []
-  let { balances, feerate } = book
+  let { balances, feerate }: Pick<Book, 'balances' | 'feerate'> = book
   let hasMoved = false
   for (const htlc of book.htlcs) {
     const stage = advanceStage(htlc.stage, htlc.offerer, fact)
@@ -195,6 +203,28 @@ export function nextViewOf(book: Book, holder: Side): View {
   return viewOf(advance(book, { by: otherSide(holder), what: 'signature' }).book, holder)
 }
 
+/**
+ * What a commitment will say once everything that is announced is in it and everything that is being removed is out.
+ *
+ * Every commitment on the way there has at most its HTLCs and those that the other side is about to add.
+ */
+export function eventualView(book: Book, holder: Side): View {
+  let balances: Record<Side, Msat> = { ...book.balances }
+  const htlcs: Htlc[] = []
+  for (const htlc of book.htlcs) {
+    const { offerer, id, amount, paymentHash, cltvExpiry, stage } = htlc
+    if (isRemoval(stage)) {
+      balances = settle(balances, htlc)
+      continue
+    }
+    balances[offerer] = sub(balances[offerer], amount)
+    const direction = offerer === holder ? 'offered' : 'received'
+    htlcs.push({ direction, id, amount, paymentHash, cltvExpiry })
+  }
+  const feerate = book.changes.at(-1)?.feerate ?? book.feerate
+  return { feerate, toLocal: balances[holder], toRemote: balances[otherSide(holder)], htlcs }
+}
+
 /** A view as a commitment. */
 export function commitmentOf(
   view: View,
@@ -241,8 +271,8 @@ function moves(book: Book, fact: Fact): boolean {
   )
 }
 
-function settle(balances: Readonly<Record<Side, Msat>>, htlc: OpenHtlc): Readonly<Record<Side, Msat>> {
-  if (htlc.removal?.kind !== 'fulfill') return balances
+function settle(balances: Readonly<Record<Side, Msat>>, htlc: OpenHtlc): Record<Side, Msat> {
+  if (htlc.removal?.kind !== 'fulfill') return { ...balances }
   const receiver = otherSide(htlc.offerer)
   return {
     ...balances,

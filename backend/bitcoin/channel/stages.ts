@@ -121,5 +121,7 @@ export function isRemoved(stage: Stage, offerer: Side, holder: Side, age: Age): 
 
 /** Whether it is on its way out. */
 export function isRemoval(stage: Stage): boolean {
-  return STAGE_NAMES.indexOf(stage) > STAGE_NAMES.indexOf('locked')
+  return REMOVALS.has(stage)
 }
+
+const REMOVALS: ReadonlySet<Stage> = new Set(STAGE_NAMES.slice(STAGE_NAMES.indexOf('locked') + 1))

@@ -18,7 +18,7 @@ import {
 } from '../../../../backend/bitcoin/channel/book.js'
 import type { Fact } from '../../../../backend/bitcoin/channel/stages.js'
 import type { Side } from '../../../../backend/bitcoin/monitor/record.js'
-import { feeratePerKw, msat } from '../../../../channel/units.js'
+import { blockHeight, feeratePerKw, msat } from '../../../../channel/units.js'
 
 const PREIMAGE = new Uint8Array(32).fill(1)
 const empty = newBook({
@@ -33,7 +33,7 @@ function htlc(offerer: Side, id: bigint, amount: bigint): Omit<OpenHtlc, 'stage'
     id,
     amount: msat(amount),
     paymentHash: new Uint8Array(32).fill(9),
-    cltvExpiry: 500,
+    cltvExpiry: blockHeight(500),
     onion: new Uint8Array(1366),
   }
 }

@@ -1,0 +1,52 @@
+// Block heights at which a channel must go on chain, or may be forgotten.
+import { toSat } from '../../../channel/units.js'
+import type { OpenHtlc } from './book.js'
+import { failed } from './failure.js'
+import { CLAIM_BUFFER, EXPIRY_GRACE, WORTH_CLOSING } from './policy.js'
+import { isForgotten } from './ready.js'
+import type { Live } from './state.js'
+import { type ChannelEnv, type Step, tell, to } from './step.js'
+
+/** Something to be done by a height. */
+export interface Obligation {
+  readonly height: number
+  readonly htlc: OpenHtlc
+}
+
+/**
+ * By when the channel fails unless its peer does its part first, earliest first.
+ *
+ * What we offered must have been taken out some blocks after its expiry, or whoever we forwarded it for gets it back while
+ * the peer can still claim it; what we have the preimage of, before its offerer can time it out. What is worth less than
+ * a commitment on chain is not fought for.
+ */
+export function obligations({ book }: Live): readonly Obligation[] {
+  return book.htlcs
+    .flatMap((htlc) => {
+      const { offerer, stage, preimage, cltvExpiry, amount } = htlc
+      if (stage === 'offered' || toSat(amount) < WORTH_CLOSING) return []
+      if (offerer === 'local') {
+        return preimage === undefined ? [{ height: cltvExpiry + EXPIRY_GRACE, htlc }] : []
+      }
+      return preimage === undefined ? [] : [{ height: cltvExpiry - CLAIM_BUFFER, htlc }]
+    })
+    .sort((a, b) => a.height - b.height)
+}
+
+/** A new height. */
+export function blockReached(live: Live, env: ChannelEnv): Step {
+  if (live.phase === 'failed') return to(live)
+  if (isForgotten(live, env)) {
+    const { channelID, keyIndex } = live.terms
+    const reason = 'the funding never confirmed'
+    return to(
+      { phase: 'closed', channelID, keyIndex, reason },
+      { effects: [tell({ kind: 'closed', reason })] },
+    )
+  }
+  const [first] = obligations(live)
+  if (first === undefined || env.height < first.height) return to(live)
+  const { id, offerer } = first.htlc
+  const whose = offerer === 'local' ? 'ours' : 'yours'
+  return failed(live, env, { cause: 'expiry', reason: `HTLC ${id} (${whose}) is open at its deadline` })
+}

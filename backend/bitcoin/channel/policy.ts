@@ -1,0 +1,136 @@
+// What we ask of channels and what we accept: every figure that is ours to choose, with its default, and the bounds that
+// BOLT 2 sets.
+import { type FeeratePerKw, feeratePerKw, type Msat, msat, type Sat, sat } from '../../../channel/units.js'
+import type { CommitmentFormat } from '../script/index.js'
+import { FORMATS } from '../script/index.js'
+
+/** Choices of a node, the same for all its channels. */
+export interface ChannelPolicy {
+  /** Smallest channel that a peer may open to us. */
+  readonly minimumFunding: Sat
+  /** Of our commitments. */
+  readonly dustLimit: Sat
+  /** What a peer must keep for itself: so many millionths of the channel, and no less than so much. */
+  readonly reserveMillionths: number
+  readonly reserveMinimum: Sat
+  /** Of the channel: the most that we keep for ourselves. */
+  readonly reserveAcceptedMillionths: number
+  /** What a peer must wait for its balance: by size of the channel, between these. */
+  readonly toSelfDelay: { readonly min: number; readonly max: number }
+  /** HTLCs that we take at a time, at most 483. */
+  readonly maxAcceptedHtlcs: number
+  /** What we take in flight, in millionths of the channel. */
+  readonly maxInFlightMillionths: { readonly announced: number; readonly unannounced: number }
+  /** Smallest HTLC that we take. */
+  readonly htlcMinimum: Msat
+  /** The largest such bound of a peer that we live with. */
+  readonly htlcMinimumAccepted: Msat
+  /** Confirmations of somebody else's funding, by size of the channel, between these. */
+  readonly minimumDepth: { readonly min: number; readonly max: number }
+  /** The most confirmations that we wait for when we fund. */
+  readonly minimumDepthAccepted: number
+  /** Dust that may go to miners when a channel closes: so many msat for each sat/kw of the sane feerate, or fixed. */
+  readonly maxDustExposure: { readonly perFeerate: bigint } | { readonly fixed: Msat }
+  /** A peer may pay at most so many times what a closing needs. */
+  readonly closingFeeMultiple: number
+}
+
+/** Fees as an estimator has them. */
+export interface FeeEstimates {
+  /** What our commitments should pay. */
+  readonly commitment: FeeratePerKw
+  /** The least that a commitment of a peer must pay, the lowest of a day or so: below it the channel fails. */
+  readonly minimum: FeeratePerKw
+  /** More than this is no fee that anybody means. */
+  readonly maximum: FeeratePerKw
+  /** What commitments pay beyond this counts as dust exposure. */
+  readonly sane: FeeratePerKw
+  /** What a closing transaction should pay. */
+  readonly closing: FeeratePerKw
+}
+
+/** The defaults. */
+export const CHANNEL_POLICY: ChannelPolicy = {
+  minimumFunding: sat(10_000n),
+  dustLimit: sat(354n),
+  reserveMillionths: 10_000,
+  reserveMinimum: sat(1000n),
+  reserveAcceptedMillionths: 200_000,
+  toSelfDelay: { min: 144, max: 2016 },
+  maxAcceptedHtlcs: 50,
+  maxInFlightMillionths: { announced: 250_000, unannounced: 1_000_000 },
+  htlcMinimum: msat(1n),
+  htlcMinimumAccepted: msat(1_000_000n),
+  minimumDepth: { min: 3, max: 6 },
+  minimumDepthAccepted: 144,
+  maxDustExposure: { perFeerate: 10_000n },
+  closingFeeMultiple: 3,
+}
+
+/** The lowest feerate that gets relayed: 250 sat/kw are 1 sat/vB, and some for roundings. */
+export const MIN_FEERATE: FeeratePerKw = feeratePerKw(253)
+/** Dust limits that we accept of a peer: below, its transactions may not be relayed; above, it throws money away. */
+export const DUST_LIMITS: { readonly min: Sat; readonly max: Sat } = { min: sat(354n), max: sat(546n) }
+/** The longest to_self_delay that we accept for us: two weeks. */
+export const MAX_TO_SELF_DELAY = 2016
+/** HTLCs that either side may have in flight, so that a penalty transaction fits into a block. @see BOLT 5 */
+export const MAX_HTLCS = 483
+/** Channels from here on need `option_support_large_channel`. */
+export const LARGE_CHANNEL: Sat = sat(1n << 24n)
+/** Blocks after which who did not fund forgets an unconfirmed channel. */
+export const FUNDING_DEADLINE = 2016
+/** Blocks before the output of a coinbase transaction can be spent. */
+export const COINBASE_MATURITY = 100
+/** Blocks after the expiry of what we offered in which the peer may still fail it. */
+export const EXPIRY_GRACE = 3
+/** Blocks before the expiry of what we can claim at which we do so on chain. */
+export const CLAIM_BUFFER = 36
+/** An expiry this far away is nobody's: a later one is refused where HTLCs are added. */
+export const MAX_EXPIRY_DISTANCE = 2016
+/** Ticks that a peer has for an answer that the channel waits for. */
+export const ANSWER_TICKS = 2
+/** Ticks that our user has to take a channel, and that a channel has to get its first commitments. */
+export const ASKED_TICKS = 2
+export const YOUNG_TICKS = 60
+/** HTLCs below this are not worth a commitment on chain. */
+export const WORTH_CLOSING: Sat = sat(1000n)
+/** Closing transactions of the peer's making that we sign and remember, of one channel. */
+export const MAX_CLOSINGS = 20
+
+/** What a peer must keep: no less than the dust limits of both, so that there is an output for it. */
+export function reserveFor(policy: ChannelPolicy, funding: Sat, dustLimitOfPeer: Sat): Sat {
+  const share = (funding * BigInt(policy.reserveMillionths)) / 1_000_000n
+  const least = [policy.reserveMinimum, policy.dustLimit, dustLimitOfPeer]
+  return sat(least.reduce((most: bigint, one) => (one > most ? one : most), share))
+}
+
+/** What a peer must wait: the largest channel without `option_support_large_channel` has the longest delay. */
+export function delayFor({ toSelfDelay: { min, max } }: ChannelPolicy, funding: Sat): number {
+  return scaled(funding, min, max)
+}
+
+/** Confirmations that we want to see. */
+export function depthFor({ minimumDepth: { min, max } }: ChannelPolicy, funding: Sat): number {
+  return scaled(funding, min, max)
+}
+
+/** What we take in flight. */
+export function inFlightFor(policy: ChannelPolicy, funding: Sat, isAnnounced: boolean): Msat {
+  const { announced, unannounced } = policy.maxInFlightMillionths
+  return msat((funding * BigInt(isAnnounced ? announced : unannounced)) / 1000n)
+}
+
+/** The most dust that we let stand in a commitment. */
+export function dustExposureLimit({ maxDustExposure: limit }: ChannelPolicy, { sane }: FeeEstimates): Msat {
+  return 'fixed' in limit ? limit.fixed : msat(limit.perFeerate * BigInt(sane))
+}
+
+/** How many times the present fee an opener must be able to pay: the rate can't rise where it is bumped by anchors. */
+export function feeSpikeMultiple(format: CommitmentFormat): number {
+  return FORMATS[format].anchors === 'none' ? 2 : 1
+}
+
+function scaled(funding: Sat, min: number, max: number): number {
+  const size = funding < LARGE_CHANNEL ? funding : LARGE_CHANNEL
+  return Math.max(min, Math.min(max, Number((size * BigInt(max)) / LARGE_CHANNEL)))
+}

@@ -1,0 +1,103 @@
+// From funding to use: the funding output is checked and waited for, then both sides say channel_ready (BOLT 2, "The
+// channel_ready Message").
+import { equalBytes } from '../../../channel/bytes.js'
+import { fundingOutput } from '../script/index.js'
+import type { ChannelReady } from '../wire/index.js'
+import { failed } from './failure.js'
+import type { ChannelInput } from './input.js'
+import { COINBASE_MATURITY, FUNDING_DEADLINE } from './policy.js'
+import type { Live } from './state.js'
+import { type ChannelEnv, type Effect, type Step, send, tell, to } from './step.js'
+import { fundingKeys, type Terms } from './terms.js'
+
+/** What the chain says of the funding output. */
+export function depthReached(live: Live, input: ChannelInput & { kind: 'depth' }, env: ChannelEnv): Step {
+  if (live.phase === 'failed') return to(live)
+  const { terms, ready } = live
+  const { output, isCoinbase = false, shortChannelID } = input
+  const expected = fundingOutput(terms.capacity, fundingKeys(terms.local, terms.remote))
+  if (
+    output !== undefined &&
+    (output.amount !== expected.amount || !equalBytes(output.script, expected.script))
+  ) {
+    return failed(live, env, {
+      cause: 'funding',
+      reason: 'the funding output is not the one that was agreed on',
+    })
+  }
+  const immature = isCoinbase && input.confirmations < COINBASE_MATURITY
+  const depth = immature ? 0 : input.confirmations
+  const wasReady = ready.isSent && ready.depth > 0
+  const next: Live = {
+    ...live,
+    ready: { ...ready, depth, ...(shortChannelID === undefined ? {} : { shortChannelID }) },
+  }
+  const gone: readonly Effect[] =
+    depth === 0 && wasReady && terms.minimumDepth > 0 ? [tell({ kind: 'unconfirmed' })] : []
+  const step = fundedReady(next, env)
+  return { ...step, effects: [...gone, ...step.effects] }
+}
+
+/** channel_ready, if it is time and was not said on this connection's way here. */
+export function fundedReady(live: Live, env: ChannelEnv): Step {
+  if (live.ready.isSent || !isDeep(live) || live.phase !== 'awaitingReady' || live.link.kind !== 'up')
+    return to(live)
+  return becameReady({ ...live, ready: { ...live.ready, isSent: true } }, [
+    send(readyMessage(live.terms, env)),
+  ])
+}
+
+/** The message, which is the same however often it is sent. */
+export function readyMessage(terms: Terms, env: ChannelEnv): ChannelReady {
+  const { channelID, keyIndex, alias } = terms
+  return {
+    kind: 'channel_ready',
+    channelID,
+    secondPerCommitmentPoint: env.keys(keyIndex).commitmentPoint(1n),
+    ...(alias === undefined ? {} : { shortChannelID: alias }),
+  }
+}
+
+/** `channel_ready`. A repeated one may bring a new alias, and nothing else. */
+export function receivedReady(live: Live, message: ChannelReady, env: ChannelEnv): Step {
+  const { secondPerCommitmentPoint: point, shortChannelID: alias } = message
+  const ready = { ...live.ready, ...(alias === undefined ? {} : { remoteAlias: alias }) }
+  if (live.ready.isReceived) {
+    const { remoteNextPoint, signer } = live
+    if (signer.signed === 1n && (remoteNextPoint === undefined || !equalBytes(remoteNextPoint, point))) {
+      return failed(live, env, {
+        cause: 'violation',
+        reason: 'channel_ready again, with another second_per_commitment_point',
+      })
+    }
+    return to({ ...live, ready })
+  }
+  return becameReady({ ...live, remoteNextPoint: point, ready: { ...ready, isReceived: true } }, [])
+}
+
+/** Whether who did not fund may forget the channel, since it never confirmed. */
+export function isForgotten({ phase, terms, ready }: Live, { height }: ChannelEnv): boolean {
+  return (
+    phase === 'awaitingReady' &&
+    terms.opener === 'remote' &&
+    ready.depth === 0 &&
+    !ready.isSent &&
+    height >= ready.since + FUNDING_DEADLINE
+  )
+}
+
+/** Whether the funding has as many confirmations as were agreed on, or needs none. */
+export function isDeep({ terms, ready }: Pick<Live, 'terms' | 'ready'>): boolean {
+  return ready.depth >= terms.minimumDepth
+}
+
+/** Whether the funding is on the chain, or was never expected to be. */
+export function isConfirmed({ terms, ready }: Pick<Live, 'terms' | 'ready'>): boolean {
+  return terms.minimumDepth === 0 || ready.depth > 0
+}
+
+function becameReady(live: Live, effects: readonly Effect[]): Step {
+  const { isSent, isReceived } = live.ready
+  if (live.phase !== 'awaitingReady' || !isSent || !isReceived) return to(live, { effects })
+  return to({ ...live, phase: 'normal' }, { effects: [...effects, tell({ kind: 'ready' })] })
+}

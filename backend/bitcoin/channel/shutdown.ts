@@ -1,0 +1,85 @@
+// The way to a closing in agreement: both say shutdown, then what is open resolves (BOLT 2, "Closing Initiation: shutdown").
+import { equalBytes } from '../../../channel/bytes.js'
+import { isShutdownScript } from '../script/index.js'
+import type { Shutdown } from '../wire/index.js'
+import { isSettled } from './book.js'
+import { isAwaitingRevocation } from './commitments.js'
+import { refusedCommand, warned } from './failure.js'
+import { refused } from './intents.js'
+import { closingForms } from './parameters.js'
+import type { Live } from './state.js'
+import { type Effect, type Handoff, type Step, send, tell, to } from './step.js'
+
+/** Our user closes the channel. Refused while the peer is away, or if it was said before. */
+export function shutdown(live: Live, script: Uint8Array | undefined): Step {
+  const isOpen = live.phase === 'normal' || live.phase === 'awaitingReady'
+  const chosen = live.terms.local.upfrontShutdown ?? script ?? live.terms.shutdownScript
+  const isOther = script !== undefined && !equalBytes(script, chosen)
+  const isStandard = isShutdownScript(chosen, closingForms(live.features))
+  if (!isOpen || live.link.kind !== 'up' || isOther || !isStandard) {
+    return refusedCommand(live, ['awaitingReady', 'normal'])
+  }
+  const { next, handoffs, effects } = said(live, chosen)
+  return to(next, { handoffs, effects: [...effects, tell({ kind: 'shuttingDown', by: 'local' })] })
+}
+
+/** `shutdown`, answered at once: what we sent is signed already. */
+export function receivedShutdown(live: Live, { scriptpubkey }: Shutdown): Step {
+  const { upfrontShutdown } = live.terms.remote
+  if (upfrontShutdown !== undefined && !equalBytes(upfrontShutdown, scriptpubkey)) {
+    return warned(live, 'shutdown: scriptpubkey is not upfront_shutdown_script')
+  }
+  if (!isShutdownScript(scriptpubkey, closingForms(live.features))) {
+    return warned(live, 'shutdown: scriptpubkey is not of a standard form')
+  }
+  const { remote } = live.shutdown
+  if (remote !== undefined && !equalBytes(remote, scriptpubkey)) {
+    return warned(live, 'shutdown: scriptpubkey is not the one of before')
+  }
+  const isNew = remote === undefined
+  const heard: Live = {
+    ...live,
+    phase: live.phase === 'negotiating' ? 'negotiating' : 'shuttingDown',
+    shutdown: { ...live.shutdown, remote: scriptpubkey },
+  }
+  const event = isNew ? [tell({ kind: 'shuttingDown', by: 'remote' })] : []
+  if (heard.shutdown.local !== undefined) return to(heard, { effects: event })
+  const script = live.terms.local.upfrontShutdown ?? live.terms.shutdownScript
+  const { next, handoffs, effects } = said(heard, script)
+  return to(next, { handoffs, effects: [...event, ...effects] })
+}
+
+/** Whether nothing is open any more and neither side has to sign or revoke: then the fee of the closing is agreed on. */
+export function isClean(live: Live): boolean {
+  const { local, remote } = live.shutdown
+  return (
+    local !== undefined &&
+    remote !== undefined &&
+    live.link.kind === 'up' &&
+    isSettled(live.book) &&
+    !isAwaitingRevocation(live)
+  )
+}
+
+interface Said {
+  readonly next: Live
+  readonly handoffs: readonly Handoff[]
+  readonly effects: readonly Effect[]
+}
+
+/** Says it, and adds nothing from now on. */
+function said(live: Live, scriptpubkey: Uint8Array): Said {
+  const handoffs = live.intents.flatMap((one) =>
+    one.kind === 'add' ? [refused(one.reference, 'the channel shuts down')] : [],
+  )
+  return {
+    next: {
+      ...live,
+      phase: 'shuttingDown',
+      intents: live.intents.filter(({ kind }) => kind === 'remove'),
+      shutdown: { ...live.shutdown, local: scriptpubkey },
+    },
+    handoffs,
+    effects: [send({ kind: 'shutdown', channelID: live.terms.channelID, scriptpubkey })],
+  }
+}

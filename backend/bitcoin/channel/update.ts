@@ -1,0 +1,98 @@
+// Updates of the peer, in no commitment yet: update_add_htlc, its three ends, and update_fee (BOLT 2, "Normal Operation").
+import { equalBytes } from '../../../channel/bytes.js'
+import { sha256 } from '../script/index.js'
+import type {
+  UpdateAddHtlc,
+  UpdateFailHtlc,
+  UpdateFailMalformedHtlc,
+  UpdateFee,
+  UpdateFulfillHtlc,
+} from '../wire/index.js'
+import { addHtlc, changeFee, findHtlc, type Removal, removeHtlc } from './book.js'
+import { failed } from './failure.js'
+import { faultOfReceived, faultOfReceivedFee } from './limits.js'
+import type { Live } from './state.js'
+import { type ChannelEnv, type Step, to } from './step.js'
+
+/** Of `failure_code`: the onion itself can't be read. */
+const BADONION = 0x8000
+
+/** `update_add_htlc`. */
+export function receivedAdd(live: Live, message: UpdateAddHtlc, env: ChannelEnv): Step {
+  const { id, amountMsat, paymentHash, cltvExpiry, onionRoutingPacket, blindedPath } = message
+  const offer = {
+    offerer: 'remote' as const,
+    id,
+    amount: amountMsat,
+    paymentHash,
+    cltvExpiry,
+    onion: onionRoutingPacket,
+    ...(blindedPath === undefined ? {} : { blindedPath }),
+  }
+  const fault = faultOfReceived(live, offer)
+  if (fault !== undefined) return violated(live, fault, env)
+  return to({ ...live, book: addHtlc(live.book, offer) })
+}
+
+/** `update_fulfill_htlc`: the preimage is ours from now on, whether the peer signs or not. */
+export function receivedFulfill(live: Live, message: UpdateFulfillHtlc, env: ChannelEnv): Step {
+  const { paymentPreimage: preimage, attributionData } = message
+  const attribution = attributionData === undefined ? {} : { attribution: attributionData }
+  const htlc = findHtlc(live.book, { offerer: 'local', id: message.id })
+  const step = removed(live, message, { kind: 'fulfill', preimage, ...attribution }, env)
+  if (htlc === undefined || step.next.phase === 'failed') return step
+  if (!equalBytes(sha256(preimage), htlc.paymentHash)) {
+    return violated(live, 'update_fulfill_htlc: payment_preimage is not of payment_hash', env)
+  }
+  // It came before, on a connection that was lost.
+  if (htlc.preimage !== undefined) return step
+  const { paymentHash } = htlc
+  return {
+    ...step,
+    monitor: [
+      ...step.monitor,
+      { kind: 'preimage', htlc: { offerer: 'local', id: htlc.id }, paymentHash, preimage },
+    ],
+    handoffs: [...step.handoffs, { kind: 'fulfilled', htlc, preimage, ...attribution }],
+  }
+}
+
+/** `update_fail_htlc`. */
+export function receivedFail(live: Live, message: UpdateFailHtlc, env: ChannelEnv): Step {
+  const { reason, attributionData } = message
+  const attribution = attributionData === undefined ? {} : { attribution: attributionData }
+  return removed(live, message, { kind: 'fail', reason, ...attribution }, env)
+}
+
+/** `update_fail_malformed_htlc`. */
+export function receivedMalformed(live: Live, message: UpdateFailMalformedHtlc, env: ChannelEnv): Step {
+  const { sha256OfOnion, failureCode } = message
+  if ((failureCode & BADONION) === 0) {
+    return violated(live, 'update_fail_malformed_htlc: failure_code without BADONION', env)
+  }
+  return removed(live, message, { kind: 'malformed', sha256OfOnion, failureCode }, env)
+}
+
+/** `update_fee`. */
+export function receivedFee(live: Live, { feeratePerKw }: UpdateFee, env: ChannelEnv): Step {
+  const fault = faultOfReceivedFee(live, feeratePerKw, env)
+  if (fault !== undefined) return violated(live, fault, env)
+  return to({ ...live, book: changeFee(live.book, feeratePerKw) })
+}
+
+function removed(
+  live: Live,
+  { kind, id }: { readonly kind: string; readonly id: bigint },
+  removal: Removal,
+  env: ChannelEnv,
+): Step {
+  const key = { offerer: 'local' as const, id }
+  const htlc = findHtlc(live.book, key)
+  if (htlc === undefined) return violated(live, `${kind}: no HTLC of that id`, env)
+  if (htlc.stage !== 'locked') return violated(live, `${kind}: the HTLC is ${htlc.stage}`, env)
+  return to({ ...live, book: removeHtlc(live.book, key, removal) })
+}
+
+function violated(live: Live, reason: string, env: ChannelEnv): Step {
+  return failed(live, env, { cause: 'violation', reason })
+}
