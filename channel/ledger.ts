@@ -224,6 +224,17 @@ export interface Adjudicator {
   cursor?(options?: CallOptions): Promise<string>
   /** Events of a channel: first those after the cursor (without one: from the channel's beginning), then new ones. */
   subscribe(channelID: ChannelID, options?: { readonly cursor?: string }): Subscription
+  /**
+   * The same events, told to a function: for who watches very many channels. Nothing of it may cost much per channel
+   * to which nothing happens. Events come as long as the backend is open, until the result is called.
+   *
+   * @param onEvent must not throw
+   */
+  listen?(
+    channelID: ChannelID,
+    onEvent: (event: LedgerEvent) => void,
+    options?: { readonly cursor?: string },
+  ): () => void
   /** The ledger's time, in the unit of {@link Capabilities.clock}. */
   now(): Promise<bigint>
   /** Waits until the ledger's time is at least `deadline`; returns at once if it is already. */

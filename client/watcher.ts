@@ -28,6 +28,9 @@ export function localWatcher(
 ): Watcher {
   return {
     watch(channelID, cursor, onEvent) {
+      if (adjudicator.listen) {
+        return adjudicator.listen(channelID, onEvent, cursor === undefined ? {} : { cursor })
+      }
       let newest = cursor
       let end: () => void = () => undefined
       const begin = () => {

@@ -8,6 +8,7 @@ import {
   type CloseRequest,
   type Hex,
   isError,
+  type LedgerEvent,
   PerkunasError,
   type ProgressRequest,
   type RegisterRequest,
@@ -122,6 +123,14 @@ export class EthereumAdjudicator implements Adjudicator {
 
   subscribe(channelID: ChannelID, options: { readonly cursor?: string } = {}): Subscription {
     return this.feed.subscribe(channelID, options.cursor)
+  }
+
+  listen(
+    channelID: ChannelID,
+    onEvent: (event: LedgerEvent) => void,
+    options: { readonly cursor?: string } = {},
+  ): () => void {
+    return this.feed.listen(channelID, onEvent, options.cursor)
   }
 
   async now(): Promise<bigint> {

@@ -6,7 +6,6 @@
 // and it does not matter how many blocks went by meanwhile.
 import {
   type ChannelID,
-  type EventStatus,
   type Hex,
   isError,
   isHex,
@@ -17,93 +16,20 @@ import {
 } from '../../channel/index.js'
 import type { Chain, Head, Log } from './chain.js'
 import type { Deployment } from './contracts.js'
-import { decodeCursor, encodeCursor, keyOf, type SeenEvent } from './cursor.js'
+import { decodeCursor, keyOf, type Position, type SeenEvent } from './cursor.js'
 import { type LogFilter, scanLogs } from './logs.js'
+import { Listener, OVERLAP, Queue, type Reader } from './readers.js'
 import { CHANNEL_UPDATE, CHECKPOINT, shownBy } from './registered.js'
 
-/** Blocks that are read again though they are final: a node behind others may have had none of their logs. */
-const OVERLAP = 8
 /** Channels whose IDs go into the filter; with more, all of the adjudicator's logs are read. */
 const MAX_FILTERED = 100
-/** Events that wait for a slow consumer; beyond them its channel is not read on. */
-const MAX_WAITING = 256
-
-/** What one subscription has been told. */
-class Reader implements Subscription {
-  /** Logs up to this block are told and final. */
-  done: number
-  /** Where the cursor stood: nothing up to there is told again. */
-  readonly start: number
-  readonly pending = new Map<string, SeenEvent>()
-  /** Told as final, but within the overlap: not to be told again. */
-  readonly #told = new Map<string, number>()
-  readonly #queue: LedgerEvent[] = []
-  #wake: (() => void) | undefined
-  #closed = false
-
-  constructor(
-    readonly channelID: ChannelID,
-    position: { readonly done: number; readonly pending: readonly SeenEvent[] },
-    readonly onClose: (reader: Reader) => void,
-  ) {
-    this.done = position.done
-    this.start = position.done
-    for (const event of position.pending) this.pending.set(keyOf(event), event)
-  }
-
-  get isFull(): boolean {
-    return this.#queue.length >= MAX_WAITING
-  }
-
-  knows(key: string): boolean {
-    return this.pending.has(key) || this.#told.has(key)
-  }
-
-  /** Tells an event; `done` is the block up to which all is told and final once this one is. */
-  tell(event: SeenEvent, status: EventStatus, done: number): void {
-    const key = keyOf(event)
-    if (status === 'seen') this.pending.set(key, event)
-    else this.pending.delete(key)
-    if (status === 'final') this.#told.set(key, event.blockNumber)
-    const cursor = encodeCursor({ done, pending: [...this.pending.values()] })
-    this.#queue.push({ ...event.body, channelID: this.channelID, status, cursor })
-    this.#wake?.()
-  }
-
-  advance(done: number): void {
-    this.done = Math.max(this.done, done)
-    for (const [key, block] of this.#told) if (block <= this.done - OVERLAP) this.#told.delete(key)
-  }
-
-  close(): void {
-    if (this.#closed) return
-    this.#closed = true
-    this.#queue.length = 0
-    this.onClose(this)
-    this.#wake?.()
-  }
-
-  async *[Symbol.asyncIterator](): AsyncIterator<LedgerEvent> {
-    try {
-      for (;;) {
-        const event = this.#queue.shift()
-        if (event !== undefined) yield event
-        if (this.#closed) return
-        if (this.#queue.length > 0) continue
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve
-        })
-      }
-    } finally {
-      this.close()
-    }
-  }
-}
-
 /** Reads the adjudicator's logs for all who subscribe. */
 export class EventFeed {
   readonly #chain: Chain
-  readonly #readers = new Set<Reader>()
+  /** By channel; further readers of a channel hang on the first. */
+  readonly #readers = new Map<ChannelID, Reader>()
+  /** Counts the passes over the newest blocks, so that a reader who comes during one has no part in it. */
+  #pass = 0
   #running = false
   /** The newest block when all had been told everything; undefined if somebody has not. */
   #readAt: Hex | undefined
@@ -118,6 +44,22 @@ export class EventFeed {
    * @throws PerkunasError INVALID_ARGUMENT if the cursor is not one of this backend
    */
   subscribe(channelID: ChannelID, cursor?: string): Subscription {
+    return this.#add(new Queue(channelID, this.#position(channelID, cursor), (gone) => this.#remove(gone)))
+  }
+
+  /** The same events, told to a function. @throws as {@link subscribe} */
+  listen(channelID: ChannelID, onEvent: (event: LedgerEvent) => void, cursor?: string): () => void {
+    const reader = this.#add(new Listener(channelID, this.#position(channelID, cursor), onEvent))
+    return () => this.#remove(reader)
+  }
+
+  /** Ends all subscriptions. */
+  close(): void {
+    for (const reader of [...this.#all()]) reader.close()
+    this.#readers.clear()
+  }
+
+  #position(channelID: ChannelID, cursor: string | undefined): Position {
     if (!isHex(channelID, 32)) {
       throw new PerkunasError('INVALID_ARGUMENT', 'a channel ID of 32 bytes expected', {
         argument: 'channelID',
@@ -125,21 +67,32 @@ export class EventFeed {
     }
     const start = { done: this.deployment.firstBlock - 1, pending: [] }
     const position = cursor === undefined ? start : decodeCursor(cursor)
-    if (position === undefined) {
-      throw new PerkunasError('INVALID_ARGUMENT', 'a cursor of an earlier event expected', {
-        argument: 'cursor',
-      })
-    }
-    const reader = new Reader(channelID, position, (closing) => void this.#readers.delete(closing))
-    this.#readers.add(reader)
+    if (position !== undefined) return position
+    throw new PerkunasError('INVALID_ARGUMENT', 'a cursor of an earlier event expected', {
+      argument: 'cursor',
+    })
+  }
+
+  #add<R extends Reader>(reader: R): R {
+    reader.next = this.#readers.get(reader.channelID)
+    this.#readers.set(reader.channelID, reader)
     this.#readAt = undefined
     void this.#run()
     return reader
   }
 
-  /** Ends all subscriptions. */
-  close(): void {
-    for (const reader of [...this.#readers]) reader.close()
+  #remove(reader: Reader): void {
+    const { channelID, next } = reader
+    const first = this.#readers.get(channelID)
+    if (first === reader && next === undefined) this.#readers.delete(channelID)
+    else if (first === reader && next !== undefined) this.#readers.set(channelID, next)
+    for (let one = first; one !== undefined; one = one.next) if (one.next === reader) one.next = next
+  }
+
+  *#all(): Generator<Reader, void, undefined> {
+    for (const first of this.#readers.values()) {
+      for (let reader: Reader | undefined = first; reader !== undefined; reader = reader.next) yield reader
+    }
   }
 
   async #run(): Promise<void> {
@@ -170,52 +123,59 @@ export class EventFeed {
   async #read(head: Head): Promise<void> {
     const final = head.number - this.#chain.finalityDepth + 1
     const low = Math.max(this.deployment.firstBlock, final - OVERLAP + 1)
-    const readers = [...this.#readers].filter((reader) => !reader.isFull)
-    if (readers.length < this.#readers.size) this.#readAt = undefined
+    const pass = ++this.#pass
+    const behind: Reader[] = []
+    for (const reader of this.#all()) {
+      if (reader.isFull) this.#readAt = undefined
+      else reader.pass = pass
+      if (!reader.isFull && reader.done < low - 1) behind.push(reader)
+    }
     // Those that are behind first, each from where it stands, by one scan.
-    const behind = readers.filter((reader) => reader.done < low - 1)
     if (behind.length > 0) {
-      const from = Math.min(...behind.map(({ done }) => done + 1))
+      const from = behind.reduce((least, { done }) => Math.min(least, done + 1), low)
       await scanLogs(this.#chain, this.#filter(behind), { from, to: low - 1 }, async (logs, upTo) => {
-        await this.#tellAll(
-          behind.filter((reader) => reader.done < upTo),
-          logs,
-          final,
-        )
+        await this.#tellAll((reader) => reader.pass === pass && reader.done < upTo, logs, final)
         for (const reader of behind) if (!reader.isFull) reader.advance(upTo)
       })
     }
-    const ready = readers.filter((reader) => !reader.isFull && reader.done >= low - 1)
-    if (ready.length === 0 || head.number < low) return
+    const isReady = (reader: Reader) => reader.pass === pass && !reader.isFull && reader.done >= low - 1
+    let ready = 0
+    for (const reader of this.#all()) {
+      if (isReady(reader)) ready++
+      else reader.pass = 0
+    }
+    if (ready === 0 || head.number < low) return
     const logs: Log[] = []
     const span = { from: low, to: head.number }
-    await scanLogs(this.#chain, this.#filter(ready), span, (part) => void logs.push(...part))
-    for (const reader of ready) await this.#withdrawGone(reader, logs, head)
-    await this.#tellAll(ready, logs, final)
-    for (const reader of ready) reader.advance(Math.max(final, low - 1))
+    await scanLogs(this.#chain, this.#filter(this.#all()), span, (part) => void logs.push(...part))
+    for (const reader of this.#all()) {
+      if (reader.pass === pass && reader.pending.size > 0) await this.#withdrawGone(reader, logs, head)
+    }
+    await this.#tellAll((reader) => reader.pass === pass, logs, final)
+    for (const reader of this.#all()) if (reader.pass === pass) reader.advance(Math.max(final, low - 1))
   }
 
-  #filter(readers: readonly Reader[]): LogFilter {
-    const channels = [...new Set(readers.map(({ channelID }) => channelID))]
+  #filter(readers: Iterable<Reader>): LogFilter {
+    const channels = new Set<ChannelID>()
+    for (const { channelID } of readers) {
+      channels.add(channelID)
+      if (channels.size > MAX_FILTERED) break
+    }
     return {
       address: this.deployment.adjudicator,
-      topics: [[CHANNEL_UPDATE, CHECKPOINT], channels.length > MAX_FILTERED ? null : channels],
+      topics: [[CHANNEL_UPDATE, CHECKPOINT], channels.size > MAX_FILTERED ? null : [...channels]],
     }
   }
 
   /** Tells each reader the logs of its channel that it does not know, and those that have become final. */
-  async #tellAll(readers: readonly Reader[], logs: readonly Log[], final: number): Promise<void> {
-    const byChannel = new Map<string, Reader[]>()
-    for (const reader of readers) {
-      const same = byChannel.get(reader.channelID)
-      if (same) same.push(reader)
-      else byChannel.set(reader.channelID, [reader])
-    }
+  async #tellAll(isConcerned: (reader: Reader) => boolean, logs: readonly Log[], final: number) {
     for (const [i, log] of logs.entries()) {
-      const interested = byChannel.get(log.topics[1] ?? '') ?? []
       const place = { ...log, logIndex: log.index }
       let event: SeenEvent | undefined
-      for (const reader of interested) {
+      let next: Reader | undefined
+      for (let reader = this.#readers.get(channelOf(log)); reader !== undefined; reader = next) {
+        next = reader.next
+        if (!isConcerned(reader)) continue
         const key = keyOf({ ...place, body: NOTHING })
         // What a reader has behind it and does not know any more it was told long ago.
         if (log.blockNumber <= Math.max(reader.start, reader.done - OVERLAP)) continue
@@ -238,7 +198,6 @@ export class EventFeed {
 
   /** Tells what was told before and is in no block of the chain any more. */
   async #withdrawGone(reader: Reader, logs: readonly Log[], head: Head): Promise<void> {
-    if (reader.pending.size === 0) return
     const present = new Set(logs.map((log) => keyOf({ ...log, logIndex: log.index, body: NOTHING })))
     for (const [key, event] of reader.pending) {
       if (present.has(key)) continue
@@ -278,3 +237,8 @@ export class EventFeed {
 }
 
 const NOTHING: LedgerEventBody = { kind: 'concluded', version: 0n }
+
+/** The channel that a log speaks of. */
+function channelOf(log: Log): ChannelID {
+  return log.topics[1] ?? '0x'
+}

@@ -172,6 +172,46 @@ describe('ethereum: events', () => {
     expect((await next(events)).status).to.equal('seen')
   })
 
+  it('more listeners than a filter takes, some of one channel -> each is told its own, until it ends it', async () => {
+    const { params, state } = channel()
+    const told = new Map<string, string[]>()
+    const listen = (name: string, channelID: Hex, cursor?: string) =>
+      backend.adjudicator.listen(
+        channelID,
+        ({ kind, version, status, channelID: of }) => {
+          expect(of).to.equal(channelID)
+          told.set(name, [...(told.get(name) ?? []), `${kind} ${version} ${status}`])
+        },
+        cursor === undefined ? {} : { cursor },
+      )
+    for (let i = 0; i < 200; i++) listen('other', `0x${i.toString(16).padStart(64, '0')}`)
+    const ends = ['a', 'b', 'c'].map((name) => listen(name, state.channelID))
+    const iterator = reading(backend.adjudicator.subscribe(state.channelID))
+    await backend.adjudicator.register(signed(params, state))
+    const seen = ['registered 0 seen', 'registered 0 final']
+    expect((await next(iterator)).status).to.equal('seen')
+    const { status: last, cursor } = await next(iterator)
+    expect(last).to.equal('final')
+    expect([...told]).to.have.deep.members([
+      ['a', seen],
+      ['b', seen],
+      ['c', seen],
+    ])
+    ends[1]?.()
+    const late: LedgerEvent[] = []
+    backend.adjudicator.listen(state.channelID, (event) => void late.push(event), { cursor })
+    await backend.adjudicator.register(signed(params, { ...state, version: 1n }))
+    for (const status of ['seen', 'final']) expect((await next(iterator)).status).to.equal(status)
+    const all = [...seen, 'registered 1 seen', 'registered 1 final']
+    expect([...told]).to.have.deep.members([
+      ['a', all],
+      ['b', seen],
+      ['c', all],
+    ])
+    expect(late.map(({ version }) => version)).to.eql([1n, 1n])
+    expect(() => listen('bad', state.channelID, '[]')).to.throw('a cursor of an earlier event expected')
+  })
+
   it('cursors: what is no cursor -> refused; what is one -> read back', () => {
     for (const bad of [
       '',
