@@ -1,8 +1,15 @@
 // What every store must do, as a suite that the author of a store runs against it.
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { type ErrorCode, isError } from '../../channel/errors.js'
-import { MAX_KEY_BYTES, MAX_VALUE_BYTES, type Store, type Write } from '../../persistence/index.js'
+import { type ErrorCode, isError, type PerkunasError } from '../../channel/errors.js'
+import {
+  defineRecord,
+  MAX_KEY_BYTES,
+  MAX_VALUE_BYTES,
+  type RecordType,
+  type Store,
+  type Write,
+} from '../../persistence/index.js'
 
 /** How the suite gets at stores. */
 export interface StoreSetup {
@@ -319,6 +326,50 @@ export function describeStore(name: string, { setup, teardown, reopen }: StoreSe
       })
     })
 
+    describe('records', () => {
+      // Version 1 was [x], version 2 is [x, y], version 3 is [y, x].
+      const first = record(1, ([x = 0]) => [x], {})
+      const second = record(2, ([x = 0, y = 0]) => [x, y], { 1: ([x = 0]) => bytes(x, 0) })
+      const third = record(3, ([y = 0, x = 0]) => [x, y], {
+        1: ([x = 0]) => bytes(x, 0),
+        2: ([x = 0, y = 0]) => bytes(y, x),
+      })
+
+      it('an older version -> migrated on read, by get and by scan; the store keeps the old one', async () => {
+        await store.commit([first.put('p/1', [7]), second.put('p/2', [8, 9])])
+        expect(await third.get(store, 'p/1')).to.deep.equal([7, 0])
+        expect(await values(third.scan(store, 'p/'))).to.deep.equal([
+          [7, 0],
+          [8, 9],
+        ])
+        expect(await second.get(store, 'p/1')).to.deep.equal([7, 0])
+        expect(await first.get(store, 'p/1')).to.deep.equal([7])
+      })
+
+      it('a newer version -> INVALID_RECORD that says so, by get and by scan; nothing is changed', async () => {
+        await store.commit([second.put('p/1', [1, 2]), third.put('p/2', [4, 3])])
+        const message =
+          /^record p\/2: test version 3 was written by a newer release, this one reads up to 2: install that/
+        for (const read of [second.get(store, 'p/2'), values(second.scan(store, 'p/'))]) {
+          expect((await refused(read, 'INVALID_RECORD')).message).to.match(message)
+        }
+        expect(await second.get(store, 'p/1')).to.deep.equal([1, 2])
+        expect(await third.get(store, 'p/2')).to.deep.equal([4, 3])
+      })
+
+      it('one bit flipped -> INVALID_RECORD, by get and by scan', async () => {
+        const write = third.put('p/1', [4, 3])
+        if (write.kind !== 'put') throw new Error('a put expected')
+        for (let bit = 0; bit < 8 * write.value.length; bit += 7) {
+          const value = write.value.slice()
+          value[bit >> 3] = (value[bit >> 3] ?? 0) ^ (1 << (bit & 7))
+          await store.commit([{ ...write, value }])
+          await refused(third.get(store, 'p/1'), 'INVALID_RECORD')
+          await refused(values(third.scan(store, 'p/')), 'INVALID_RECORD')
+        }
+      })
+    })
+
     describe('arguments', () => {
       const wrongKeys: readonly (readonly [string, string, ErrorCode])[] = [
         ['an empty key', '', 'INVALID_ARGUMENT'],
@@ -421,12 +472,29 @@ function sorted(model: ReadonlyMap<string, Uint8Array>): Read[] {
     .sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
 }
 
-async function refused(call: Promise<unknown>, code: ErrorCode): Promise<void> {
+/** A record of the suite's own: points, whose bytes each version gives in another order. */
+function record(
+  version: number,
+  order: (point: ArrayLike<number> & Iterable<number>) => number[],
+  migrations: Record<number, (payload: Uint8Array) => Uint8Array>,
+): RecordType<readonly number[]> {
+  const encode = (point: readonly number[]) => bytes(...order(Array.from(point)))
+  return defineRecord({ name: 'test', version, encode, decode: (payload) => order(payload), migrations })
+}
+
+async function values<T>(entries: AsyncIterable<readonly [string, T]>): Promise<T[]> {
+  const found: T[] = []
+  for await (const [, value] of entries) found.push(value)
+  return found
+}
+
+async function refused<C extends ErrorCode>(call: Promise<unknown>, code: C): Promise<PerkunasError<C>> {
   const outcome = await call.then(
     () => 'resolved',
     (error: unknown) => error,
   )
-  expect(isError(outcome, code), `${code} expected, got ${String(outcome)}`).to.equal(true)
+  if (isError(outcome, code)) return outcome
+  throw new Error(`${code} expected, got ${String(outcome)}`)
 }
 
 /** Lets the event loop go round once. */

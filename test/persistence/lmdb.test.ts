@@ -12,7 +12,7 @@ import { isError } from '../../channel/errors.js'
 import type { Store } from '../../persistence/index.js'
 import { LmdbStore } from '../../persistence/lmdb.js'
 
-const CHILD = fileURLToPath(new URL('./lmdb-child.js', import.meta.url))
+const CHILD = fileURLToPath(new URL('./store-child.js', import.meta.url))
 
 let path: string
 beforeEach(async () => {

@@ -1,14 +1,17 @@
 // A process for the tests to kill or to starve: commits without end, and says on its standard output what has
 // become durable.
 //
-// usage: lmdb-child.js <path> <channels> <blockUpTo> <bytes per value>
+// usage: store-child.js <path or postgres URL> <channels> <blockUpTo or schema> <bytes per value>
 // prints "<channel> <version>" after each commit; "<code>: <message>" and ends once the store fails
 import { writeSync } from 'node:fs'
 import { PerkunasError } from '../../channel/errors.js'
 import { LmdbStore } from '../../persistence/lmdb.js'
+import { PostgresStore } from '../../persistence/postgres.js'
 
-const [path = '', channels, blockUpTo, size] = process.argv.slice(2)
-const store = new LmdbStore(path, { blockUpTo: Number(blockUpTo) })
+const [path = '', channels, option = '', size] = process.argv.slice(2)
+const store = path.startsWith('postgres:')
+  ? await PostgresStore.open(path, { schema: option })
+  : new LmdbStore(path, { blockUpTo: Number(option) })
 
 /** Each batch raises a counter, keeps it twice, and adds a row: enough to see a torn or a lost batch. */
 async function serve(channel: number): Promise<never> {
