@@ -159,8 +159,8 @@ export class Client {
    * @returns the channel, acting
    * @throws PerkunasError INVALID_ARGUMENT, INVALID_PARAMS, INVALID_STATE, INVALID_AMOUNT, APP_REFUSED,
    *   UNKNOWN_ACCOUNT before anything is sent; PEER_REJECTED, PEER_UNREACHABLE, PROPOSAL_TIMEOUT: nobody has funded;
-   *   FUNDING_TIMEOUT, FUNDING_FAILED (then `channel(facts.channel)` shows how it goes on) and others of the funder:
-   *   what we deposited is on its way back; ABORTED
+   *   FUNDING_TIMEOUT, FUNDING_FAILED (its cause is what the funder threw): what we deposited is on its way back,
+   *   `channel(facts.channel)` shows how it goes on; ABORTED
    */
   async proposeChannel(options: ProposalOptions): Promise<Channel> {
     this.#check()
@@ -286,7 +286,10 @@ export class Client {
     if (!runtime.state.record.machine.isFunded) {
       const message = `channel ${channelID} was given up by another participant before all had funded`
       const failed = runtime.failure('fund')
-      const error = failed ?? new PerkunasError('FUNDING_FAILED', message, { channel: channelID })
+      const error =
+        failed === undefined
+          ? new PerkunasError('FUNDING_FAILED', message, { channel: channelID })
+          : fundingFailure(channelID, failed)
       if (command !== undefined && !command.isOver) command.reject(error)
       else if (failed === undefined) this.#report(error)
       return
@@ -426,4 +429,11 @@ interface PendingOpen extends OpenCommand {
 
 function isPending(command: OpenCommand | undefined): command is PendingOpen {
   return command !== undefined && 'resolve' in command
+}
+
+/** What funding ended with, in a form that names the channel. */
+function fundingFailure(channel: ChannelID, cause: PerkunasError): PerkunasError {
+  if (isError(cause, 'FUNDING_TIMEOUT') || isError(cause, 'FUNDING_FAILED')) return cause
+  const message = `channel ${channel} could not be funded: ${cause.message}`
+  return new PerkunasError('FUNDING_FAILED', message, { channel }, { cause })
 }

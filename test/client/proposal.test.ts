@@ -36,6 +36,18 @@ function complaint(party: Party): Promise<PerkunasError> {
 }
 
 describe('proposal: refusals and silences', () => {
+  it('more than the proposer owns -> FUNDING_FAILED that names the channel and why; the others get theirs back', async () => {
+    const world = await group(2)
+    const allocation = { assets: [world.assets[0]], balances: [[WEALTH + 1n, 5n]] }
+    const error = await failure(open(world, { allocation }))
+    if (!isError(error, 'FUNDING_FAILED')) throw error
+    expect(isError(error.cause, 'TRANSACTION_FAILED')).equals(true)
+    const channel = who(world, 0).client.channel(error.facts.channel)
+    expect(channel?.id).equals(error.facts.channel)
+    await passTime(world, () => world.parties.every(({ client }) => client.channels().length === 0))
+    await untouched(world)
+  })
+
   it('a participant who rejects -> everybody ends with PEER_REJECTED that names it and its reason', async () => {
     const world = await group(3)
     who(world, 2).client.handleProposals(() => reject('too small'))
