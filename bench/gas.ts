@@ -48,9 +48,9 @@ const begin = [1_234_567_890_123_456_789n, 987_654_321_098_765_432n] as const
 const end = [1_000_000_000_000_000_001n, 1_222_222_211_222_222_220n] as const
 
 /** A new channel of new keys. */
-function channel(options: { readonly count?: number; readonly app?: string; readonly first?: Party } = {}) {
+function channel(options: { readonly count?: number; readonly app?: string; readonly sender?: 0 | 1 } = {}) {
   const parties = Array.from({ length: options.count ?? 2 }, () => party(hexlify(randomBytes(32))))
-  if (options.first !== undefined) parties[0] = options.first
+  if (options.sender !== undefined) parties[options.sender] = sender
   const nonce = BigInt(hexlify(randomBytes(32)))
   const params = paramsOf(parties, {
     challengeDuration: 3600n,
@@ -84,16 +84,23 @@ async function lifeEthCooperative(): Promise<number> {
   return gas + (await adjudicator.send('close', [params, final, receivers, sigs])).gasUsed
 }
 
+/** The dearer of both orders of participants. */
 async function lifeEthDisputed(): Promise<number> {
-  const { parties, params } = channel({ first: sender })
+  return Math.max(await lifeDisputedBy(0), await lifeDisputedBy(1))
+}
+
+/** The participant of that index disputes, from its own account. */
+async function lifeDisputedBy(index: 0 | 1): Promise<number> {
+  const { parties, params } = channel({ sender: index })
   let gas = await depositAll(params)
   const disputed = state(params)
   gas += (await adjudicator.send('register', [signState(params, disputed, parties), []])).gasUsed
   await chain.pass(params.challengeDuration)
-  const [, second] = parties as [Party, Party]
   const hash = payoutHashOf(chain.chainID, adjudicator.address, disputed.channelID, receiverB.address)
-  const to = [sender.address, receiverB.address]
-  const sigs = ['0x', sign(second, hash)]
+  const ours = <T>(own: T, others: (party: Party) => T) =>
+    parties.map((party, i) => (i === index ? own : others(party)))
+  const to = ours(sender.address, () => receiverB.address)
+  const sigs = ours('0x', (party) => sign(party, hash))
   return gas + (await adjudicator.send('concludeAndPay', [params, disputed, [], to, sigs])).gasUsed
 }
 
