@@ -2,10 +2,11 @@
 import { expect } from 'chai'
 import { Interface } from 'ethers'
 import { ADJUDICATOR, HOLDER, TOKEN } from '../../../backend/ethereum/abi.js'
-import { ContractWallet } from '../../../backend/ethereum/artifacts/testing/index.js'
+import { ContractWallet, StrictToken } from '../../../backend/ethereum/artifacts/testing/index.js'
 import { paramsArgument, stateArgument } from '../../../backend/ethereum/calls.js'
 import { callData } from '../../../backend/ethereum/contracts.js'
 import {
+  AssetHolderERC20,
   deployContract,
   type EthereumBackend,
   fundingID,
@@ -116,6 +117,31 @@ describe('ethereum: funding and settling', () => {
     expect([await sent(alice), await allowance(alice)]).to.eql([4, 60n])
   })
 
+  it('a token that returns nothing and changes an allowance only from or to zero -> funded and paid', async () => {
+    const { address: token } = await deployContract(chain.deployer, StrictToken)
+    const { adjudicator } = chain.contracts
+    const { address: holder } = await deployContract(chain.deployer, AssetHolderERC20, [adjudicator, token])
+    const abi = new Interface(StrictToken.abi)
+    const read = async (method: string, values: readonly unknown[]) => {
+      const data = abi.encodeFunctionData(method, values)
+      return BigInt(String(await chain.anvil.rpc('eth_call', [{ to: token, data }, 'latest'])))
+    }
+    const mint = callData(abi, 'mint', [alice.address, 100n])
+    await chain.deployer.send({ kind: 'mint', to: token, data: mint })
+    const strict = await alice.connect({ holders: [holder] })
+    const approve = callData(abi, 'approve', [holder, 5n])
+    await strict.sender.send({ kind: 'approve', to: token, data: approve })
+    const { params, state: first } = channel([[40n, 0n]])
+    const state = { ...first, allocation: { ...first.allocation, assets: [strict.asset(holder)] } }
+    await fund(0, params, state, strict)
+    expect(await read('balanceOf', [holder])).to.equal(40n)
+    expect(await read('allowance', [alice.address, holder])).to.equal(0n)
+    const last: State = { ...state, version: 1n, isFinal: true }
+    const request = { params, state: last, signatures: signatures(params, last), subChannels: [], index: 0 }
+    await strict.adjudicator.withdraw(request)
+    expect(await read('balanceOf', [alice.address])).to.equal(100n)
+  })
+
   it("one's surplus does not hide another's shortfall", async () => {
     const { params, state } = channel([[10n, 10n]])
     await chain.anvil.rpc('anvil_setBalance', [bob.address, '0x0'])
@@ -223,7 +249,7 @@ describe('ethereum: funding and settling', () => {
     )
   }
 
-  it('a holder failed when the channel was concluded -> who has deposited nothing there is paid all the same', async () => {
+  it('a holder fails -> the other asset is paid; when it obeys, also who has deposited nothing there is', async () => {
     const { params, last, request, before } = await bobsGift()
     const values = [paramsArgument(params), stateArgument(last), request.signatures]
     const data = callData(ADJUDICATOR, 'concludeFinal', values)
@@ -232,7 +258,10 @@ describe('ethereum: funding and settling', () => {
     const code = await chain.anvil.rpc('eth_getCode', [holder, 'latest'])
     await chain.anvil.rpc('anvil_setCode', [holder, '0x60006000fd'])
     await chain.deployer.send({ kind: 'concludeFinal', to: chain.contracts.adjudicator, data })
+    const error = await b.adjudicator.withdraw({ ...request, index: 1 }).catch((e: unknown) => e)
+    expect(isError(error, 'INVALID_CONTRACT') && error.facts.address).to.equal(holder)
     await chain.anvil.rpc('anvil_setCode', [holder, code])
+    expect(await balancesOf(bob)).to.eql([before[0], (before[1] ?? 0n) + 7n])
     await b.adjudicator.withdraw({ ...request, index: 1 })
     const [ether = 0n, tokens = 0n] = before
     expect(await balancesOf(bob)).to.eql([ether + 10n, tokens + 7n])
