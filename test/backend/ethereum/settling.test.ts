@@ -100,6 +100,20 @@ describe('ethereum: funding and settling', () => {
     }
   }
 
+  /** Mines while a promise waits for blocks. */
+  async function mining<T>({ sender }: EthereumBackend, promise: Promise<T>): Promise<T> {
+    let isOver = false
+    const over = () => {
+      isOver = true
+    }
+    promise.then(over, over)
+    while (!isOver) {
+      await chain.anvil.rpc('evm_mine')
+      await sender.chain.tick()
+    }
+    return promise
+  }
+
   it('a token: approved exactly, and not at all where the allowance suffices', async () => {
     const { params, state } = channel([
       [0n, 0n],
@@ -153,6 +167,28 @@ describe('ethereum: funding and settling', () => {
     await stranger.send({ kind: 'deposit', to: chain.contracts.ethHolder, data, value: 10n })
     const error = await passing(funding)
     expect(isError(error, 'FUNDING_TIMEOUT') && error.facts.missing).to.eql([{ asset: 0, participants: [1] }])
+  })
+
+  it('a deposit of an earlier life goes away with its block -> it is made again', async () => {
+    const { params, state } = channel([[10n, 0n]])
+    await chain.anvil.rpc('anvil_mine', ['0x5'])
+    const earlier = await alice.connect({ finalityDepth: 4 })
+    const held = () => {
+      const values = [fundingID(state.channelID, alice.address)]
+      const to = chain.contracts.ethHolder
+      return chain.anvil.rpc('eth_call', [{ to, data: callData(HOLDER, 'holdings', values) }, 'latest'])
+    }
+    const dying = fund(0, params, state, earlier).catch(() => undefined)
+    await earlier.sender.chain.until(async () => (Number(await held()) === 10 ? true : undefined))
+    await earlier.close()
+    await dying
+    const later = await alice.connect({ finalityDepth: 4 })
+    const funding = fund(0, params, state, later)
+    for (let i = 0; i < 5; i++) await later.sender.chain.tick()
+    await chain.anvil.rpc('anvil_reorg', [1, []])
+    expect(Number(await held())).to.equal(0)
+    await mining(later, funding)
+    expect(Number(await held())).to.equal(10)
   })
 
   it('who funds last deposits only when everybody else has, and not at all when they do not', async () => {
@@ -301,16 +337,7 @@ describe('ethereum: funding and settling', () => {
     await later.sender.chain.tick()
     await chain.anvil.rpc('anvil_reorg', [3, []])
     expect(await paid()).to.equal(false)
-    let isOver = false
-    const over = () => {
-      isOver = true
-    }
-    withdrawing.then(over, over)
-    while (!isOver) {
-      await chain.anvil.rpc('evm_mine')
-      await later.sender.chain.tick()
-    }
-    await withdrawing
+    await mining(later, withdrawing)
     expect(await paid()).to.equal(true)
   })
 

@@ -313,16 +313,79 @@ describe('ethereum: transactions', () => {
   })
 
   it('a node that refuses to answer for a while -> what was under way goes on; for too long -> LEDGER_UNREACHABLE', async () => {
-    const provider = new RefusingProvider(anvil.url, 31_337, { staticNetwork: true, cacheTimeout: -1 })
+    const provider = new MoodyProvider(anvil.url, 31_337, { staticNetwork: true, cacheTimeout: -1 })
     const sender = await open(await rich(), { provider })
     const call = await payment()
-    provider.refusals = 3
+    let refusals = 3
+    provider.mood = async (method, pass) => {
+      if (method === 'eth_getTransactionReceipt' && refusals-- > 0) throw refusal('the plan is used up')
+      return pass()
+    }
     await sender.send(call)
-    expect([provider.refusals, await received(call)]).to.eql([0, 1n])
+    expect(refusals).to.be.lessThan(1)
+    expect(await received(call)).to.equal(1n)
     const hasty = await open(await rich(), { provider, patience: 0 })
-    provider.refusals = Number.POSITIVE_INFINITY
+    refusals = Number.POSITIVE_INFINITY
     const error = await failure(hasty.send(await payment()))
     expect(isError(error, 'LEDGER_UNREACHABLE') && error.message).to.contain('the plan is used up')
+    provider.destroy()
+  })
+
+  for (const [title, answers] of [
+    ['offers too little', ['transaction underpriced', 'max fee per gas less than block base fee']],
+    ['has a nonce that is used', ['nonce too low']],
+    ['has a nonce that is taken', ['replacement transaction underpriced']],
+  ] as const) {
+    it(`a node says that a transaction ${title} -> it is sent otherwise, and mined once`, async () => {
+      const provider = new MoodyProvider(anvil.url, 31_337, { staticNetwork: true, cacheTimeout: -1 })
+      const sender = await open(await rich(), { provider })
+      const call = await payment()
+      const left: string[] = [...answers]
+      provider.mood = async (method, pass) => {
+        const answer = method === 'eth_sendRawTransaction' ? left.shift() : undefined
+        if (answer !== undefined) throw refusal(answer)
+        return pass()
+      }
+      await mining(sender, sender.send(call))
+      expect(left).to.eql([])
+      expect(await received(call)).to.equal(1n)
+      provider.destroy()
+    })
+  }
+
+  it('a node refuses a transaction for good -> TRANSACTION_FAILED says why, and the next one works', async () => {
+    const provider = new MoodyProvider(anvil.url, 31_337, { staticNetwork: true, cacheTimeout: -1 })
+    const sender = await open(await rich(), { provider })
+    provider.mood = async (method, pass) => {
+      if (method === 'eth_sendRawTransaction') throw refusal('transaction type not supported')
+      return pass()
+    }
+    const call = await payment()
+    const error = await failure(sender.send(call))
+    expect(isError(error, 'TRANSACTION_FAILED') && error.facts).to.eql({
+      kind: 'pay',
+      reason: 'transaction type not supported',
+    })
+    provider.mood = (_, pass) => pass()
+    await sender.send(call)
+    expect(await received(call)).to.equal(1n)
+    provider.destroy()
+  })
+
+  it('the answer to a broadcast gets lost -> sent again, and mined once', async () => {
+    const provider = new MoodyProvider(anvil.url, 31_337, { staticNetwork: true, cacheTimeout: -1 })
+    const sender = await open(await rich(), { provider })
+    let isLost = false
+    provider.mood = async (method, pass) => {
+      const answer = await pass()
+      if (method !== 'eth_sendRawTransaction' || isLost) return answer
+      isLost = true
+      throw new Error('socket hang up')
+    }
+    const call = await payment()
+    await sender.send(call)
+    expect(isLost).to.equal(true)
+    expect(await received(call)).to.equal(1n)
     provider.destroy()
   })
 
@@ -422,17 +485,16 @@ class StaleProvider extends JsonRpcProvider {
   }
 }
 
-/** Refuses some questions about what is mined, as nodes over their limits do. */
-class RefusingProvider extends JsonRpcProvider {
-  refusals = 0
+/** Answers as it is told to. */
+class MoodyProvider extends JsonRpcProvider {
+  mood: (method: string, pass: () => Promise<unknown>) => Promise<unknown> = (_, pass) => pass()
 
   override async send(method: string, params: unknown[]): Promise<unknown> {
-    if (method === 'eth_getTransactionReceipt' && this.refusals > 0) {
-      this.refusals--
-      throw Object.assign(new Error('could not coalesce error'), {
-        error: { code: -32_005, message: 'the plan is used up' },
-      })
-    }
-    return super.send(method, params)
+    return this.mood(method, () => super.send(method, params))
   }
+}
+
+/** What a node answers when it does not want to, as ethers wraps it. */
+function refusal(message: string): Error {
+  return Object.assign(new Error('could not coalesce error'), { error: { code: -32_000, message } })
 }
