@@ -35,8 +35,7 @@ export class LmdbStore extends EngineStore {
    * @throws PerkunasError STORE_FAILED if it can't be opened
    */
   constructor(path: string, { blockUpTo = 0.5, readOnly = false }: LmdbOptions = {}) {
-    const engine = new LmdbEngine(openTables(path, readOnly), { path, readOnly, blockUpTo })
-    super(`LMDB store at ${path}`, engine, setImmediate)
+    super(`LMDB store at ${path}`, opened(path, readOnly, blockUpTo), setImmediate)
   }
 }
 
@@ -53,9 +52,11 @@ interface Tables {
 const OWNER = encodeKey('owner')
 const TABLE = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const
 
-function openTables(path: string, readOnly: boolean): Tables {
+/** @throws PerkunasError STORE_FAILED, also where the disk has no room for the note that we own it */
+function opened(path: string, readOnly: boolean, blockUpTo: number): LmdbEngine {
+  let root: Tables['root'] | undefined
   try {
-    const root = open<Uint8Array, Uint8Array>({
+    root = open<Uint8Array, Uint8Array>({
       ...TABLE,
       path,
       noSubdir: false,
@@ -67,8 +68,9 @@ function openTables(path: string, readOnly: boolean): Tables {
     const entries: Bytes | undefined = root.openDB({ ...TABLE, name: 'entries' })
     const owner: Bytes | undefined = root.openDB({ ...TABLE, name: 'owner', useVersions: true })
     if (entries === undefined || owner === undefined) throw new Error('it holds no store of ours')
-    return { root, entries, owner }
+    return new LmdbEngine({ root, entries, owner }, { path, readOnly, blockUpTo })
   } catch (error) {
+    root?.close().catch(() => undefined)
     throw new PerkunasError(
       'STORE_FAILED',
       `the LMDB store at ${path} can't be opened: ${error instanceof Error ? error.message : String(error)}`,

@@ -1,6 +1,7 @@
 // LMDB with real processes: killed between any two instructions, and on a disk that has no more room.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { statSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -149,6 +150,26 @@ describe('LMDB store: opening', () => {
       failure = error
     }
     expect(isError(failure, 'STORE_FAILED') && failure.facts.operation).to.equal('open')
+  })
+
+  it('no room on the disk for the note of who owns it -> STORE_FAILED, and the store is as it was', async () => {
+    const store = new LmdbStore(path)
+    await store.commit([{ kind: 'put', key: 'a', value: Uint8Array.of(1) }])
+    await store.close()
+    const blocks = Math.ceil(statSync(join(path, 'data.mdb')).size / 1024)
+    const child = spawn(
+      '/bin/sh',
+      ['-c', `ulimit -f ${blocks}; exec "$0" "$@"`, process.execPath, CHILD, path, '1', '0', '9'],
+      {
+        stdio: ['ignore', 'pipe', 'ignore'],
+      },
+    )
+    const [output, [code]] = await Promise.all([text(child.stdout), once(child, 'close')])
+    expect(output).to.match(/^STORE_FAILED: .* can't be opened: /)
+    expect(code).to.equal(0)
+    const again = new LmdbStore(path)
+    expect(await again.get('a')).to.deep.equal(Uint8Array.of(1))
+    await again.close()
   })
 
   it('read only -> shows what another one writes, refuses to commit', async () => {

@@ -5,16 +5,14 @@
 // prints "<channel> <version>" after each commit; "<code>: <message>" and ends once the store fails
 import { writeSync } from 'node:fs'
 import { PerkunasError } from '../../channel/errors.js'
+import type { Store } from '../../persistence/index.js'
 import { LmdbStore } from '../../persistence/lmdb.js'
 import { PostgresStore } from '../../persistence/postgres.js'
 
 const [path = '', channels, option = '', size] = process.argv.slice(2)
-const store = path.startsWith('postgres:')
-  ? await PostgresStore.open(path, { schema: option })
-  : new LmdbStore(path, { blockUpTo: Number(option) })
 
 /** Each batch raises a counter, keeps it twice, and adds a row: enough to see a torn or a lost batch. */
-async function serve(channel: number): Promise<never> {
+async function serve(store: Store, channel: number): Promise<never> {
   const stored = await store.get(`state/${channel}`)
   let version = stored === undefined ? 0 : Buffer.from(stored).readUInt32BE()
   while (true) {
@@ -31,9 +29,14 @@ async function serve(channel: number): Promise<never> {
   }
 }
 
+let store: Store | undefined
 try {
-  await Promise.all(Array.from({ length: Number(channels) }, (_, channel) => serve(channel)))
+  const open = path.startsWith('postgres:')
+    ? await PostgresStore.open(path, { schema: option })
+    : new LmdbStore(path, { blockUpTo: Number(option) })
+  store = open
+  await Promise.all(Array.from({ length: Number(channels) }, (_, channel) => serve(open, channel)))
 } catch (error) {
   writeSync(1, error instanceof PerkunasError ? `${error.code}: ${error.message}\n` : `${String(error)}\n`)
-  await store.close()
+  await store?.close()
 }
