@@ -422,6 +422,10 @@ export function asAborted(reason: unknown, call: string): PerkunasError {
 
 /** What a caller's function makes of a state. */
 function edited(state: State, edit: (draft: Draft) => void): Draft {
+  if (typeof edit !== 'function')
+    throw new PerkunasError('INVALID_ARGUMENT', 'a function that edits the draft expected', {
+      argument: 'edit',
+    })
   const draft = draftOf(state)
   const result: unknown = edit(draft)
   // What it does after an `await` would be lost without a word.

@@ -129,6 +129,7 @@ export class Client {
 
   /** Answers peers' proposals from now on; without a handler all are refused. A handler that throws refuses. */
   handleProposals(handler: ProposalHandler): void {
+    checkHandler(handler)
     this.#handleProposal = handler
   }
 
@@ -137,6 +138,7 @@ export class Client {
    * (the same balances, final), which the ledger would grant anyhow. A handler that throws refuses.
    */
   handleUpdates(handler: UpdateHandler): void {
+    checkHandler(handler)
     this.#handleUpdate = handler
   }
 
@@ -421,6 +423,11 @@ export class Client {
 
 /** {@link ClientOptions.warmChannels} unless told otherwise. */
 const WARM_CHANNELS = 1024
+
+function checkHandler(handler: unknown): void {
+  if (typeof handler === 'function') return
+  throw new PerkunasError('INVALID_ARGUMENT', 'a function expected as handler', { argument: 'handler' })
+}
 
 interface PendingOpen extends OpenCommand {
   isOver: boolean

@@ -18,6 +18,7 @@ export interface Proposer {
 
 /** The proposal that these options ask for. @throws PerkunasError INVALID_PARAMS, INVALID_ARGUMENT */
 export function proposalOf(options: ProposalOptions, proposer: Proposer): ChannelProposal {
+  checkShape(options)
   // The caller may change its own.
   const assets = options.allocation.assets.map((asset) => ({ ...asset }))
   const balances = options.allocation.balances.map((row) => [...row])
@@ -35,6 +36,18 @@ export function proposalOf(options: ProposalOptions, proposer: Proposer): Channe
   }
   checkTerms(terms, proposer)
   return { kind: 'channelProposal', session: sessionID(terms), ...terms }
+}
+
+/** Types say this already, where there are types. */
+function checkShape({ peers, allocation }: ProposalOptions): void {
+  const expect = (isThere: boolean, argument: string, what: string) => {
+    if (!isThere) throw new PerkunasError('INVALID_ARGUMENT', `${argument}: ${what} expected`, { argument })
+  }
+  expect(Array.isArray(peers), 'peers', 'a list of peer IDs')
+  const { assets, balances } = allocation ?? {}
+  expect(Array.isArray(assets) && assets.every((it) => typeof it === 'object'), 'assets', 'a list of assets')
+  const isTable = Array.isArray(balances) && balances.every((row) => Array.isArray(row))
+  expect(isTable, 'balances', 'a list of amounts by participant for each asset')
 }
 
 /** Params are complete only with the others' answers; what is wrong already is refused before anything is sent. */

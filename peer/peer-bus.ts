@@ -57,6 +57,10 @@ export class PeerBus implements Bus {
   #closing: Promise<void> | undefined
 
   constructor(options: PeerBusOptions) {
+    if (options.identity === undefined) {
+      const message = 'a bus needs an identity, such as createIdentity() makes'
+      throw new PerkunasError('INVALID_ARGUMENT', message, { argument: 'identity' })
+    }
     this.id = options.identity.id
     this.#links = new Links(this.id)
     this.#options = options
@@ -74,6 +78,10 @@ export class PeerBus implements Bus {
   /** Takes streams from a listener. @returns its address @throws what the listener throws; CLOSED */
   async listen(listener: Listener): Promise<string> {
     this.#mustBeOpen()
+    if (typeof listener?.listen !== 'function') {
+      const message = 'a listener expected, such as tcpListener({ port: 9735 }) makes'
+      throw new PerkunasError('INVALID_ARGUMENT', message, { argument: 'listener' })
+    }
     await listener.listen((stream) => this.#accept(stream))
     if (this.#isClosed) {
       await listener.close()

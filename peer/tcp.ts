@@ -44,7 +44,7 @@ export function tcpDialer({ timeout = 10_000 }: { readonly timeout?: number } = 
   }
 }
 
-/** A listener on a TCP port. */
+/** A listener on a TCP port. `listen` throws INVALID_ARGUMENT, with the cause, if the port can't be had. */
 export function tcpListener(options: TcpListenerOptions = {}): Listener {
   return new TcpListener(options)
 }
@@ -70,10 +70,16 @@ class TcpListener implements Listener {
       onStream(new TcpStream(socket)),
     )
     this.#server = server
+    const { host, port } = { host: this.#host, port: this.#port }
     return new Promise((resolve, reject) => {
-      server.once('error', reject)
-      server.listen({ host: this.#host, port: this.#port }, () => {
-        server.removeListener('error', reject)
+      const fail = (cause: Error) => {
+        const message = `can't listen at tcp://${host}:${port}: ${cause.message}`
+        reject(new PerkunasError('INVALID_ARGUMENT', message, { argument: 'listener' }, { cause }))
+      }
+      if (!Number.isInteger(port) || port < 0 || port > 65535) return fail(new Error('no such port'))
+      server.once('error', fail)
+      server.listen({ host, port }, () => {
+        server.removeListener('error', fail)
         server.on('error', () => undefined) // a failed accept costs that connection only
         const bound = server.address()
         if (typeof bound === 'object' && bound !== null) {

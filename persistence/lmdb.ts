@@ -32,9 +32,14 @@ export interface LmdbOptions {
 export class LmdbStore extends EngineStore {
   /**
    * @param path of a directory, made if it does not exist
-   * @throws PerkunasError STORE_FAILED if it can't be opened
+   * @throws PerkunasError STORE_FAILED if it can't be opened; INVALID_ARGUMENT if the path is empty or none
    */
   constructor(path: string, { blockUpTo = 0.5, readOnly = false }: LmdbOptions = {}) {
+    // Without one the library would make a temporary directory, and everything be lost with it.
+    if (typeof path !== 'string' || path === '') {
+      const message = `the path of a directory for the LMDB store expected, got ${JSON.stringify(path)}`
+      throw new PerkunasError('INVALID_ARGUMENT', message, { argument: 'path' })
+    }
     super(`LMDB store at ${path}`, opened(path, readOnly, blockUpTo), setImmediate)
   }
 }

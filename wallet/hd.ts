@@ -53,7 +53,10 @@ export class HDWallet implements Wallet {
    *   path or the number of accounts is
    */
   static async open(options: HDWalletOptions): Promise<HDWallet> {
-    const { mnemonic, passphrase = '', path = DEFAULT_PATH, accounts = 0 } = options
+    const { passphrase = '', path = DEFAULT_PATH, accounts = 0 } = options
+    const mnemonic = String(options.mnemonic)
+      .trim()
+      .replace(/\s+/gu, options.wordlist ? '$&' : ' ')
     if (!Number.isSafeInteger(accounts) || accounts < 0 || accounts > MAX_ACCOUNTS) {
       throw new PerkunasError(
         'INVALID_ARGUMENT',
@@ -63,8 +66,9 @@ export class HDWallet implements Wallet {
         },
       )
     }
-    if (!validateMnemonic(mnemonic, [...(options.wordlist ?? english)])) {
-      const reason = 'not a BIP 39 mnemonic: a word is not on the list, or the checksum is wrong'
+    const words = [...(options.wordlist ?? english)]
+    if (!validateMnemonic(mnemonic, words)) {
+      const reason = `not a BIP 39 mnemonic: ${faultOfWords(mnemonic.normalize('NFKD').split(/\s/u), words)}`
       throw new PerkunasError('INVALID_KEY_MATERIAL', reason, { reason })
     }
     // The platform's key derivation is several times faster; pages that are not served over TLS don't have it.
@@ -143,6 +147,13 @@ export class HDWallet implements Wallet {
       secret.fill(0)
     }
   }
+}
+
+/** What is wrong with a mnemonic, without telling any of it. */
+function faultOfWords(given: readonly string[], known: readonly string[]): string {
+  if (![12, 15, 18, 21, 24].includes(given.length)) return `12 to 24 words expected, got ${given.length}`
+  const unknown = given.flatMap((word, i) => (known.includes(word) ? [] : [i + 1]))
+  return unknown.length > 0 ? `not on the list: word ${unknown.join(', ')}` : 'the checksum is wrong'
 }
 
 function parentOf(seed: Uint8Array, path: string): HDKey {

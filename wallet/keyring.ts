@@ -104,5 +104,6 @@ export class Keyring {
 /** @throws PerkunasError UNKNOWN_ACCOUNT, always */
 export function unknownAccount(address: Address): never {
   const shown = String(address).slice(0, 80)
-  throw new PerkunasError('UNKNOWN_ACCOUNT', `the wallet has no account ${shown}`, { address: shown })
+  const hint = shown === shown.toLowerCase() ? '' : ' (addresses are in lower case here)'
+  throw new PerkunasError('UNKNOWN_ACCOUNT', `the wallet has no account ${shown}${hint}`, { address: shown })
 }

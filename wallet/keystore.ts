@@ -74,6 +74,10 @@ export class KeystoreWallet implements Wallet {
    * @throws PerkunasError INVALID_KEY_MATERIAL if the password opens none of the three oldest files; INVALID_ARGUMENT if the scrypt cost is
    */
   static async open(options: KeystoreOptions): Promise<KeystoreWallet> {
+    for (const name of ['directory', 'password'] as const) {
+      if (typeof options[name] === 'string' && (name === 'password' || options[name] !== '')) continue
+      throw new PerkunasError('INVALID_ARGUMENT', `a keystore needs a ${name}`, { argument: name })
+    }
     const { N, r, p } = options.scrypt ?? STANDARD_COST
     if (!isCost(N, r, p)) {
       throw new PerkunasError(

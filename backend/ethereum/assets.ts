@@ -1,4 +1,5 @@
 // How assets and addresses of Ethereum look in the generic types.
+import { getAddress } from 'ethers'
 import {
   type Address,
   type Asset,
@@ -32,10 +33,9 @@ export interface EthereumAsset {
  * @throws PerkunasError INVALID_ARGUMENT if the holder is not 20 bytes or the chain ID not 1 … 2^256 - 1
  */
 export function asset({ chainID, holder }: EthereumAsset): Asset {
-  if (chainID <= 0n || chainID >= 2n ** 256n) {
-    throw new PerkunasError('INVALID_ARGUMENT', `a chain ID from 1 to 2^256 - 1 expected, got ${chainID}`, {
-      argument: 'chainID',
-    })
+  if (typeof chainID !== 'bigint' || chainID <= 0n || chainID >= 2n ** 256n) {
+    const message = `a chain ID as bigint from 1 to 2^256 - 1 expected, got ${typeof chainID} ${chainID}`
+    throw new PerkunasError('INVALID_ARGUMENT', message, { argument: 'chainID' })
   }
   return Object.freeze({
     backend: ETHEREUM,
@@ -50,20 +50,20 @@ export function parseAsset(value: Asset): EthereumAsset | undefined {
 }
 
 /**
- * The canonical (lower-case) form of an address, however its letters are cased.
+ * The canonical (lower-case) form of an address. Letters of both cases carry a checksum (EIP-55), which is checked.
  *
- * @throws PerkunasError INVALID_ARGUMENT if it is not 20 bytes of hex
+ * @throws PerkunasError INVALID_ARGUMENT if it is not 20 bytes of hex, or mistyped
  */
 export function address(value: string): Address {
-  const lower = value.toLowerCase()
-  if (!isHex(lower, ADDRESS_LENGTH)) {
-    throw new PerkunasError(
-      'INVALID_ARGUMENT',
-      `an address of 20 bytes expected, got ${value.slice(0, 80)}`,
-      {
-        argument: 'address',
-      },
-    )
+  const given = String(value)
+  const lower = given.toLowerCase()
+  const invalid = (message: string) => new PerkunasError('INVALID_ARGUMENT', message, { argument: 'address' })
+  if (!isHex(lower, ADDRESS_LENGTH))
+    throw invalid(`an address of 20 bytes expected, got ${given.slice(0, 80)}`)
+  const digits = given.slice(2)
+  const isMixed = digits !== digits.toLowerCase() && digits !== digits.toUpperCase()
+  if (isMixed && getAddress(lower).slice(2) !== digits) {
+    throw invalid(`the checksum of address ${given} is wrong: it may be mistyped`)
   }
   return lower
 }

@@ -66,6 +66,10 @@ export class EthereumBackend implements Backend {
    * @throws PerkunasError LEDGER_UNREACHABLE, INVALID_CONTRACT, INVALID_ARGUMENT
    */
   static async connect(options: EthereumOptions, callOptions: CallOptions = {}): Promise<EthereumBackend> {
+    if (!Array.isArray(options.holders) || options.wallet === undefined) {
+      const argument = options.wallet === undefined ? 'wallet' : 'holders'
+      throw new PerkunasError('INVALID_ARGUMENT', `an Ethereum backend needs ${argument}`, { argument })
+    }
     const adjudicator = address(options.adjudicator)
     const holders = options.holders.map(address)
     const { firstBlock = 0, challengeDuration = CHALLENGE_DURATION, funding = {} } = options

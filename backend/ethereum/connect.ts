@@ -1,6 +1,6 @@
 // Opening a chain: from what a user has (a node's address, a provider, keys) to what the backend works with.
 import { AbstractSigner, type JsonRpcApiProvider, parseEther } from 'ethers'
-import type { CallOptions } from '../../channel/index.js'
+import { type CallOptions, PerkunasError } from '../../channel/index.js'
 import { Chain, type ChainOptions } from './chain.js'
 import { integer } from './json.js'
 import { RpcError, rpcOf, rpcOfProvider, unreachable } from './rpc.js'
@@ -36,6 +36,7 @@ export async function connect(
   options: ConnectOptions,
   callOptions: CallOptions = {},
 ): Promise<TransactionSender> {
+  checkOptions(options)
   const { provider, requestTimeout = REQUEST_TIMEOUT } = options
   const rpc = typeof provider === 'string' ? rpcOf(provider, requestTimeout) : rpcOfProvider(provider)
   try {
@@ -59,12 +60,29 @@ export async function connect(
   }
 }
 
-/** Wei in so many ether, given in decimal. */
+/** Wei in so many ether, given in decimal. @throws PerkunasError INVALID_ARGUMENT if it is anything else */
 export function ether(amount: string): bigint {
-  return parseEther(amount)
+  if (typeof amount === 'string' && /^\d+(\.\d{1,18})?$/.test(amount)) return parseEther(amount)
+  const message = `an amount of ether as decimal text expected, such as '0.5', got ${JSON.stringify(amount)}`
+  throw new PerkunasError('INVALID_ARGUMENT', message, { argument: 'amount' })
 }
 
 async function signerOf(signer: ConnectOptions['signer']): Promise<TransactionSigner> {
   if (signer instanceof AbstractSigner) return ethersSigner(signer)
   return 'signDigest' in signer ? accountSigner(signer) : signer
+}
+
+/** Types say this already; a variable of the environment that is not set does not. */
+function checkOptions({ provider, signer }: ConnectOptions): void {
+  const expect = (isThere: boolean, argument: string, what: string) => {
+    if (!isThere) throw new PerkunasError('INVALID_ARGUMENT', `${argument}: ${what} expected`, { argument })
+  }
+  const isObject = (value: unknown) => typeof value === 'object' && value !== null
+  expect(
+    typeof provider === 'string' || isObject(provider),
+    'provider',
+    "a node's address or an ethers provider",
+  )
+  const canSign = isObject(signer) && (signer instanceof AbstractSigner || 'address' in signer)
+  expect(canSign, 'signer', 'an account of a wallet (`await wallet.account(address)`) or an ethers signer')
 }

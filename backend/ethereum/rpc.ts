@@ -54,7 +54,7 @@ export function rpcOf(url: string, requestTimeout: number): Rpc {
     default:
       throw new PerkunasError(
         'INVALID_ARGUMENT',
-        'an address beginning with http:, https:, ws: or wss: expected',
+        "a node's address beginning with http:, https:, ws: or wss: expected, as http://127.0.0.1:8545",
         {
           argument: 'provider',
         },
@@ -157,7 +157,7 @@ class HttpRpc implements Rpc {
       try {
         response = JSON.parse(text)
       } catch {
-        throw new Error(`HTTP status ${answer.status}`)
+        throw new Error(`HTTP status ${answer.status}, and its answer is not JSON: is it a node's address?`)
       }
       if (answer.status === 429) throw new Error('too many requests')
     } catch (error) {

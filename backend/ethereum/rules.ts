@@ -2,6 +2,7 @@
 import {
   type Address,
   type AddressMap,
+  type Asset,
   byteLength,
   type Capabilities,
   type ChannelID,
@@ -17,7 +18,7 @@ import {
   width,
 } from '../../channel/index.js'
 import { verifyPersonal } from '../../wallet/index.js'
-import { ADDRESS_LENGTH, ETHEREUM, isAddress, ZERO_ADDRESS } from './assets.js'
+import { ADDRESS_LENGTH, ETHEREUM, isAddress, parseAsset, ZERO_ADDRESS } from './assets.js'
 import { type Holder, holderOn } from './contracts.js'
 import { channelIDOf, stateHash } from './encoding.js'
 
@@ -133,7 +134,7 @@ export class EthereumRules implements LedgerRules {
     const { chainID, holders } = this.options
     for (const asset of assets) {
       if (holderOn(chainID, holders, asset) === undefined) {
-        return fault(`assets of allowed holders on chain ${chainID}`, `${asset.backend}:${asset.id}`)
+        return fault(`assets of allowed holders on chain ${chainID}`, nameOf(asset))
       }
     }
     if (assets.length > MAX_ETHEREUM_ASSETS)
@@ -161,6 +162,12 @@ export class EthereumRules implements LedgerRules {
       return fault(`data of at most ${MAX_DATA} bytes`, byteLength(state.data))
     return undefined
   }
+}
+
+function nameOf(asset: Asset): string {
+  const parsed = parseAsset(asset)
+  if (parsed === undefined) return `${asset.id} of ledger kind ${asset.backend}`
+  return `holder ${parsed.holder} on chain ${parsed.chainID}`
 }
 
 /** Most bytes of app data: as calldata, 40 gas a byte at worst (EIP-7623), it must leave room in a block. */

@@ -127,7 +127,7 @@ async function identify(
     const found = known[toHex(keccak256(fromHex(`0x${candidate.slice(2)}`)))]
     if (found !== undefined) return found
   }
-  throw invalid(at, 'unknown code')
+  throw invalid(at, 'its code is not that of a known contract of this kind')
 }
 
 function invalid(at: Address, reason: string): PerkunasError<'INVALID_CONTRACT'> {
