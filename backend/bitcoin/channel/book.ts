@@ -34,8 +34,8 @@ export interface OpenHtlc extends HtlcKey {
   /** 32 bytes. */
   readonly paymentHash: Uint8Array
   readonly cltvExpiry: BlockHeight
-  /** 1366 bytes. */
-  readonly onion: Uint8Array
+  /** 1366 bytes. Only of the peer's, and only until it is locked and handed on. */
+  readonly onion?: Uint8Array
   readonly blindedPath?: Uint8Array
   /** What whoever had us add it calls it. */
   readonly reference?: string
@@ -141,8 +141,13 @@ export function advance(book: Book, fact: Fact): Advanced {
       balances = settle(balances, moved)
       continue
     }
-    if (stage === 'locked') locked.push(moved)
-    rest.push(moved)
+    if (stage !== 'locked') {
+      rest.push(moved)
+      continue
+    }
+    locked.push(moved)
+    const { onion: _, ...kept } = moved
+    rest.push(kept)
   }
   const changes: FeeChange[] = []
   for (const one of book.changes) {

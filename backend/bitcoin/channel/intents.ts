@@ -181,7 +181,7 @@ function applyIntents(live: Live, env: ChannelEnv): Applied {
   for (const intent of live.intents) {
     switch (intent.kind) {
       case 'add': {
-        const { reference, amount, paymentHash, cltvExpiry, onion, blindedPath } = intent
+        const { reference, amount, paymentHash, cltvExpiry } = intent
         const id = book.offered.local
         const offer = {
           offerer: 'local' as const,
@@ -189,9 +189,7 @@ function applyIntents(live: Live, env: ChannelEnv): Applied {
           amount,
           paymentHash,
           cltvExpiry,
-          onion,
           reference,
-          ...(blindedPath === undefined ? {} : { blindedPath }),
         }
         const fault = faultOfTime(live) ?? faultOfSent({ ...live, book }, offer, env)
         if (fault !== undefined) {

@@ -6,6 +6,7 @@ import { wantsFlush } from '../../../../backend/bitcoin/channel/intents.js'
 import { faultOfChannel } from '../../../../backend/bitcoin/channel/invariants.js'
 import { type OpenRequest, openChannel, receivedOpen } from '../../../../backend/bitcoin/channel/open.js'
 import { CHANNEL_POLICY, type ChannelPolicy } from '../../../../backend/bitcoin/channel/policy.js'
+import { channelWrites, restoredChannels } from '../../../../backend/bitcoin/channel/record.js'
 import { disconnected } from '../../../../backend/bitcoin/channel/reestablish.js'
 import { type ChannelState, isLive, type Live } from '../../../../backend/bitcoin/channel/state.js'
 import type { ChannelEnv, ChannelKeys, Handoff, Step } from '../../../../backend/bitcoin/channel/step.js'
@@ -35,6 +36,8 @@ export interface Party {
   state: ChannelState | undefined
   env: ChannelEnv
   keys: Map<bigint, ChannelKeys>
+  /** What is durable. */
+  readonly disk: Map<string, Uint8Array>
   /** On the way to the other. */
   outbox: LightningMessage[]
   readonly handoffs: Handoff[]
@@ -139,7 +142,13 @@ export class Pair {
   }
 
   write(party: Party, { next, handoffs, monitor }: Step): void {
+    for (const one of channelWrites(party.state, next)) {
+      if (one.kind === 'put') party.disk.set(one.key, one.value)
+      else party.disk.delete(one.key)
+    }
     party.state = next
+    const lasting = isLive(next) ? disconnected(next) : next
+    expect(this.restored(party), `${party.name}: decode(encode(state))`).to.deep.equal(lasting)
     party.handoffs.push(...handoffs)
     party.monitor.push(...monitor)
     if (isLive(next)) expect(faultOfChannel(next), party.name).to.equal(undefined)
@@ -204,10 +213,13 @@ export class Pair {
 
   /** The process ends, and another one begins with what is on disk. */
   crash(party: Party): void {
-    const { state } = party
-    if (state !== undefined && isLive(state)) party.state = disconnected(state)
+    party.state = this.restored(party)
     party.keys = new Map()
     this.disconnect()
+  }
+
+  restored({ disk }: Party): ChannelState | undefined {
+    return restoredChannels(disk).get(0n)
   }
 
   want(party: Party, intent: Intent): Step {
@@ -238,6 +250,7 @@ export class Pair {
       seed: new Uint8Array(32).fill(seed),
       state: undefined,
       keys: new Map(),
+      disk: new Map(),
       outbox: [],
       handoffs: [],
       monitor: [],

@@ -1,0 +1,276 @@
+// A channel on disk, in rows that change at different times:
+//
+//     lightning/<key index>/terms        once
+//     lightning/<key index>/state        with every step that changes it
+//     lightning/<key index>/batch        when we sign, until it is revoked
+//     lightning/<key index>/intents      when they change
+//     lightning/<key index>/onion/<id>   once, until the HTLC is locked
+//
+// A step's writes are the difference between two states. What lasts only as long as a connection is not in it: whoever is
+// restored is not connected, and what the peer did not sign never was.
+import { PerkunasError } from '../../../channel/errors.js'
+import {
+  bytes,
+  hex,
+  oneOf,
+  optional,
+  type Schema,
+  schemaCodec,
+  text,
+  u64,
+  uint,
+  union,
+} from '../../../peer/index.js'
+import { defineRecord, type RecordType, type Write } from '../../../persistence/index.js'
+import { type Book, dropUnsigned, type OpenHtlc } from './book.js'
+import type { UpdateMessage } from './input.js'
+import {
+  askedTerms,
+  batchMessages,
+  book,
+  closing,
+  commitmentSignatures,
+  failure,
+  features,
+  intents,
+  pointSchema,
+  proposedTerms,
+  readiness,
+  shutdowns,
+  sideTerms,
+  signerState,
+  terms,
+} from './schemas.js'
+import { type Batch, type ChannelState, isLive, type Live } from './state.js'
+
+/** All keys of channels start so. */
+export const CHANNEL_ROWS = 'lightning/'
+
+const MAX_BYTES = 16 * 1024 * 1024
+const young = { features, age: uint() }
+const answered = {
+  ...young,
+  terms: proposedTerms,
+  remote: sideTerms,
+  remotePoint: pointSchema,
+  minimumDepth: uint(0xffff_ffff),
+}
+
+/** All but what has rows of its own. */
+const STATE = union('phase', {
+  closed: { channelID: hex(32), keyIndex: u64(), reason: text(10_000) },
+  opening: { ...young, terms: proposedTerms },
+  asked: { ...young, terms: askedTerms, remote: sideTerms, remotePoint: pointSchema },
+  accepted: answered,
+  awaitingFunding: answered,
+  awaitingFundingSigned: { ...young, terms, signer: signerState, book },
+  live: {
+    stands: oneOf('awaitingReady', 'normal', 'shuttingDown', 'negotiating', 'failed'),
+    features,
+    signer: signerState,
+    book,
+    signatures: commitmentSignatures,
+    remoteNextPoint: optional(pointSchema),
+    lastSent: oneOf('signature', 'revocation'),
+    ready: readiness,
+    shutdown: shutdowns,
+    closing,
+    failure: optional(failure),
+  },
+})
+
+const ROWS = {
+  state: row('lightning-channel', STATE),
+  terms: row('lightning-terms', terms),
+  batch: row('lightning-batch', batchMessages),
+  intents: row('lightning-intents', intents),
+  onion: row('lightning-onion', bytes(1366)),
+}
+
+/**
+ * What a step writes: the difference to what is on disk; nothing if the record is the same, as after an update of the peer
+ * that is not signed yet.
+ *
+ * @param before the state of the last write, undefined for the first
+ */
+export function channelWrites(before: ChannelState | undefined, after: ChannelState): readonly Write[] {
+  const prefix = `${CHANNEL_ROWS}${keyIndexOf(after)}/`
+  if (before === undefined || !isLive(before)) {
+    if (before === after) return []
+    if (!isLive(after)) return [ROWS.state.put(`${prefix}state`, after)]
+    return [
+      ROWS.terms.put(`${prefix}terms`, after.terms),
+      ROWS.state.put(`${prefix}state`, packed(after)),
+      ...partWrites(prefix, undefined, after),
+    ]
+  }
+  if (!isLive(after)) return [...removals(prefix, before), ROWS.state.put(`${prefix}state`, after)]
+  const state = isSameState(before, after) ? [] : [ROWS.state.put(`${prefix}state`, packed(after))]
+  return [...state, ...partWrites(prefix, before, after)]
+}
+
+/** The writes that remove a channel for good. Its key index must then be known to be used by other means. */
+export function channelRemoval(state: ChannelState): readonly Write[] {
+  const prefix = `${CHANNEL_ROWS}${keyIndexOf(state)}/`
+  const live = isLive(state) ? removals(prefix, state) : []
+  return [...live, { kind: 'delete', key: `${prefix}state` }]
+}
+
+/**
+ * The channels of a store's rows, by key index.
+ *
+ * @param rows everything that begins with {@link CHANNEL_ROWS}
+ * @throws PerkunasError INVALID_RECORD if a row is damaged, missing or of a newer version
+ */
+export function restoredChannels(
+  rows: Iterable<readonly [string, Uint8Array]>,
+): ReadonlyMap<bigint, ChannelState> {
+  const byChannel = new Map<bigint, Map<string, Uint8Array>>()
+  for (const [key, value] of rows) {
+    const [, index, ...rest] = key.split('/')
+    if (index === undefined || !/^\d{1,20}$/.test(index)) throw invalid(key, 'no key index')
+    const parts = byChannel.get(BigInt(index)) ?? new Map<string, Uint8Array>()
+    byChannel.set(BigInt(index), parts.set(rest.join('/'), value))
+  }
+  return new Map([...byChannel].map(([index, parts]) => [index, restored(index, parts)]))
+}
+
+function restored(keyIndex: bigint, parts: ReadonlyMap<string, Uint8Array>): ChannelState {
+  const prefix = `${CHANNEL_ROWS}${keyIndex}/`
+  const read = <T>(type: RecordType<T>, part: string): T | undefined => {
+    const value = parts.get(part)
+    return value === undefined ? undefined : type.open(`${prefix}${part}`, value)
+  }
+  const state = read(ROWS.state, 'state')
+  if (state === undefined) throw invalid(`${prefix}state`, 'it is missing')
+  if (state.phase !== 'live') return state
+  const fixed = read(ROWS.terms, 'terms')
+  if (fixed === undefined) throw invalid(`${prefix}terms`, 'it is missing')
+  const { stands, phase: _, ...rest } = state
+  const batch = batchOf(read(ROWS.batch, 'batch'), `${prefix}batch`)
+  const live: Live = {
+    ...rest,
+    phase: stands,
+    terms: fixed,
+    intents: read(ROWS.intents, 'intents') ?? [],
+    link: { kind: 'down' },
+    book: {
+      ...rest.book,
+      htlcs: rest.book.htlcs.map((htlc) => {
+        const onion = read(ROWS.onion, `onion/${htlc.id}`)
+        return onion === undefined || !hasOnion(htlc) ? htlc : { ...htlc, onion }
+      }),
+    },
+    ...(batch === undefined ? {} : { batch }),
+  }
+  return live
+}
+
+function packed(live: Live) {
+  const { phase, terms: _, batch: __, intents: ___, link: ____, ...rest } = live
+  const { signed, complete } = live.closing
+  const { htlcs, ...kept } = dropUnsigned(live.book)
+  return {
+    ...rest,
+    phase: 'live' as const,
+    stands: phase,
+    closing: { signed, ...(complete === undefined ? {} : { complete }) },
+    book: { ...kept, htlcs: htlcs.map(({ onion: _, ...htlc }) => htlc) },
+  }
+}
+
+function partWrites(prefix: string, before: Live | undefined, after: Live): readonly Write[] {
+  const writes: Write[] = []
+  if (before?.batch !== after.batch) {
+    const key = `${prefix}batch`
+    if (after.batch !== undefined)
+      writes.push(ROWS.batch.put(key, [...after.batch.updates, after.batch.signed]))
+    else if (before !== undefined) writes.push({ kind: 'delete', key })
+  }
+  if (before?.intents !== after.intents) {
+    const key = `${prefix}intents`
+    if (after.intents.length > 0) writes.push(ROWS.intents.put(key, after.intents))
+    else if (before !== undefined && before.intents.length > 0) writes.push({ kind: 'delete', key })
+  }
+  if (before?.book !== after.book) writes.push(...onionWrites(prefix, before?.book, after.book))
+  return writes
+}
+
+function onionWrites(prefix: string, before: Book | undefined, after: Book): readonly Write[] {
+  const old = onionsOf(before)
+  const fresh = onionsOf(after)
+  return [
+    ...[...fresh].flatMap(([id, onion]) =>
+      old.has(id) ? [] : [ROWS.onion.put(`${prefix}onion/${id}`, onion)],
+    ),
+    ...[...old.keys()].flatMap((id) =>
+      fresh.has(id) ? [] : [{ kind: 'delete', key: `${prefix}onion/${id}` } as const],
+    ),
+  ]
+}
+
+/** Onions that are on disk while a book is. */
+function onionsOf(book: Book | undefined): ReadonlyMap<bigint, Uint8Array> {
+  const found = new Map<bigint, Uint8Array>()
+  for (const htlc of book?.htlcs ?? []) {
+    if (hasOnion(htlc) && htlc.stage !== 'offered' && htlc.onion !== undefined) found.set(htlc.id, htlc.onion)
+  }
+  return found
+}
+
+function hasOnion({ offerer, stage }: OpenHtlc): boolean {
+  return offerer === 'remote' && ['offered', 'signed', 'acked', 'countersigned'].includes(stage)
+}
+
+function removals(prefix: string, live: Live): readonly Write[] {
+  const onions = [...onionsOf(live.book).keys()].map((id) => `onion/${id}`)
+  return ['terms', 'batch', 'intents', ...onions].map((part) => ({ kind: 'delete', key: `${prefix}${part}` }))
+}
+
+/** Whether two states have the same row: what the peer did not sign makes no difference. */
+function isSameState(before: Live, after: Live): boolean {
+  const names = Object.keys({ ...before, ...after }) as (keyof Live)[]
+  const own = names.filter((name) => !['book', 'link', 'batch', 'intents', 'terms'].includes(name))
+  if (own.some((name) => before[name] !== after[name])) return false
+  if (before.book === after.book) return true
+  const a = dropUnsigned(before.book)
+  const b = dropUnsigned(after.book)
+  return (
+    a.balances === b.balances &&
+    a.feerate === b.feerate &&
+    a.offered.local === b.offered.local &&
+    a.offered.remote === b.offered.remote &&
+    a.changes.length === b.changes.length &&
+    a.changes.every((one, i) => one === b.changes[i]) &&
+    a.htlcs.length === b.htlcs.length &&
+    a.htlcs.every((one, i) => one === b.htlcs[i])
+  )
+}
+
+function batchOf(messages: readonly { readonly kind: string }[] | undefined, key: string): Batch | undefined {
+  if (messages === undefined) return undefined
+  const signed = messages.at(-1)
+  const updates = messages.slice(0, -1)
+  if (!isSigned(signed) || !updates.every(isUpdate)) throw invalid(key, 'it is no batch')
+  return { updates, signed }
+}
+
+function isSigned(message: { readonly kind: string } | undefined): message is Batch['signed'] {
+  return message?.kind === 'commitment_signed'
+}
+
+function isUpdate(message: { readonly kind: string }): message is UpdateMessage {
+  return message.kind.startsWith('update_')
+}
+
+function keyIndexOf(state: ChannelState): bigint {
+  return state.phase === 'closed' ? state.keyIndex : state.terms.keyIndex
+}
+
+function row<T>(name: string, schema: Schema<T>): RecordType<T> {
+  return defineRecord({ name, version: 1, ...schemaCodec(schema, { maxBytes: MAX_BYTES }) })
+}
+
+function invalid(key: string, reason: string): PerkunasError<'INVALID_RECORD'> {
+  return new PerkunasError('INVALID_RECORD', `record ${key}: ${reason}`, { key, reason })
+}
