@@ -1,11 +1,11 @@
 // The cases of a file of commitments, of whichever form: everything in it is built anew and signed again.
 import { expect } from 'chai'
+import { type Book, newBook, type OpenHtlc, viewOf } from '../../backend/bitcoin/channel/book.js'
 import { derivePublicKey, deriveRevocationKey, deriveSecret } from '../../backend/bitcoin/keys/derive.js'
 import {
   buildCommitment,
   type Commitment,
   type CommitmentKeys,
-  type Htlc,
   type HtlcOutput,
 } from '../../backend/bitcoin/script/commitment.js'
 import { commitmentFee } from '../../backend/bitcoin/script/fees.js'
@@ -27,7 +27,7 @@ import {
   type Transaction,
   transactionID,
 } from '../../backend/bitcoin/script/transaction.js'
-import { feeratePerKw, msat, sat } from '../../channel/units.js'
+import { blockHeight, feeratePerKw, msat, sat } from '../../channel/units.js'
 import { secp256k1 } from '../../wallet/secp256k1.js'
 import { bytes, type Case, digits, load } from './cases.js'
 
@@ -205,20 +205,36 @@ function build(file: File, test: Test, format: CommitmentFormat): Commitment {
     opener: params.opener,
     toSelfDelay: params.to_self_delay,
     dustLimit: sat(BigInt(test.dust_limit_sat ?? params.dust_limit_sat ?? Number.NaN)),
-    feerate: feeratePerKw(test.feerate_per_kw ?? 0),
-    toLocal: msat(BigInt(test.to_local_msat)),
-    toRemote: msat(BigInt(test.to_remote_msat)),
-    htlcs: test.htlcs.map((one): Htlc => {
-      const { id, direction, amount_msat, cltv_expiry, payment_hash } = htlcOf(file, one)
-      return {
-        id: BigInt(id),
-        direction,
-        amount: msat(BigInt(amount_msat)),
-        paymentHash: bytes(payment_hash),
-        cltvExpiry: cltv_expiry,
-      }
-    }),
+    ...viewOf(bookOf(file, test), 'local'),
   })
+}
+
+/** The channel whose commitment it is: in its book an HTLC's amount is still with who offered it. */
+function bookOf(file: File, test: Test): Book {
+  const htlcs = test.htlcs.map((one): OpenHtlc => {
+    const { id, direction, amount_msat, cltv_expiry, payment_hash } = htlcOf(file, one)
+    return {
+      offerer: direction === 'offered' ? 'local' : 'remote',
+      id: BigInt(id),
+      amount: msat(BigInt(amount_msat)),
+      paymentHash: bytes(payment_hash),
+      cltvExpiry: blockHeight(cltv_expiry),
+      stage: 'locked',
+    }
+  })
+  const offeredBy = (side: OpenHtlc['offerer']) =>
+    htlcs.reduce((sum, { offerer, amount }) => (offerer === side ? sum + amount : sum), 0n)
+  return {
+    ...newBook({
+      opener: file.params.opener,
+      balances: {
+        local: msat(BigInt(test.to_local_msat) + offeredBy('local')),
+        remote: msat(BigInt(test.to_remote_msat) + offeredBy('remote')),
+      },
+      feerate: feeratePerKw(test.feerate_per_kw ?? 0),
+    }),
+    htlcs,
+  }
 }
 
 function checkCommitment(file: File, test: Test, format: CommitmentFormat): void {

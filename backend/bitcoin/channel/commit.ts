@@ -79,6 +79,7 @@ export function receivedRevocation(live: Live, message: RevokeAndAck, env: Chann
 }
 
 function handoffsOf(live: Live, { locked, gone }: Advanced, env: ChannelEnv): readonly Handoff[] {
+  const isRefusing = locked.some(({ offerer }) => offerer === 'remote') ? mustFail(live, env) : undefined
   return [
     ...gone.map((htlc): Handoff => {
       const { offerer, removal, preimage } = htlc
@@ -86,7 +87,7 @@ function handoffsOf(live: Live, { locked, gone }: Advanced, env: ChannelEnv): re
       return isFailure ? { kind: 'failed', htlc, removal } : { kind: 'removed', htlc }
     }),
     ...locked.map((htlc): Handoff => {
-      const why = htlc.offerer === 'remote' ? mustFail(live, htlc, env) : undefined
+      const why = htlc.offerer === 'remote' ? isRefusing?.(htlc) : undefined
       return { kind: 'locked', htlc, ...(why === undefined ? {} : { mustFail: why }) }
     }),
   ]

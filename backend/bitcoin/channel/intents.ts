@@ -5,7 +5,6 @@ import type { MonitorUpdate } from '../monitor/record.js'
 import { sha256 } from '../script/index.js'
 import { lightningMessages, type UpdateAddHtlc } from '../wire/index.js'
 import {
-  addHtlc,
   advance,
   type Book,
   changeFee,
@@ -23,6 +22,7 @@ import { MAX_HTLCS } from './policy.js'
 import { isConfirmed } from './ready.js'
 import type { Live } from './state.js'
 import { type ChannelEnv, type Handoff, type Step, send, to } from './step.js'
+import { withOffer } from './tally.js'
 
 /** Something more is wanted. A preimage is known to the monitor from here on, however the channel goes on. */
 export function want(live: Live, intent: Intent): Step {
@@ -178,7 +178,9 @@ function applyIntents(live: Live, env: ChannelEnv): Applied {
   const updates: UpdateMessage[] = []
   const handoffs: Handoff[] = []
   let { book } = live
-  for (const intent of live.intents) {
+  // What leaves makes room for what comes.
+  const sorted = [...live.intents].sort((a, b) => Number(b.kind === 'remove') - Number(a.kind === 'remove'))
+  for (const intent of sorted) {
     switch (intent.kind) {
       case 'add': {
         const { reference, amount, paymentHash, cltvExpiry } = intent
@@ -196,7 +198,7 @@ function applyIntents(live: Live, env: ChannelEnv): Applied {
           handoffs.push(refused(reference, fault))
           break
         }
-        book = addHtlc(book, offer)
+        book = withOffer(live.terms, book, offer).book
         handoffs.push({ kind: 'added', reference, htlc: { offerer: 'local', id } })
         updates.push(addMessage(live, intent, id))
         break

@@ -8,11 +8,12 @@ import type {
   UpdateFee,
   UpdateFulfillHtlc,
 } from '../wire/index.js'
-import { addHtlc, changeFee, findHtlc, type Removal, removeHtlc } from './book.js'
+import { changeFee, findHtlc, type Removal, removeHtlc } from './book.js'
 import { failed } from './failure.js'
 import { faultOfReceived, faultOfReceivedFee } from './limits.js'
 import type { Live } from './state.js'
 import { type ChannelEnv, type Step, to } from './step.js'
+import { withOffer } from './tally.js'
 
 /** Of `failure_code`: the onion itself can't be read. */
 const BADONION = 0x8000
@@ -31,7 +32,7 @@ export function receivedAdd(live: Live, message: UpdateAddHtlc, env: ChannelEnv)
   }
   const fault = faultOfReceived(live, offer)
   if (fault !== undefined) return violated(live, fault, env)
-  return to({ ...live, book: addHtlc(live.book, offer) })
+  return to({ ...live, book: withOffer(live.terms, live.book, offer).book })
 }
 
 /** `update_fulfill_htlc`: the preimage is ours from now on, whether the peer signs or not. */

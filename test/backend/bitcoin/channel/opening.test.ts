@@ -6,8 +6,6 @@ import type { FeatureName } from '../../../../backend/bitcoin/features.js'
 import type {
   AcceptChannel,
   FundingCreated,
-  LightningMessage,
-  MessageByKind,
   OpenChannel,
   TxID,
 } from '../../../../backend/bitcoin/wire/index.js'
@@ -15,7 +13,19 @@ import { shortChannelID } from '../../../../backend/bitcoin/wire/index.js'
 import { type Hex, toHex } from '../../../../channel/bytes.js'
 import { isError } from '../../../../channel/errors.js'
 import { blockDelta, blockHeight, feeratePerKw, msat, sat } from '../../../../channel/units.js'
-import { CHAIN, FEATURES_OF_BOTH, OUTPOINT, Pair, type Party, scriptOf, TEMPORARY } from './pair.js'
+import {
+  CHAIN,
+  effectKinds,
+  errorOf,
+  FEATURES_OF_BOTH,
+  kinds,
+  last,
+  OUTPOINT,
+  Pair,
+  scriptOf,
+  sent,
+  TEMPORARY,
+} from './pair.js'
 
 const ZEROCONF = { commitments: 'anchors', scidAlias: true, zeroconf: true } as const
 
@@ -423,33 +433,6 @@ function at(pair: Pair, height: number): void {
     party.env = { ...party.env, height: blockHeight(height) }
     pair.input(party, { kind: 'block' })
   }
-}
-
-function sentBy({ effects }: Party): readonly LightningMessage[] {
-  return effects.flatMap((effect) => (effect.kind === 'send' ? [effect.message] : []))
-}
-
-function sent(party: Party): readonly string[] {
-  return sentBy(party).map(({ kind }) => kind)
-}
-
-function last<K extends LightningMessage['kind']>(party: Party, kind: K): MessageByKind<K> {
-  const found = sentBy(party).filter((one): one is MessageByKind<K> => one.kind === kind)
-  const message = found.at(-1)
-  if (message === undefined) throw new Error(`no ${kind} was sent`)
-  return message
-}
-
-function errorOf(party: Party): string {
-  return new TextDecoder().decode(last(party, 'error').data)
-}
-
-function kinds({ monitor }: Party): readonly string[] {
-  return monitor.map(({ kind }) => kind)
-}
-
-function effectKinds({ effects }: Party): readonly string[] {
-  return effects.map(({ kind }) => kind)
 }
 
 const ORDER = 0xffff_ffff_ffff_ffff_ffff_ffff_ffff_fffe_baae_dce6_af48_a03b_bfd2_5e8c_d036_4141n

@@ -22,7 +22,11 @@ import {
 } from '../../../../backend/bitcoin/keys/index.js'
 import type { MonitorUpdate } from '../../../../backend/bitcoin/monitor/record.js'
 import { p2wpkh, sha256, type Transaction } from '../../../../backend/bitcoin/script/index.js'
-import { type LightningMessage, lightningMessages } from '../../../../backend/bitcoin/wire/index.js'
+import {
+  type LightningMessage,
+  lightningMessages,
+  type MessageByKind,
+} from '../../../../backend/bitcoin/wire/index.js'
 import { equalBytes, type Hex, toHex } from '../../../../channel/bytes.js'
 import { blockHeight, feeratePerKw, msat, sat } from '../../../../channel/units.js'
 import { fakeKeys } from './fake-signer.js'
@@ -49,6 +53,8 @@ export interface Party {
 /** Options of {@link pair}. */
 export interface PairOptions {
   readonly real?: boolean
+  /** Leaves out the disk, and what is checked after each step. */
+  readonly isQuick?: boolean
   readonly features?: readonly FeatureName[]
   readonly policies?: Readonly<Partial<Record<Name, Partial<ChannelPolicy>>>>
   readonly fees?: Partial<Record<keyof ChannelEnv['fees'], number>>
@@ -142,15 +148,17 @@ export class Pair {
   }
 
   write(party: Party, { next, handoffs, monitor }: Step): void {
-    for (const one of channelWrites(party.state, next)) {
+    const before = party.state
+    party.state = next
+    party.handoffs.push(...handoffs)
+    party.monitor.push(...monitor)
+    if (this.options.isQuick === true) return
+    for (const one of channelWrites(before, next)) {
       if (one.kind === 'put') party.disk.set(one.key, one.value)
       else party.disk.delete(one.key)
     }
-    party.state = next
     const lasting = isLive(next) ? disconnected(next) : next
     expect(this.restored(party), `${party.name}: decode(encode(state))`).to.deep.equal(lasting)
-    party.handoffs.push(...handoffs)
-    party.monitor.push(...monitor)
     if (isLive(next)) expect(faultOfChannel(next), party.name).to.equal(undefined)
   }
 
@@ -220,6 +228,13 @@ export class Pair {
 
   restored({ disk }: Party): ChannelState | undefined {
     return restoredChannels(disk).get(0n)
+  }
+
+  /** Puts another state in the place of a party's. */
+  replace(party: Party, state: ChannelState): void {
+    for (const one of channelWrites(undefined, state))
+      if (one.kind === 'put') party.disk.set(one.key, one.value)
+    party.state = state
   }
 
   want(party: Party, intent: Intent): Step {
@@ -308,4 +323,37 @@ export function preimageOf(number: number): Uint8Array {
   const bytes = new Uint8Array(32)
   new DataView(bytes.buffer).setUint32(0, number)
   return bytes
+}
+
+/** Every message that a party sent. */
+export function sentBy({ effects }: Party): readonly LightningMessage[] {
+  return effects.flatMap((effect) => (effect.kind === 'send' ? [effect.message] : []))
+}
+
+/** Their kinds. */
+export function sent(party: Party): readonly string[] {
+  return sentBy(party).map(({ kind }) => kind)
+}
+
+/** The last of a kind. */
+export function last<K extends LightningMessage['kind']>(party: Party, kind: K): MessageByKind<K> {
+  const found = sentBy(party).filter((one): one is MessageByKind<K> => one.kind === kind)
+  const message = found.at(-1)
+  if (message === undefined) throw new Error(`no ${kind} was sent`)
+  return message
+}
+
+/** The text of the last error. */
+export function errorOf(party: Party): string {
+  return new TextDecoder().decode(last(party, 'error').data)
+}
+
+/** What the monitor was told. */
+export function kinds({ monitor }: Party): readonly string[] {
+  return monitor.map(({ kind }) => kind)
+}
+
+/** What was done. */
+export function effectKinds({ effects }: Party): readonly string[] {
+  return effects.map(({ kind }) => kind)
 }

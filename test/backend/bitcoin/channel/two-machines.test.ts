@@ -82,10 +82,10 @@ const TYPES: readonly ChannelType[] = [
 
 describe('two channel machines', () => {
   it('whatever is wanted, delivered, lost and restarted: I1 to I8 hold and nobody loses a millisatoshi', () => {
-    run({ real: false, runs: Number(process.env['CHANNEL_RUNS'] ?? 100) })
+    run({ real: false, runs: Number(process.env['CHANNEL_RUNS'] ?? 60) })
   })
   it('the same with real signatures and encoded messages', () => {
-    run({ real: true, runs: 6 })
+    run({ real: true, runs: 4 })
   })
 })
 

@@ -1,0 +1,478 @@
+import { expect } from 'chai'
+import fc from 'fast-check'
+import { viewOf } from '../../../../backend/bitcoin/channel/book.js'
+import { bufferedFeerate } from '../../../../backend/bitcoin/channel/exposure.js'
+import { spendable } from '../../../../backend/bitcoin/channel/limits.js'
+import { exposureOf, withOffer } from '../../../../backend/bitcoin/channel/tally.js'
+import { costOf } from '../../../../backend/bitcoin/channel/terms.js'
+import { sha256 } from '../../../../backend/bitcoin/script/index.js'
+import type {
+  UpdateAddHtlc,
+  UpdateFailHtlc,
+  UpdateFailMalformedHtlc,
+  UpdateFulfillHtlc,
+} from '../../../../backend/bitcoin/wire/index.js'
+import { isError } from '../../../../channel/errors.js'
+import { blockHeight, feeratePerKw, msat, sat, toMsat } from '../../../../channel/units.js'
+import { effectKinds, errorOf, Pair, type Party, preimageOf, sentBy } from './pair.js'
+
+const STATIC = { commitments: 'static_remotekey', scidAlias: false, zeroconf: false } as const
+
+describe('BOLT 2, "Adding an HTLC": as its sender', () => {
+  it('spendable is tight: exactly so much is taken by the peer, a millisatoshi more is refused here', () => {
+    for (const type of [undefined, STATIC]) {
+      for (const [by, push] of [
+        ['alice', 0n],
+        ['bob', 300_000_000n],
+      ] as const) {
+        const reach = () =>
+          new Pair().reachNormal({ push: msat(push), ...(type === undefined ? {} : { type }) })
+        const pair = reach()
+        const most = spendable(pair.live(pair[by]), pair[by].env)
+        expect(refusals(pair, pair[by], most + 1n), `${by} ${type?.commitments}`).to.match(/balance/)
+        const fine = reach()
+        expect(refusals(fine, fine[by], most)).to.equal(undefined)
+        expect(fine.live(fine.other(fine[by])).book.htlcs).to.have.length(1)
+      }
+    }
+  })
+
+  it('what is left to the opener: reserve, anchors, and the fee of this HTLC and one more', () => {
+    const pair = new Pair().reachNormal()
+    const { terms, book } = pair.live(pair.alice)
+    const cost = costOf('anchors_zero_fee_htlc', book.feerate, 2)
+    expect(spendable(pair.live(pair.alice), pair.alice.env)).to.equal(
+      toMsat(sat(1_000_000n - terms.remote.reserve - cost)),
+    )
+  })
+  it('without anchors the opener could pay twice the fee', () => {
+    const pair = new Pair().reachNormal({ type: STATIC })
+    const { terms } = pair.live(pair.alice)
+    const cost = costOf('static_remotekey', feeratePerKw(2000), 2)
+    expect(spendable(pair.live(pair.alice), pair.alice.env)).to.equal(
+      toMsat(sat(1_000_000n - terms.remote.reserve - cost)),
+    )
+  })
+
+  it('htlc_minimum_msat of the peer, exactly', () => {
+    const pair = () => new Pair({ policies: { bob: { htlcMinimum: msat(1000n) } } }).reachNormal()
+    const one = pair()
+    expect(refusals(one, one.alice, 999n)).to.match(/htlc_minimum_msat/)
+    const other = pair()
+    expect(refusals(other, other.alice, 1000n)).to.equal(undefined)
+  })
+  it('max_accepted_htlcs of the peer, exactly, while others are on their way', () => {
+    const pair = new Pair({ policies: { bob: { maxAcceptedHtlcs: 3 } } }).reachNormal()
+    for (let i = 0; i < 5; i++) pair.add(pair.alice, 1_000_000n, i)
+    pair.input(pair.alice, { kind: 'flush' })
+    expect(kindsOf(pair.alice)).to.deep.equal(['added', 'added', 'added', 'refused', 'refused'])
+    pair.settle()
+    expect(pair.live(pair.bob).book.htlcs).to.have.length(3)
+  })
+  it('max_htlc_value_in_flight_msat of the peer, exactly', () => {
+    const policies = { bob: { maxInFlightMillionths: { announced: 0, unannounced: 100_000 } } }
+    const pair = new Pair({ policies }).reachNormal()
+    expect(refusals(pair, pair.alice, 60_000_000n)).to.equal(undefined)
+    expect(refusals(pair, pair.alice, 40_000_001n)).to.match(/in_flight/)
+    expect(refusals(pair, pair.alice, 40_000_000n)).to.equal(undefined)
+  })
+  it('an expiry in the past, or absurdly far away (f 26), is not offered', () => {
+    const pair = new Pair().reachNormal()
+    for (const [expiry, text] of [
+      [100, /past/],
+      [100 + 2017, /too far/],
+    ] as const) {
+      pair.add(pair.alice, 1_000_000n, 1, expiry)
+      pair.settle()
+      expect(lastRefusal(pair.alice)).to.match(text)
+    }
+    pair.add(pair.alice, 1_000_000n, 1, 100 + 2016)
+    pair.settle()
+    expect(pair.live(pair.bob).book.htlcs).to.have.length(1)
+  })
+  it('an HTLC that the opener could not pay for is not offered by the other side', () => {
+    const pair = new Pair().reachNormal({ push: msat(980_000_000n) })
+    expect(refusals(pair, pair.bob, 1_000_000n)).to.equal(undefined)
+    // The opener has some 20 000 sat, of which 10 000 are its reserve: it can pay for so many HTLCs and no more.
+    for (let i = 0; i < 60; i++) pair.add(pair.bob, 1_000_000n, 100 + i)
+    pair.settle()
+    expect(lastRefusal(pair.bob)).to.match(/balance|max_accepted/)
+    const { book } = pair.live(pair.alice)
+    const cost = costOf('anchors_zero_fee_htlc', book.feerate, book.htlcs.length)
+    expect(book.balances.local >= toMsat(cost)).to.equal(true)
+    expect(pair.both.map(({ state }) => state?.phase)).to.deep.equal(['normal', 'normal'])
+  })
+
+  it('483 HTLCs each way at once, in two batches, and all of them back', () => {
+    const policy = { maxAcceptedHtlcs: 483, maxDustExposure: { fixed: msat(10_000_000_000n) } }
+    const pair = new Pair({ policies: { alice: policy, bob: policy }, isQuick: true })
+    pair.reachNormal({ capacity: sat(16_000_000n), push: msat(8_000_000_000n) })
+    for (let i = 0; i < 484; i++) {
+      pair.add(pair.alice, 1_000_000n + BigInt(i), 2 * i)
+      pair.add(pair.bob, 2_000_000n + BigInt(i), 2 * i + 1)
+    }
+    pair.settle()
+    for (const party of pair.both) {
+      expect(party.handoffs.filter(({ kind }) => kind === 'refused')).to.have.length(1)
+      expect(viewOf(pair.live(party).book, 'local').htlcs).to.have.length(2 * 483)
+      for (let id = 0; id < 483; id++) {
+        const number = party.name === 'bob' ? 2 * id : 2 * id + 1
+        pair.want(party, {
+          kind: 'remove',
+          id: BigInt(id),
+          removal: { kind: 'fulfill', preimage: preimageOf(number) },
+        })
+      }
+    }
+    pair.settle()
+    const moved = 483n * 1_000_000n
+    const { balances } = pair.live(pair.alice).book
+    expect(balances.remote - 8_000_000_000n).to.equal(-moved)
+    expect(sentBy(pair.alice).filter(({ kind }) => kind === 'commitment_signed').length).to.be.lessThan(8)
+  })
+})
+
+describe('BOLT 2, "Adding an HTLC": as its receiver', () => {
+  const broken: readonly (readonly [string, Partial<UpdateAddHtlc>, RegExp])[] = [
+    ['amount_msat of 0', { amountMsat: msat(0n) }, /zero/],
+    ['amount_msat below htlc_minimum_msat', { amountMsat: msat(999n) }, /htlc_minimum/],
+    ['amount_msat above max_htlc_value_in_flight_msat', { amountMsat: msat(500_000_001n) }, /in_flight/],
+    ['cltv_expiry of 500000000', { cltvExpiry: blockHeight(500_000_000) }, /cltv_expiry/],
+    ['an id that is not the next', { id: 1n }, /id 0 is next/],
+  ]
+  for (const [rule, change, text] of broken) {
+    it(`${rule} -> error, our commitment is published`, () => {
+      const pair = strict()
+      receive(pair, change)
+      expect(pair.bob.state?.phase).to.equal('failed')
+      expect(errorOf(pair.bob)).to.match(text)
+      expect(pair.bob.published.map(({ what }) => what)).to.deep.equal(['commitment'])
+    })
+  }
+  it('more than max_accepted_htlcs -> error', () => {
+    const pair = strict()
+    for (let id = 0n; id < 3n; id++) receive(pair, { id })
+    expect(pair.bob.state?.phase).to.equal('normal')
+    receive(pair, { id: 3n })
+    expect(errorOf(pair.bob)).to.match(/max_accepted_htlcs/)
+  })
+  it('an amount that leaves less than reserve and fee, by one msat -> error; without it -> taken', () => {
+    const cost = costOf('anchors_zero_fee_htlc', feeratePerKw(1000), 1)
+    const most = toMsat(sat(1_000_000n - 10_000n - cost))
+    const fine = new Pair().reachNormal()
+    receive(fine, { amountMsat: most })
+    expect(fine.bob.state?.phase).to.equal('normal')
+    const pair = new Pair().reachNormal()
+    receive(pair, { amountMsat: msat(most + 1n) })
+    expect(errorOf(pair.bob)).to.match(/channel_reserve_satoshis/)
+  })
+  it('update_add_htlc after shutdown -> error', () => {
+    const pair = new Pair().reachNormal()
+    pair.add(pair.alice, 5_000_000n, 1)
+    pair.settle()
+    pair.input(pair.alice, { kind: 'shutdown' })
+    pair.deliverAll()
+    receive(pair, { id: 1n })
+    expect(errorOf(pair.bob)).to.match(/after shutdown/)
+  })
+
+  type End = UpdateFailHtlc | UpdateFulfillHtlc | UpdateFailMalformedHtlc
+  type WithoutID<T> = T extends unknown ? Omit<T, 'channelID'> : never
+  const removals: readonly (readonly [string, WithoutID<End>, RegExp])[] = [
+    [
+      'an id that was never offered',
+      { kind: 'update_fail_htlc', id: 7n, reason: new Uint8Array(1) },
+      /no HTLC/,
+    ],
+    [
+      'a preimage of another hash',
+      { kind: 'update_fulfill_htlc', id: 0n, paymentPreimage: preimageOf(2) },
+      /payment_preimage/,
+    ],
+    [
+      'a failure_code without BADONION',
+      { kind: 'update_fail_malformed_htlc', id: 0n, sha256OfOnion: preimageOf(1), failureCode: 4 },
+      /BADONION/,
+    ],
+  ]
+  for (const [rule, message, text] of removals) {
+    it(`BOLT 2, "Removing an HTLC": ${rule} -> error`, () => {
+      const pair = new Pair().reachNormal()
+      pair.add(pair.alice, 5_000_000n, 1)
+      pair.settle()
+      const { channelID } = pair.live(pair.alice).terms
+      pair.input(pair.alice, { kind: 'received', message: { channelID, ...message } })
+      expect(errorOf(pair.alice)).to.match(text)
+    })
+  }
+  it('BOLT 2, "Removing an HTLC": before it is irrevocable -> error', () => {
+    const pair = new Pair().reachNormal()
+    pair.add(pair.alice, 5_000_000n, 1)
+    pair.input(pair.alice, { kind: 'flush' })
+    const { channelID } = pair.live(pair.alice).terms
+    pair.input(pair.alice, {
+      kind: 'received',
+      message: { kind: 'update_fulfill_htlc', channelID, id: 0n, paymentPreimage: preimageOf(1) },
+    })
+    expect(errorOf(pair.alice)).to.match(/signed/)
+  })
+})
+
+describe('BOLT 2, "Updating Fees"', () => {
+  it('of the opener, in both commitments after the dance', () => {
+    const pair = new Pair().reachNormal()
+    pair.want(pair.alice, { kind: 'fee', feerate: feeratePerKw(2000) })
+    pair.settle()
+    for (const party of pair.both)
+      expect(pair.live(party).book).to.deep.include({ feerate: 2000, changes: [] })
+  })
+  it('from who does not pay -> error; below the minimum -> error; unreasonably large -> error', () => {
+    for (const [feerate, to, text] of [
+      [1000, 'alice', /does not pay/],
+      [252, 'bob', /below/],
+      [100_001, 'bob', /above/],
+    ] as const) {
+      const pair = new Pair().reachNormal()
+      const { channelID } = pair.live(pair.alice).terms
+      const message = { kind: 'update_fee', channelID, feeratePerKw: feeratePerKw(feerate) } as const
+      pair.input(pair[to], { kind: 'received', message })
+      expect(errorOf(pair[to])).to.match(text)
+    }
+  })
+  it('one that the opener can not pay -> error when it is signed', () => {
+    const pair = new Pair({ real: true, fees: { sane: 100_000 } }).reachNormal({ push: msat(980_000_000n) })
+    const { channelID } = pair.live(pair.alice).terms
+    for (const message of [
+      { kind: 'update_fee', channelID, feeratePerKw: feeratePerKw(20_000) },
+      { kind: 'commitment_signed', channelID, signature: new Uint8Array(64), htlcSignature: [] },
+    ] as const)
+      pair.input(pair.bob, { kind: 'received', message })
+    expect(errorOf(pair.bob)).to.match(/can not pay/)
+  })
+  it('what our own balance does not cover is not asked for', () => {
+    const pair = new Pair().reachNormal({ push: msat(980_000_000n) })
+    pair.want(pair.alice, { kind: 'fee', feerate: feeratePerKw(20_000) })
+    pair.settle()
+    expect(pair.live(pair.bob).book.feerate).to.equal(1000)
+  })
+})
+
+describe('dust exposure and fee spikes', () => {
+  it('f 5 (CVE-2021-41591): dust beyond the limit is neither offered nor kept', () => {
+    const limit = { maxDustExposure: { fixed: msat(1_000_000n) } }
+    const pair = new Pair({ policies: { alice: limit } }).reachNormal({ push: msat(100_000_000n) })
+    for (let i = 0; i < 4; i++) pair.add(pair.alice, 353_999n, i)
+    pair.settle()
+    expect(kindsOf(pair.alice).filter((kind) => kind === 'refused')).to.have.length(2)
+    for (let i = 0; i < 2; i++) pair.add(pair.bob, 353_999n, 10 + i)
+    pair.settle()
+    const locked = pair.alice.handoffs.filter((one) => one.kind === 'locked' && one.htlc.offerer === 'remote')
+    expect(locked.map((one) => one.kind === 'locked' && one.mustFail)).to.deep.equal([
+      'dustExposure',
+      'dustExposure',
+    ])
+    expect(pair.alice.state?.phase).to.equal('normal')
+  })
+  it('f 5: an HTLC just above dust counts where its own transaction could not pay a risen fee', () => {
+    // 663 weight at 1000 + 2530 sat/kw are 2340 sat.
+    expect(bufferedFeerate(feeratePerKw(1000))).to.equal(3530)
+    for (const [type, amount] of [
+      [STATIC, 2_694_000n],
+      [undefined, 354_000n],
+    ] as const) {
+      const pair = new Pair().reachNormal(type === undefined ? {} : { type })
+      const live = pair.live(pair.alice)
+      const exposed = (msats: bigint) => {
+        const offer = {
+          offerer: 'local' as const,
+          id: 0n,
+          amount: msat(msats),
+          paymentHash: new Uint8Array(32),
+          cltvExpiry: blockHeight(500),
+        }
+        const { eventual } = withOffer(live.terms, live.book, offer).tallies
+        return exposureOf(live.terms, eventual.local, feeratePerKw(2500))
+      }
+      expect(exposed(amount - 1n)).to.equal(amount - 1n)
+      expect(exposed(amount)).to.equal(0n)
+    }
+  })
+  it('f 5: a fee beyond what is sane counts; update_fee beyond the limit -> error', () => {
+    const pair = new Pair({ policies: { bob: { maxDustExposure: { fixed: msat(5_000_000n) } } } })
+    pair.reachNormal()
+    const { channelID } = pair.live(pair.alice).terms
+    const message = { kind: 'update_fee', channelID, feeratePerKw: feeratePerKw(7_000) } as const
+    // (7000 - 2500) sat/kw on 1124 weight are 5058 sat.
+    pair.input(pair.bob, { kind: 'received', message })
+    expect(errorOf(pair.bob)).to.match(/dust exposure/)
+  })
+  it('f 28: an HTLC that leaves the opener no buffer for a fee spike must be failed, and the channel lives', () => {
+    const pair = new Pair().reachNormal({ type: STATIC })
+    const { terms, book } = pair.live(pair.alice)
+    const cost = costOf('static_remotekey', book.feerate, 1)
+    // A peer that keeps no buffer.
+    const amount = msat(toMsat(sat(terms.capacity - terms.remote.reserve - cost)))
+    forced(pair, amount)
+    const locked = pair.bob.handoffs.find(({ kind }) => kind === 'locked')
+    expect(locked).to.deep.include({ kind: 'locked', mustFail: 'feeSpike' })
+    pair.want(pair.bob, { kind: 'remove', id: 0n, removal: { kind: 'fail', reason: new Uint8Array(256) } })
+    pair.settle()
+    expect(pair.both.map(({ state }) => state?.phase)).to.deep.equal(['normal', 'normal'])
+    expect(pair.live(pair.alice).book.htlcs).to.have.length(0)
+  })
+  it('f 26: an inbound HTLC of absurd expiry must be failed', () => {
+    const pair = new Pair().reachNormal()
+    pair.alice.env = { ...pair.alice.env, height: blockHeight(400_000_000) }
+    pair.add(pair.alice, 5_000_000n, 1, 400_000_001)
+    pair.settle()
+    expect(pair.bob.handoffs[0]).to.deep.include({ kind: 'locked', mustFail: 'expiryTooFar' })
+  })
+
+  it('f 22: whatever the feerate and the HTLCs, whoever offers keeps its reserve beside the fee', () => {
+    const cases = fc.record({
+      feerate: fc.integer({ min: 253, max: 6000 }),
+      push: fc.bigInt(0n, 950_000_000n),
+      type: fc.constantFrom(undefined, STATIC),
+      amounts: fc.array(
+        fc.record({
+          by: fc.constantFrom('alice' as const, 'bob' as const),
+          amount: fc.oneof(
+            fc.constantFrom(353_999n, 354_000n, 354_001n, 1_017_000n, 3_000_000n),
+            fc.bigInt(1n, 400_000_000n),
+          ),
+        }),
+        { maxLength: 12 },
+      ),
+    })
+    fc.assert(
+      fc.property(cases, ({ feerate, push, type, amounts }) => {
+        const pair = new Pair({ fees: { sane: 10_000 } })
+        try {
+          pair.reachNormal({
+            push: msat(push),
+            feerate: feeratePerKw(feerate),
+            ...(type === undefined ? {} : { type }),
+          })
+        } catch (error) {
+          if (isError(error, 'INVALID_PARAMS')) return
+          throw error
+        }
+        amounts.forEach(({ by, amount }, i) => {
+          pair.add(pair[by], amount, i)
+          pair.settle()
+          if (pair[by].handoffs.at(-1)?.kind === 'refused') return
+          for (const party of pair.both) {
+            const { book, terms } = pair.live(party)
+            const format = type === undefined ? 'anchors_zero_fee_htlc' : 'static_remotekey'
+            const view = viewOf(book, 'local')
+            const untrimmed = pair.live(party).book.htlcs.filter((one) => one.amount >= 354_000n).length
+            const most = toMsat(costOf(format, book.feerate, untrimmed))
+            const mine = by === party.name
+            const balance = mine ? view.toLocal : view.toRemote
+            const reserve = toMsat((mine ? terms.remote : terms.local).reserve)
+            const pays = (terms.opener === 'local') === mine
+            expect(balance - (pays ? most : 0n) >= reserve, `${party.name} ${by}`).to.equal(true)
+          }
+        })
+        expect(pair.both.map(({ state }) => state?.phase)).to.deep.equal(['normal', 'normal'])
+      }),
+      { numRuns: 25 },
+    )
+  })
+})
+
+describe('wishes', () => {
+  it('f 43: a failure that no message can hold is refused, and the channel goes on', () => {
+    const pair = new Pair().reachNormal()
+    pair.add(pair.alice, 5_000_000n, 1)
+    pair.settle()
+    pair.want(pair.bob, { kind: 'remove', id: 0n, removal: { kind: 'fail', reason: new Uint8Array(65_500) } })
+    expect(effectKinds(pair.bob).at(-1)).to.equal('refuse')
+    pair.want(pair.bob, { kind: 'remove', id: 0n, removal: { kind: 'fail', reason: new Uint8Array(60_000) } })
+    pair.settle()
+    expect(pair.alice.handoffs.at(-1)).to.deep.include({ kind: 'failed' })
+  })
+  it('a preimage goes before a failure that has not left', () => {
+    const pair = new Pair().reachNormal()
+    pair.add(pair.alice, 5_000_000n, 1)
+    pair.settle()
+    pair.want(pair.bob, { kind: 'remove', id: 0n, removal: { kind: 'fail', reason: new Uint8Array(9) } })
+    for (let i = 0; i < 2; i++)
+      pair.want(pair.bob, { kind: 'remove', id: 0n, removal: { kind: 'fulfill', preimage: preimageOf(1) } })
+    pair.settle()
+    expect(kindsOf(pair.alice)).to.deep.equal(['added', 'locked', 'fulfilled', 'removed'])
+    expect(pair.bob.monitor.filter(({ kind }) => kind === 'preimage')).to.have.length(1)
+  })
+  it('our preimage is in the monitor before it leaves, also when the channel has failed', () => {
+    const pair = new Pair().reachNormal()
+    pair.add(pair.alice, 5_000_000n, 1)
+    pair.settle()
+    pair.input(pair.bob, { kind: 'forceClose' })
+    pair.want(pair.bob, { kind: 'remove', id: 0n, removal: { kind: 'fulfill', preimage: preimageOf(1) } })
+    expect(pair.bob.monitor.at(-1)).to.deep.include({
+      kind: 'preimage',
+      paymentHash: sha256(preimageOf(1)),
+    })
+  })
+  it('a wish can be taken back until it is sent', () => {
+    const pair = new Pair().reachNormal()
+    pair.add(pair.alice, 5_000_000n, 1)
+    pair.input(pair.alice, { kind: 'unwant', reference: 'alice 1' })
+    pair.settle()
+    expect(kindsOf(pair.alice)).to.deep.equal(['refused'])
+    pair.add(pair.alice, 5_000_000n, 2)
+    pair.settle()
+    pair.input(pair.alice, { kind: 'unwant', reference: 'alice 2' })
+    expect(effectKinds(pair.alice).at(-1)).to.equal('refuse')
+  })
+})
+
+/** Bob is strict with what he takes. */
+function strict(): Pair {
+  const bob = {
+    htlcMinimum: msat(1000n),
+    maxAcceptedHtlcs: 3,
+    maxInFlightMillionths: { announced: 0, unannounced: 500_000 },
+  }
+  return new Pair({ policies: { bob } }).reachNormal()
+}
+
+/** Bob gets an HTLC that Alice did not send. */
+function receive(pair: Pair, change: Partial<UpdateAddHtlc>): void {
+  const { channelID } = pair.live(pair.bob).terms
+  const message: UpdateAddHtlc = {
+    kind: 'update_add_htlc',
+    channelID,
+    id: 0n,
+    amountMsat: msat(1_000_000n),
+    paymentHash: new Uint8Array(32),
+    cltvExpiry: blockHeight(500),
+    onionRoutingPacket: new Uint8Array(1366),
+    ...change,
+  }
+  pair.input(pair.bob, { kind: 'received', message })
+}
+
+/** Alice offers so much although she should not: her own books say that the peer asks for no reserve. */
+function forced(pair: Pair, amount: bigint): void {
+  const live = pair.live(pair.alice)
+  const { terms } = live
+  pair.replace(pair.alice, { ...live, terms: { ...terms, remote: { ...terms.remote, reserve: sat(0n) } } })
+  pair.add(pair.alice, amount, 1)
+  pair.settle()
+}
+
+function refusals(pair: Pair, party: Party, amount: bigint): string | undefined {
+  pair.add(party, amount, 1)
+  pair.settle()
+  return party.handoffs.at(-1)?.kind === 'refused' ? lastRefusal(party) : undefined
+}
+
+function lastRefusal({ handoffs }: Party): string | undefined {
+  const one = handoffs.filter(({ kind }) => kind === 'refused').at(-1)
+  return one?.kind === 'refused' ? one.error.message : undefined
+}
+
+function kindsOf({ handoffs }: Party): readonly string[] {
+  return handoffs.map(({ kind }) => kind)
+}
