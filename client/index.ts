@@ -1,7 +1,7 @@
 // Clients and channels: proposals, updates, disputes, and the runtime that makes them real.
 export { Channel, type ChannelCallOptions } from './channel.js'
 export { Client } from './client.js'
-export { type Clock, type Entropy, systemClock, systemEntropy } from './environment.js'
+export type { Clock, Entropy } from './environment.js'
 export type { ChannelProposal } from './messages.js'
 export {
   accept,

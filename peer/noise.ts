@@ -265,9 +265,6 @@ export class CipherState {
   }
 }
 
-/** Longest message of a session: its length is sent in two bytes. */
-export const MAX_SESSION_MESSAGE = 65535
-
 /** What a message's length takes on the wire: two bytes and a tag. */
 export const SEALED_LENGTH_BYTES = 2 + TAG_BYTES
 

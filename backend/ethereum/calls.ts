@@ -5,7 +5,6 @@ import {
   type AddressMap,
   type Asset,
   type BackendID,
-  type ChannelID,
   freezeState,
   type Hex,
   type Index,
@@ -15,12 +14,11 @@ import {
   type Params,
   type SignedState,
   type State,
-  toHex,
   width,
 } from '../../channel/index.js'
 import { ADJUDICATOR } from './abi.js'
 import { ETHEREUM, isAddress, ZERO_ADDRESS } from './assets.js'
-import { appAddress, holderOf, indexMapOf, NO_FOREIGN, participantOf, stateHash } from './encoding.js'
+import { appAddress, holderOf, indexMapOf, NO_FOREIGN, participantOf } from './encoding.js'
 
 /** `Params` as an argument. */
 export function paramsArgument(params: Params): readonly unknown[] {
@@ -110,13 +108,6 @@ export function shownStates(calldata: Hex): readonly ShownState[] {
   } catch {
     return []
   }
-}
-
-/** The state of a channel with that hash, if the call carries it. */
-export function shownState(calldata: Hex, channelID: ChannelID, hash: Hex): ShownState | undefined {
-  return shownStates(calldata).find(
-    ({ state }) => state.channelID === channelID && toHex(stateHash(state)) === hash,
-  )
 }
 
 function readSignedState(value: Result): ShownState {
