@@ -24,6 +24,11 @@ import { type Conclusion, concludedWith } from './registered.js'
 /** How many final blocks whoever leaves the concluding to another waits for it. */
 const SECONDARY_BLOCKS = 2
 
+/** Looks at the chain that a participant gives the one before it: on a public chain 16 seconds, more than a block. */
+const LOOKS = 8
+/** Participants behind this one go together: nobody is to wait for ever. */
+const MAX_TURNS = 8
+
 /**
  * Concludes if nobody has, and when the conclusion is final, withdraws all that we have in each holder. Whoever made
  * the conclusion or the payment, a reorg takes nothing back of what this has ended with.
@@ -69,6 +74,7 @@ async function conclude(
       const conclusion = await concludedWith(deployment, given, dispute, options)
       const due = await concludableAt(deployment, conclusion, dispute, options)
       if (await changesBefore(deployment, state.channelID, dispute, due, options)) continue
+      if (await isTaken(deployment, request, dispute, options)) continue
       await concludeAndPay(deployment, request, conclusion, options)
       return conclusion
     } catch (error) {
@@ -159,6 +165,24 @@ async function changesBefore(
     const { phase, stateHash: hash, timeout } = await readDispute(deployment, channelID, options)
     if (phase !== dispute.phase || hash !== dispute.stateHash || timeout !== dispute.timeout) return true
     return head.timestamp >= due ? false : undefined
+  }, options)
+}
+
+/**
+ * When the time is over all participants want to conclude, and every transaction but the first would be reverted and
+ * paid for in vain. So each looks a while longer than the one before it, who has been mined by then or is not there.
+ */
+function isTaken(
+  deployment: Deployment,
+  { state, index }: WithdrawRequest,
+  dispute: Dispute,
+  options: CallOptions,
+): Promise<boolean> {
+  let looks = Math.min(index, MAX_TURNS) * LOOKS
+  return deployment.chain.until(async () => {
+    const { phase } = await readDispute(deployment, state.channelID, options)
+    if (phase !== dispute.phase) return true
+    return looks-- > 0 ? undefined : false
   }, options)
 }
 

@@ -60,6 +60,23 @@ describe('settlement: together', () => {
     expect(balances(world)).deep.equals([WEALTH - 30n, WEALTH + 30n])
   })
 
+  it('everybody settles at once -> one of them closes for all, whoever proposed first', async () => {
+    for (const size of [2, 2, 2, 2, 3, 3]) {
+      const world = await group(size)
+      const channels = await open(world)
+      let closings = 0
+      for (const { backend } of world.parties) {
+        const close = backend.adjudicator.close.bind(backend.adjudicator)
+        backend.adjudicator.close = async (...request) => {
+          closings++
+          await close(...request)
+        }
+      }
+      await Promise.all(channels.map((channel) => channel.settle()))
+      expect(closings).equals(1)
+    }
+  })
+
   it('a settled channel -> its calls end with CLOSED or PHASE_MISMATCH, its observables complete', async () => {
     const world = await group(2)
     const channels = await open(world)

@@ -231,6 +231,34 @@ describe('ethereum: funding and settling', () => {
     expect(await alice.balanceOf(a.asset(chain.contracts.ethHolder))).to.equal(before)
   })
 
+  it('both conclude when the time of a dispute is over -> one does, the other is paid; no transaction is reverted', async () => {
+    for (let round = 0; round < 3; round++) {
+      const { params, state } = channel([[10n, 10n]])
+      await Promise.all([fund(0, params, state), fund(1, params, state)])
+      const request = { params, state, signatures: signatures(params, state), subChannels: [] }
+      await b.adjudicator.register({ signed: request, subChannels: [] })
+      await pass(chain.anvil, DURATION)
+      const from = Number(await chain.anvil.rpc('eth_blockNumber'))
+      await chain.anvil.rpc('evm_setAutomine', [false]) // what is sent at the same time meets in one block
+      try {
+        await mining(
+          a,
+          Promise.all([
+            a.adjudicator.withdraw({ ...request, index: 0 }),
+            b.adjudicator.withdraw({ ...request, index: 1 }),
+          ]),
+        )
+      } finally {
+        await chain.anvil.rpc('evm_setAutomine', [true])
+      }
+      const to = Number(await chain.anvil.rpc('eth_blockNumber'))
+      for (let block = from; block <= to; block++) {
+        const receipts = await chain.anvil.rpc('eth_getBlockReceipts', [`0x${block.toString(16)}`])
+        expect(JSON.stringify(receipts)).not.to.contain('"status":"0x0"')
+      }
+    }
+  })
+
   it('a receiver that refuses ether -> the token is paid, the ether is reported, and comes when it is taken', async () => {
     const wallet = await deployContract(chain.deployer, ContractWallet)
     const mode = (value: number) =>
