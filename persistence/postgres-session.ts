@@ -157,6 +157,11 @@ function explained(error: unknown): unknown {
   return new LostError(error instanceof Error ? error.message : String(error), { cause: error })
 }
 
+/** Whether the server refused a query with that code (SQLSTATE). */
+export function isRefused(error: unknown, code: string): boolean {
+  return error instanceof DatabaseError && error.code === code
+}
+
 /**
  * Codes of what passes: broken connections (08), a server that shuts down or starts (57P01 to 57P03), too many
  * clients (53300), deadlocks and the like (40), a transaction that idled for too long (25P03).

@@ -3,6 +3,8 @@
 import { isError, PerkunasError } from '../channel/errors.js'
 import { type Engine, EngineStore } from './engine.js'
 import { decodeKey, encodeKey, prefixEnd } from './keys.js'
+import type { Leases } from './leases.js'
+import { expiry, PostgresLeases } from './postgres-leases.js'
 import { Session, type SessionOptions } from './postgres-session.js'
 import { byteArrays, checkLayout, prepareTables, type Tables, tablesOf } from './postgres-tables.js'
 import type { Entry, ScanOptions, Write } from './store.js'
@@ -15,6 +17,12 @@ export interface PostgresOptions {
   readonly readOnly?: boolean
   /** Milliseconds that the server may be unreachable before the store fails. Default 10 000. */
   readonly patience?: number
+  /**
+   * Opens it together with other processes that do the same, each of which serves what its {@link PostgresStore.leases}
+   * hold. `ttl`: milliseconds after which a process that is not heard of may be declared dead, 6 000 by default; it
+   * should be longer than any pause of a process that lives.
+   */
+  readonly share?: { readonly ttl?: number }
 }
 
 /**
@@ -27,10 +35,21 @@ export interface PostgresOptions {
  * One process at a time may write: whoever opens the store last owns it, and from then on every commit of an earlier
  * owner fails with STORE_FAILED. That is checked within the transaction of each commit, by a row that the next owner
  * deletes: the earlier owner's last commit is either before that, so that the next owner reads it, or refused.
+ *
+ * With `share` several processes write at a time, each what it holds by {@link PostgresStore.leases}. The same row
+ * fences them: who declares a process dead deletes its row, and takes over what it held.
  */
 export class PostgresStore extends EngineStore {
-  private constructor(name: string, engine: Engine) {
+  readonly #leases: PostgresLeases | undefined
+
+  private constructor(name: string, engine: Engine, leases: PostgresLeases | undefined) {
     super(name, engine, setImmediate)
+    this.#leases = leases
+  }
+
+  /** Who serves what, if the store was opened with `share`. */
+  get leases(): Leases | undefined {
+    return this.#leases
   }
 
   /**
@@ -43,8 +62,14 @@ export class PostgresStore extends EngineStore {
     const session = { url, patience, timeout: QUERY_TIMEOUT, prepare: readOnly ? READING : WRITING }
     try {
       const tables = tablesOf(schema)
-      const token = await opened(session, tables, readOnly)
-      return new PostgresStore(name, new PostgresEngine(session, tables, token))
+      const ttl = options.share && (options.share.ttl ?? LEASE)
+      const begun = performance.now()
+      const token = readOnly ? await looked(session, tables) : await owned(session, tables, ttl)
+      const isShared = ttl !== undefined && token !== undefined
+      const leases = isShared
+        ? new PostgresLeases({ session, tables, token, ttl, store: name }, begun)
+        : undefined
+      return new PostgresStore(name, new PostgresEngine({ session, tables, token, leases }), leases)
     } catch (error) {
       throw failedToOpen(name, error)
     }
@@ -53,6 +78,8 @@ export class PostgresStore extends EngineStore {
 
 /** Milliseconds for one query: a batch of hundreds of megabytes over a slow network is in time. */
 const QUERY_TIMEOUT = 60_000
+/** Milliseconds of a lease. */
+const LEASE = 6_000
 /** Entries that a scan reads at once, and from which size on it reads a value by itself: it never holds much. */
 const SCAN_ROWS = 64
 const SCAN_VALUE = 65_536
@@ -66,27 +93,33 @@ const WRITING = `SELECT set_config('synchronous_commit', 'on', false)
   WHERE current_setting('synchronous_commit') IN ('off', 'local');
   SET idle_in_transaction_session_timeout TO '2s'`
 
-/** Checks the server, makes the tables, and makes us their owner. @returns our token; none if we only read */
-async function opened(
-  options: SessionOptions,
-  tables: Tables,
-  readOnly: boolean,
-): Promise<bigint | undefined> {
+/** Checks what is there. */
+async function looked(options: SessionOptions, { schema }: Tables): Promise<undefined> {
   const session = new Session(options)
   try {
+    await session.work((run) => checkLayout(run, schema))
+  } finally {
+    await session.close()
+  }
+}
+
+/** Checks the server, makes the tables, and makes us an owner, beside those that share it too. @returns our token */
+async function owned(options: SessionOptions, tables: Tables, ttl: number | undefined): Promise<bigint> {
+  const session = new Session(options)
+  const { owners } = tables
+  try {
     return await session.work(async (run) => {
-      if (readOnly) {
-        await checkLayout(run, tables.schema)
-        return undefined
-      }
       const { rows } = await run({ text: "SELECT current_setting('fsync') AS fsync" })
       if (rows[0]?.['fsync'] !== 'on')
         throw new Error('its server runs with fsync off, so nothing is durable')
-      const { owners } = tables
       await run({ text: 'BEGIN' })
       await prepareTables(run, tables)
-      await run({ text: `DELETE FROM ${owners}` })
-      const taken = await run({ text: `INSERT INTO ${owners} DEFAULT VALUES RETURNING token` })
+      const others = ttl === undefined ? 'true' : 'expires IS NULL OR expires < clock_timestamp()'
+      await run({ text: `DELETE FROM ${owners} WHERE ${others}` })
+      const taken = await run({
+        text: `INSERT INTO ${owners} (expires) SELECT ${expiry('$1')} RETURNING token`,
+        values: [ttl ?? null],
+      })
       await run({ text: 'COMMIT' })
       return bigint(taken.rows[0]?.['token'])
     })
@@ -95,19 +128,29 @@ async function opened(
   }
 }
 
+interface EngineOptions {
+  readonly session: SessionOptions
+  readonly tables: Tables
+  /** Our row of `owners`; none if we only read. */
+  readonly token: bigint | undefined
+  readonly leases: PostgresLeases | undefined
+}
+
 class PostgresEngine implements Engine {
   readonly #options: SessionOptions
   readonly #tables: Tables
   readonly #token: bigint | undefined
+  readonly #leases: PostgresLeases | undefined
   readonly #writer: Session
   readonly #reader: Session
 
-  constructor(options: SessionOptions, tables: Tables, token: bigint | undefined) {
-    this.#options = options
+  constructor({ session, tables, token, leases }: EngineOptions) {
+    this.#options = session
     this.#tables = tables
     this.#token = token
-    this.#writer = new Session(options)
-    this.#reader = new Session(options)
+    this.#leases = leases
+    this.#writer = new Session(session)
+    this.#reader = new Session(session)
   }
 
   async get(key: string): Promise<Uint8Array | undefined> {
@@ -159,11 +202,22 @@ class PostgresEngine implements Engine {
       await run({ text: 'COMMIT' })
       return true
     })
-    if (!isOurs) throw new Error('another process has opened it since and owns it now')
+    if (isOurs) return
+    this.#leases?.lose()
+    this.#leases?.lost.throwIfAborted()
+    throw new Error('another process has opened it since and owns it now')
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#writer.close(), this.#reader.close()])
+    if (this.#leases !== undefined && !this.#leases.lost.aborted) {
+      await this.#leases.close()
+      // Others need not wait for our lease to run out.
+      const text = `DELETE FROM ${this.#tables.owners} WHERE token = $1`
+      const session = new Session({ ...this.#options, patience: 0 })
+      await session.query({ text, values: [this.#token ?? null] }).catch(() => undefined)
+      await session.close()
+    }
+    await Promise.all([this.#leases?.close(), this.#writer.close(), this.#reader.close()])
   }
 
   /** Applies writes if we are an owner, else nothing: as many rows as owners that we are. */
