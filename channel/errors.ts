@@ -64,6 +64,8 @@ export interface Facts {
   PEER_MISBEHAVED: { readonly peer: Hex; readonly reason: string }
   /** The peer said no. */
   PEER_REJECTED: { readonly peer: Hex; readonly participant: number; readonly reason: string }
+  /** Another process of this client serves one of these peers. */
+  SERVED_ELSEWHERE: { readonly peers: readonly Hex[] }
   /** The peer is sent more than it takes. */
   PEER_OVERLOADED: { readonly peer: Hex }
 

@@ -80,6 +80,11 @@ export class Channels {
     return this.#slots.has(id)
   }
 
+  /** Whether there is a channel with that peer. */
+  hasPeer(peer: PeerID): boolean {
+    return this.#byPeer.has(peer)
+  }
+
   /** What users call, of all channels. */
   all(): readonly Channel[] {
     return Array.from(this.#slots.values(), ({ channel }) => channel)

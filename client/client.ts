@@ -13,13 +13,13 @@ import {
   PerkunasError,
   type State,
 } from '../channel/index.js'
-import type { Bus, PeerID } from '../peer/index.js'
+import type { Bus, PeerEvent, PeerID } from '../peer/index.js'
 import type { Account } from '../wallet/index.js'
 import { asAborted, type Channel } from './channel.js'
 import { type Arrival, Channels } from './channels.js'
 import { type ChannelContext, channelRecord } from './conversation.js'
 import { systemClock, systemEntropy } from './environment.js'
-import { type ChannelUpdate, type Message, messages } from './messages.js'
+import { type ChannelProposal, type ChannelUpdate, type Message, messages } from './messages.js'
 import {
   type ClientOptions,
   defaultTimeouts,
@@ -29,10 +29,11 @@ import {
   type Timeouts,
   type UpdateHandler,
 } from './options.js'
+import { Ownership, servedElsewhere } from './ownership.js'
 import { created } from './records.js'
 import { restart, storedChannels } from './restore.js'
 import { asError, asStoreError, decided } from './runtime.js'
-import { type OpenCommand, type Opened, Sessions } from './sessions.js'
+import { type OpenCommand, type Opened, type ProposalDecision, Sessions } from './sessions.js'
 import { proposalOf } from './terms.js'
 import { localWatcher } from './watcher.js'
 import type { Decision, World } from './world.js'
@@ -46,6 +47,7 @@ export class Client {
   readonly #apps: AppResolver
   readonly #sessions: Sessions
   readonly #channels: Channels
+  readonly #ownership: Ownership | undefined
   readonly #contexts = new Map<AppID, ChannelContext>()
   readonly #newChannels = new Subject<Channel>()
   readonly #errors = new Subject<PerkunasError>()
@@ -72,6 +74,7 @@ export class Client {
       backend,
       clock,
       patience: this.#timeouts.settlement,
+      confirm: () => this.#ownership?.confirm(),
       send: (to, message) => void this.#send(to, message).catch((cause) => this.#unsent(to, cause)),
       disconnect: (peer, reason) => bus.disconnect(peer, reason),
       decide: (update, current) => this.#decideUpdate(update, current),
@@ -97,7 +100,7 @@ export class Client {
       timeout: this.#timeouts.proposal,
       send: (to, message) => this.#send(to, message),
       isConnected: (peer) => bus.isConnected(peer),
-      decide: (proposal) => this.#handleProposal(proposal),
+      decide: (proposal) => this.#decideProposal(proposal),
       participant: () => this.#participant(),
       account: (participant) => this.#account(participant),
       context: (app) => this.#context(app),
@@ -106,10 +109,17 @@ export class Client {
     })
     this.#unsubscribe = [
       bus.onMessage((from, payload) => this.#received(from, payload)),
-      bus.onPeer(({ kind, peer }) => {
-        for (const concerned of [this.#sessions, this.#channels]) concerned[kind](peer)
-      }),
+      bus.onPeer((event) => this.#onPeer(event)),
     ]
+    const { leases } = options
+    this.#ownership =
+      leases &&
+      new Ownership(leases, {
+        restore: (isOurs) => this.#bringBack((peers) => isOurs(this.#others(peers))),
+        isInUse: (peer) =>
+          bus.isConnected(peer) || this.#channels.hasPeer(peer) || this.#sessions.isWith(peer),
+        fail: (cause) => this.#fail(asStoreError(cause)),
+      })
   }
 
   /** Our network identity. */
@@ -172,6 +182,9 @@ export class Client {
     const { backend } = this.#backend.rules
     const proposal = proposalOf(options, { id: this.id, participant, backend, entropy })
     await this.#account(participant)
+    const served = this.#serves(options.peers)
+    if (served !== true && !(await served)) throw servedElsewhere(options.peers)
+    this.#check()
     if (signal?.aborted) throw asAborted(signal.reason, 'proposeChannel')
     let abort: () => void = () => undefined
     try {
@@ -193,7 +206,8 @@ export class Client {
 
   /**
    * Brings back every channel of the store, and goes on with what was under way. Call it once, before anything
-   * else; channels that are there already stay.
+   * else; channels that are there already stay. Where several processes share the store, those channels that no other
+   * process serves.
    *
    * The store is read by one scan and every record is checked, before anything is started. Channels for which there
    * is nothing to do are not made running: that happens when something concerns one of them.
@@ -204,21 +218,26 @@ export class Client {
    */
   async restore(): Promise<readonly Channel[]> {
     this.#check()
+    return this.#ownership === undefined ? this.#bringBack(() => true) : this.#ownership.begin()
+  }
+
+  async #bringBack(isOurs: (peers: readonly PeerID[]) => boolean): Promise<readonly Channel[]> {
     this.#isRestoring = true
     try {
-      return await this.#restore()
+      return await this.#restore(isOurs)
     } finally {
       this.#isRestoring = false
     }
   }
 
-  async #restore(): Promise<readonly Channel[]> {
+  async #restore(isOurs: (peers: readonly PeerID[]) => boolean): Promise<readonly Channel[]> {
     const { store, wallet, clock = systemClock } = this.#options
     const arrivals: Arrival[] = []
     const accounts = new Map<Address, Account>()
     const context = (app: AppID) => this.#context(app)
     for await (const { record, atRest } of storedChannels(store, context, clock)) {
       const { machine, peers, cursor } = record
+      if (!isOurs(peers)) continue
       const address = this.#addressIn(machine)
       const account = accounts.get(address) ?? (await wallet.account(address))
       accounts.set(address, account)
@@ -303,10 +322,47 @@ export class Client {
     this.#newChannels.next(channel)
   }
 
+  // Peers
+
+  #others(peers: readonly PeerID[]): readonly PeerID[] {
+    return peers.filter((peer) => peer !== this.id)
+  }
+
+  /** Whether channels with these peers are, or may be, this process's. */
+  #serves(peers: readonly PeerID[]): boolean | Promise<boolean> {
+    return this.#ownership === undefined || this.#ownership.serves(this.#others(peers))
+  }
+
+  #onPeer({ kind, peer }: PeerEvent): void {
+    const tell = () => {
+      for (const concerned of [this.#sessions, this.#channels]) concerned[kind](peer)
+    }
+    if (kind === 'disconnected') {
+      tell()
+      return this.#ownership?.sweep([peer])
+    }
+    const served = this.#serves([peer])
+    if (served === true) return tell()
+    void Promise.resolve(served).then((isServed) => {
+      if (this.#closed || !this.#bus.isConnected(peer)) return
+      if (isServed) tell()
+      else this.#bus.disconnect(peer, 'another process of this participant serves this peer; call again')
+    })
+  }
+
   // Messages
 
   #received(from: PeerID, payload: Uint8Array): void | Promise<void> {
     const message = messages.decode(payload) // what it throws costs the peer its connection
+    const served = this.#serves([from])
+    if (served === true) return this.#handle(from, message)
+    // Who is served elsewhere is sent away; what was said is said again there.
+    return Promise.resolve(served).then((isServed) => {
+      if (isServed && !this.#closed) return this.#handle(from, message)
+    })
+  }
+
+  #handle(from: PeerID, message: Message): void | Promise<void> {
     switch (message.kind) {
       case 'channelProposal':
       case 'channelProposalAcc':
@@ -331,6 +387,17 @@ export class Client {
   }
 
   // Users
+
+  #decideProposal(proposal: ChannelProposal): ProposalDecision | Promise<ProposalDecision> {
+    return this.#ownership === undefined ? this.#handleProposal(proposal) : this.#decideShared(proposal)
+  }
+
+  async #decideShared(proposal: ChannelProposal): Promise<ProposalDecision> {
+    const decision = decided(await this.#handleProposal(proposal), 'proposal handler')
+    // Only now: who proposes too much must not be able to bind our peers to each other.
+    if (!decision.accept || (await this.#serves(proposal.peers))) return decision
+    return reject('another process of this participant serves one of the peers')
+  }
 
   #decideUpdate(update: ChannelUpdate, current: State): Decision | Promise<Decision> {
     const channel = this.channel(update.state.channelID)
@@ -406,6 +473,7 @@ export class Client {
     if (this.#closed) return
     this.#closed = error
     for (const unsubscribe of this.#unsubscribe) unsubscribe()
+    this.#ownership?.close()
     this.#sessions.close(error)
     this.#channels.end(error)
     this.#newChannels.complete()
@@ -413,9 +481,12 @@ export class Client {
   }
 
   #over(channelID: ChannelID): void {
-    const address = this.#channels.get(channelID)?.account.address
+    const slot = this.#channels.get(channelID)
+    const address = slot?.account.address
+    const peers = this.#others(slot?.runtime.state.record.peers ?? [])
     const error = new PerkunasError('CLOSED', `channel ${channelID} is settled`, { what: 'channel' })
     this.#channels.remove(channelID, error)
+    this.#ownership?.sweep(peers)
     if (address === undefined) return
     this.#options.wallet.decrementUsage(address).catch((cause) => this.#report(asError(cause, 'wallet')))
   }

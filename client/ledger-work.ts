@@ -159,6 +159,8 @@ export class LedgerWork {
     const { signal } = controller
     const run = async () => {
       try {
+        const unconfirmed = this.#host.world.confirm()
+        if (unconfirmed !== undefined) await unconfirmed
         await work({ signal })
       } catch (cause) {
         if (signal.aborted || isError(cause, 'CLOSED')) return
@@ -181,6 +183,8 @@ export class LedgerWork {
     const { clock } = this.#host.world
     const attempt = async (pause: number): Promise<void> => {
       try {
+        const unconfirmed = this.#host.world.confirm()
+        if (unconfirmed !== undefined) await unconfirmed
         await work({ signal })
         if (this.#running.get(kind) === controller) this.#running.delete(kind)
       } catch (cause) {

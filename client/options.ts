@@ -11,7 +11,7 @@ import type {
   State,
 } from '../channel/index.js'
 import type { Bus, PeerID } from '../peer/index.js'
-import type { Store } from '../persistence/index.js'
+import type { Leases, Store } from '../persistence/index.js'
 import type { Wallet } from '../wallet/index.js'
 import type { Channel } from './channel.js'
 import type { Clock, Entropy } from './environment.js'
@@ -38,6 +38,14 @@ export interface ClientOptions {
   /** Our identity and our peers. */
   readonly bus: Bus
   readonly store: Store
+  /**
+   * Where several processes share the keys and the store of one client: the store's leases. Each peer is then served
+   * by one process, which has all channels with it. A peer that reaches another process is sent away, and should know
+   * the addresses of all processes, or one that leads to each of them in turn; likewise `proposeChannel` throws
+   * SERVED_ELSEWHERE. When a process is gone, the others take over its channels, which come by `newChannels$`. Each
+   * process needs an account of its own to pay for transactions, or their numbers would collide.
+   */
+  readonly leases?: Leases
   readonly wallet: Wallet
   /** The ledger: its rules, its Funder and its Adjudicator. */
   readonly backend: Backend

@@ -229,6 +229,10 @@ export class ChannelRuntime {
         this.world.fail(asStoreError(cause))
       }
       if (this.#stopped !== undefined) return false
+    } else if (effects.length > 0) {
+      const confirmed = this.world.confirm()
+      if (confirmed !== undefined) await confirmed.catch((cause) => this.world.fail(asStoreError(cause)))
+      if (this.#stopped !== undefined) return false
     }
     this.#state = next
     this.#perform(effects)

@@ -103,7 +103,7 @@ export class Sessions {
   readonly #host: SessionHost
   readonly #running = new Map<SessionID, Running>()
   readonly #strays: Strays
-  readonly #opening = new Set<ChannelID>()
+  readonly #opening = new Map<ChannelID, readonly PeerID[]>()
   /** What we said last in sessions that are over, to their proposers, who may not have heard it; oldest first. */
   readonly #answers = new Map<SessionID, Answers>()
   #isClosed = false
@@ -166,6 +166,11 @@ export class Sessions {
       if ('machine' in session && session.machine.channelID === channelID) return true
     }
     return this.#opening.has(channelID)
+  }
+
+  /** Whether a channel with that peer is being agreed on or opened. */
+  isWith(peer: PeerID): boolean {
+    return this.#with(peer).length > 0 || [...this.#opening.values()].some((peers) => peers.includes(peer))
   }
 
   /** Ends all sessions and the calls that wait for them. */
@@ -302,7 +307,7 @@ export class Sessions {
   async #open(machine: Machine, running: Running, proposal: ChannelProposal): Promise<void> {
     try {
       const { command, cursor } = running
-      this.#opening.add(machine.channelID)
+      this.#opening.set(machine.channelID, proposal.peers)
       await this.#host.open({ machine, proposal, command, cursor })
     } catch (cause) {
       this.#failed(running, asError(cause, 'opening'))

@@ -28,6 +28,11 @@ export interface World {
   readonly clock: Clock
   /** Milliseconds that others get to do their part of a settlement. */
   readonly patience: number
+  /**
+   * Makes sure that the channels are still ours to act for, where something is done without a commit. Nothing to wait
+   * for if that is known, or if no other process could act for them. Rejects if they are not: the client has ended.
+   */
+  confirm(): Promise<void> | undefined
   send(to: PeerID, message: ChannelMessage): void
   disconnect(peer: PeerID, reason: string): void
   /** Asks our user. Never rejects: a handler that throws has refused. */

@@ -33,7 +33,10 @@ export interface PeerBusOptions {
   readonly identity: Identity
   /** Tried for addresses of their scheme; the first one also for addresses without one. */
   readonly dialers?: readonly Dialer[]
-  /** Where peers can be dialled, by their ID. Read once; `connect` tells of more. */
+  /**
+   * Where peers can be dialled, by their ID; several addresses of one, separated by commas, are dialled in turn. Read
+   * once; `connect` tells of more.
+   */
   readonly addresses?: Readonly<Record<PeerID, string>>
   readonly limits?: Partial<BusLimits & ConnectionLimits>
   /** Feature bits and chains for `init`; none if absent. */

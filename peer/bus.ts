@@ -42,7 +42,7 @@ export interface Bus {
 
   /**
    * Wants a connection with that peer and makes it again (with backoff and jitter) whenever it is lost, until
-   * {@link release}. An address given here is remembered for that peer.
+   * {@link release}. An address given here is remembered for that peer; several, separated by commas, have their turns.
    *
    * @throws PerkunasError INVALID_ARGUMENT for ourselves and for what is no peer ID, CLOSED
    */

@@ -24,6 +24,8 @@ interface Attempt {
 interface Peer {
   readonly id: PeerID
   address: string | undefined
+  /** How often we dialled it: several addresses have their turns. */
+  dials: number
   isWanted: boolean
   /** The one connection that is used. */
   active: Connection | undefined
@@ -198,6 +200,7 @@ export class PeerBus implements Bus {
       peer = {
         id,
         address: undefined,
+        dials: 0,
         isWanted: false,
         active: undefined,
         activeSince: 0,
@@ -236,7 +239,8 @@ export class PeerBus implements Bus {
     if (peer.address === undefined || peer.attempt !== undefined) return
     peer.stopRetry?.()
     peer.stopRetry = undefined
-    const { address } = peer
+    const addresses = peer.address.split(',')
+    const address = addresses[peer.dials++ % addresses.length] ?? ''
     const attempt: Attempt = { address, abort: new AbortController(), connection: undefined }
     peer.attempt = attempt
     void this.#open(peer, attempt)

@@ -65,6 +65,11 @@ export class Remote<C extends Calls, T> {
     await this.gone
   }
 
+  /** Makes it stand still, or go on. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#child.kill(signal)
+  }
+
   /** Lets it end by itself, and returns when it has. */
   async stop(): Promise<void> {
     if (this.#child.connected) this.#child.disconnect()

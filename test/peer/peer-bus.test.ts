@@ -247,6 +247,20 @@ describe('peer: bus over connections', () => {
     expect(a.failures.length).to.be.greaterThan(4)
   })
 
+  it('several addresses -> dialled in turn, until the peer is at one of them', async () => {
+    const a = await here.join(alice, 'alice', { limits: { backoffMin: 100, backoffMax: 100 } })
+    await here.join(carol, 'carol')
+    await here.join(bob, 'bob')
+    const up = event(a.bus, 'connected')
+    a.bus.connect(bob.id, 'memory://nobody,memory://carol,memory://bob')
+    for (let i = 1; i <= 2; i++) {
+      await until(() => a.failures.length === i && here.clock.waiting > 0)
+      here.clock.advance(100)
+    }
+    expect(await up).to.equal(bob.id)
+    expect(a.failures.length).to.equal(2)
+  })
+
   it('send while the next attempt is waited for -> tries at once', async () => {
     const a = await here.join(alice, 'alice')
     a.bus.connect(bob.id, 'memory://bob')
