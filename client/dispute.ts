@@ -368,8 +368,11 @@ function whenReorged(state: ChannelState, event: LedgerEvent, context: ChannelCo
   if (event.kind === 'registered' || event.kind === 'cleared') {
     const at = state.overruled.findLastIndex(({ by }) => isSame(by, event))
     const { registered } = state.overruled[at] ?? {}
-    if (at < 0) return stay(state) // gone with what came before it
-    const reverted = { ...state, overruled: state.overruled.slice(0, at) }
+    // Else gone with what came before it, or known before a restart only.
+    const isLast =
+      event.kind === 'registered' && record.machine.phase === 'registered' && record.registered === undefined
+    if (at < 0 && !isLast) return stay(state)
+    const reverted = { ...state, overruled: state.overruled.slice(0, Math.max(0, at)) }
     if (BEYOND.includes(record.machine.phase)) return stay(reverted, ...pursue(record, context))
     // What it had overruled stands again, and nobody tells that once more.
     if (registered !== undefined) return whenDisputed(reverted, state, registered, context)
