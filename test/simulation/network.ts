@@ -39,6 +39,8 @@ interface Link {
   up: boolean
   epoch: number
   dialling: boolean
+  /** Something was lost or overtaken on it, and neither side can know. */
+  harmed: boolean
 }
 
 interface Pipe {
@@ -50,6 +52,8 @@ interface Pipe {
 /** All buses, and what is between them. */
 export class SimNetwork {
   readonly weather: Weather = { lost: 0, repeated: 0, dropped: 0, reordered: 0, latency: 50 }
+  /** Whether connections may lose something and stand: most runs must do without what repairs it in the end. */
+  isTreacherous = false
   readonly #buses = new Map<PeerID, SimBus>()
   readonly #links = new Map<string, Link>()
   readonly #pipes = new Map<string, Pipe>()
@@ -87,12 +91,12 @@ export class SimNetwork {
     this.disconnect(a, b)
   }
 
-  /** Ends all cuts and all bad weather; each connection is a new one, so that what was lost can be repaired. */
+  /** Ends all cuts and all bad weather. Connections that lost something in silence are made anew, and only those. */
   heal(): void {
     Object.assign(this.weather, { lost: 0, repeated: 0, dropped: 0, reordered: 0, latency: 50 })
     this.#cuts.clear()
-    for (const { ends } of this.#links.values()) {
-      this.disconnect(...ends)
+    for (const { ends, harmed } of this.#links.values()) {
+      if (harmed) this.disconnect(...ends)
       this.dial(...ends)
     }
   }
@@ -122,6 +126,7 @@ export class SimNetwork {
         return this.dial(a, b)
       }
       link.up = true
+      link.harmed = false
       for (const end of link.ends) link.believers.add(end)
       this.tell(`net ${name(a)}=${name(b)} up`)
       for (const end of link.ends) this.#buses.get(end)?.report('connected', end === a ? b : a)
@@ -136,14 +141,19 @@ export class SimNetwork {
       this.tell(`net ${name(from)}>${name(to)} lost`)
       return this.disconnect(from, to)
     }
-    if (this.random.chance(dropped)) return this.tell(`net ${name(from)}>${name(to)} dropped`)
+    if (this.random.chance(dropped)) {
+      link.harmed = true
+      return this.tell(`net ${name(from)}>${name(to)} dropped`)
+    }
     const ms = this.random.chance(0.9)
       ? this.random.between(1, latency)
       : this.random.between(1, 20 * latency)
     const pipe = this.#pipe(from, to)
     const at = this.clock.now() + ms
-    if (this.random.chance(reordered)) this.#arrive(link, from, to, payload, at)
-    else {
+    if (this.random.chance(reordered)) {
+      link.harmed = true
+      this.#arrive(link, from, to, payload, at)
+    } else {
       pipe.lastArrival = Math.max(at, pipe.lastArrival)
       this.#arrive(link, from, to, payload, pipe.lastArrival)
     }
@@ -202,7 +212,7 @@ export class SimNetwork {
     let link = this.#links.get(key)
     if (link === undefined) {
       const ends = a < b ? ([a, b] as const) : ([b, a] as const)
-      link = { ends, believers: new Set(), up: false, epoch: 0, dialling: false }
+      link = { ends, believers: new Set(), up: false, epoch: 0, dialling: false, harmed: false }
       this.#links.set(key, link)
     }
     return link

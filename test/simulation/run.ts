@@ -124,6 +124,7 @@ function build(random: Random, trace: Trace): Stage {
     lastEvents = events.length
   })
   scene.network.weather.lost = random.chance(0.5) ? 0.01 : 0
+  scene.network.isTreacherous = random.chance(0.3)
   return { scene, driver, parties, cheats }
 }
 

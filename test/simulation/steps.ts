@@ -83,13 +83,15 @@ export function takeStep(stage: Stage, random: Random): void {
       scene.time.after(random.int(15_000), () => scene.network.mend(party.peer, other.peer))
       return
     }
-    case 'weather':
+    case 'weather': {
+      const { isTreacherous } = scene.network
       scene.network.weather.lost = random.chance(0.5) ? 0 : random.int(60) / 1_000
       scene.network.weather.repeated = random.chance(0.5) ? 0 : random.int(200) / 1_000
       scene.network.weather.latency = random.chance(0.7) ? 50 : 600
-      scene.network.weather.dropped = random.chance(0.7) ? 0 : random.int(60) / 1_000
-      scene.network.weather.reordered = random.chance(0.6) ? 0 : random.int(400) / 1_000
+      scene.network.weather.dropped = isTreacherous && random.chance(0.5) ? random.int(60) / 1_000 : 0
+      scene.network.weather.reordered = isTreacherous && random.chance(0.5) ? random.int(400) / 1_000 : 0
       return
+    }
     case 'reorg': {
       const depth = random.int(scene.finalityDepth)
       if (depth === 0) return
