@@ -69,6 +69,8 @@ export async function registeredState(
   let found: State | undefined
   await scanLogs(chain, filter, { from: firstBlock, to: head.number }, async (logs) => {
     for (const log of logs) {
+      // A node is not believed that the contract logged something else than it does.
+      if (log.data.length < 66) continue
       const version = BigInt(`0x${log.data.slice(2, 66)}`)
       const shown = await shownBy(deployment, log, channelID, version, options).catch((error: unknown) => {
         if (error instanceof RpcError) return undefined
