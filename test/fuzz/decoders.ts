@@ -291,7 +291,7 @@ export const BYTE_DECODERS: readonly ByteDecoder[] = [
   {
     name: 'calldata',
     read: (bytes) => shownStates(toHex(bytes)),
-    samples: [Uint8Array.of(0x17, 0x0e, 0x6d, 0x4f, ...new Uint8Array(600))],
+    samples: [Uint8Array.of(0xe9, 0xaa, 0x7e, 0x02, ...new Uint8Array(600))],
   },
   {
     name: 'reverts',
