@@ -46,22 +46,28 @@ export class LmdbStore extends EngineStore {
 
 type Bytes = Database<Uint8Array, Uint8Array>
 
-/** An open environment: the entries, and beside them, out of reach of any scan, who owns it. */
+/**
+ * An open environment: the entries, and beside them, out of reach of any scan, who owns it. The entries are in the
+ * root table itself: a commit to another one writes a page more, the root's, which knows where the other one begins.
+ */
 interface Tables {
-  readonly root: RootDatabase<Uint8Array, Uint8Array>
-  readonly entries: Bytes
+  readonly entries: RootDatabase<Uint8Array, Uint8Array>
   /** One key whose version counts how often the store was opened for writing. */
   readonly owner: Bytes
 }
 
 const OWNER = encodeKey('owner')
+/** Keeps the keys of entries apart from the names of tables, which the root table holds too. */
+const ENTRY = '/'
+/** The table in which they were at first, as LMDB writes a table's name. */
+const FORMER = encodeKey('entries\0')
 const TABLE = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const
 
 /** @throws PerkunasError STORE_FAILED, also where the disk has no room for the note that we own it */
 function opened(path: string, readOnly: boolean, blockUpTo: number): LmdbEngine {
-  let root: Tables['root'] | undefined
+  let entries: Tables['entries'] | undefined
   try {
-    root = open<Uint8Array, Uint8Array>({
+    entries = open<Uint8Array, Uint8Array>({
       ...TABLE,
       path,
       noSubdir: false,
@@ -70,12 +76,12 @@ function opened(path: string, readOnly: boolean, blockUpTo: number): LmdbEngine 
       // grouping gives us already.
       overlappingSync: false,
     })
-    const entries: Bytes | undefined = root.openDB({ ...TABLE, name: 'entries' })
-    const owner: Bytes | undefined = root.openDB({ ...TABLE, name: 'owner', useVersions: true })
-    if (entries === undefined || owner === undefined) throw new Error('it holds no store of ours')
-    return new LmdbEngine({ root, entries, owner }, { path, readOnly, blockUpTo })
+    const owner: Bytes | undefined = entries.openDB({ ...TABLE, name: 'owner', useVersions: true })
+    if (owner === undefined) throw new Error('it holds no store of ours')
+    if (entries.doesExist(FORMER)) bringOver(entries, readOnly)
+    return new LmdbEngine({ entries, owner }, { path, readOnly, blockUpTo })
   } catch (error) {
-    root?.close().catch(() => undefined)
+    entries?.close().catch(() => undefined)
     throw new PerkunasError(
       'STORE_FAILED',
       `the LMDB store at ${path} can't be opened: ${error instanceof Error ? error.message : String(error)}`,
@@ -85,9 +91,20 @@ function opened(path: string, readOnly: boolean, blockUpTo: number): LmdbEngine 
   }
 }
 
+/** Moves entries from the table of their own in which they were at first. */
+function bringOver(entries: Tables['entries'], readOnly: boolean): void {
+  if (readOnly) {
+    throw new Error('it has an older form, which whoever opens it for writing brings up to date')
+  }
+  const former: Bytes = entries.openDB({ ...TABLE, name: 'entries' })
+  entries.transactionSync(() => {
+    for (const { key, value } of former.getRange()) entries.putSync(encodeEntry(decodeKey(key)), value)
+    former.dropSync()
+  })
+}
+
 class LmdbEngine implements Engine {
-  readonly #root: Tables['root']
-  readonly #entries: Bytes
+  readonly #entries: Tables['entries']
   readonly #owner: Bytes
   readonly #path: string
   /** The owner's version while we are the owner; `undefined` if we only read. */
@@ -95,7 +112,6 @@ class LmdbEngine implements Engine {
   readonly #pace: Pace
 
   constructor(tables: Tables, options: { path: string; readOnly: boolean; blockUpTo: number }) {
-    this.#root = tables.root
     this.#entries = tables.entries
     this.#owner = tables.owner
     this.#path = options.path
@@ -105,13 +121,13 @@ class LmdbEngine implements Engine {
 
   get(key: string): Uint8Array | undefined {
     // Not `getBinaryFast`: what it gives is overwritten by the next read, and only pretends to its length.
-    const copy = this.#entries.getBinary(encodeKey(key))
+    const copy = this.#entries.getBinary(encodeEntry(key))
     return copy === undefined ? undefined : new Uint8Array(copy)
   }
 
   *scan(prefix: string, { after, limit }: ScanOptions): Generator<Entry, void, undefined> {
-    const first = encodeKey(prefix)
-    const last = after === undefined ? undefined : encodeKey(after)
+    const first = encodeEntry(prefix)
+    const last = after === undefined ? undefined : encodeEntry(after)
     const paged = last !== undefined && Buffer.compare(last, first) >= 0
     const end = prefixEnd(first)
     const transaction = this.#entries.useReadTransaction()
@@ -123,7 +139,7 @@ class LmdbEngine implements Engine {
         ...(end === undefined ? {} : { end }),
         ...(limit === undefined ? {} : { limit }),
       })
-      for (const { key, value } of range) yield [decodeKey(key), new Uint8Array(value)]
+      for (const { key, value } of range) yield [decodeKey(key).slice(ENTRY.length), new Uint8Array(value)]
     } finally {
       transaction.done()
     }
@@ -146,11 +162,11 @@ class LmdbEngine implements Engine {
   }
 
   async close(): Promise<void> {
-    await this.#root.close()
+    await this.#entries.close()
   }
 
   #takeOver(): number {
-    return this.#root.transactionSync(() => {
+    return this.#entries.transactionSync(() => {
       const term = 1 + (this.#owner.getEntry(OWNER)?.version ?? 0)
       this.#owner.putSync(OWNER, Uint8Array.of(), term)
       return term
@@ -159,11 +175,11 @@ class LmdbEngine implements Engine {
 
   /** @returns whether we still own the store; else nothing was written */
   #writeHere(term: number, writes: readonly Write[]): boolean {
-    return this.#root.transactionSync(() => {
+    return this.#entries.transactionSync(() => {
       if (!this.#owner.doesExist(OWNER, term)) return false
       for (const write of writes) {
-        if (write.kind === 'put') this.#entries.putSync(encodeKey(write.key), write.value)
-        else this.#entries.removeSync(encodeKey(write.key))
+        if (write.kind === 'put') this.#entries.putSync(encodeEntry(write.key), write.value)
+        else this.#entries.removeSync(encodeEntry(write.key))
       }
       return true
     })
@@ -175,7 +191,7 @@ class LmdbEngine implements Engine {
     const parts: Promise<boolean>[] = []
     const whole = this.#owner.ifVersion(OWNER, term, () => {
       for (const write of writes) {
-        const key = encodeKey(write.key)
+        const key = encodeEntry(write.key)
         parts.push(write.kind === 'put' ? this.#entries.put(key, write.value) : this.#entries.remove(key))
       }
     })
@@ -189,6 +205,10 @@ class LmdbEngine implements Engine {
     const message = cause instanceof Error ? cause.message : String(cause)
     return new Error(`${message}, with ${roomAt(this.#path)} left on the disk`, { cause })
   }
+}
+
+function encodeEntry(key: string): Uint8Array {
+  return encodeKey(ENTRY + key)
 }
 
 function roomAt(path: string): string {

@@ -9,6 +9,7 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
 import fc from 'fast-check'
+import { open } from 'lmdb'
 import { isError } from '../../channel/errors.js'
 import type { Store } from '../../persistence/index.js'
 import { LmdbStore } from '../../persistence/lmdb.js'
@@ -93,6 +94,25 @@ describe('LMDB store: a killed process', () => {
       }
     })
   }
+})
+
+describe('LMDB store: its older form', () => {
+  it('entries in a table of their own -> brought over by whoever opens it for writing', async () => {
+    const binary = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const
+    const root = open<Uint8Array, Uint8Array>({ ...binary, path, noSubdir: false })
+    const former = root.openDB<Uint8Array, Uint8Array>({ ...binary, name: 'entries' })
+    root.openDB({ ...binary, name: 'owner', useVersions: true })
+    for (const key of ['owner', 'entries', 'z']) await former.put(Buffer.from(key), Buffer.from(`of ${key}`))
+    await root.close()
+    expect(() => new LmdbStore(path, { readOnly: true })).to.throw('older form')
+    for (const round of ['brought over', 'there already']) {
+      const store = new LmdbStore(path)
+      const found: string[] = []
+      for await (const [key, value] of store.scan('')) found.push(`${key}: ${Buffer.from(value)}`)
+      expect(found, round).to.deep.equal(['entries: of entries', 'owner: of owner', 'z: of z'])
+      await store.close()
+    }
+  })
 })
 
 describe('LMDB store: a disk without room', () => {
