@@ -319,7 +319,7 @@ export class Session implements StreamReceiver {
   #scheduleFlush(): void {
     if (this.#isFlushScheduled || !this.#isWritable || this.#send === undefined) return
     this.#isFlushScheduled = true
-    nextTurn(() => {
+    queueMicrotask(() => {
       this.#isFlushScheduled = false
       this.#flush()
     })

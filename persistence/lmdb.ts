@@ -40,7 +40,7 @@ export class LmdbStore extends EngineStore {
       const message = `the path of a directory for the LMDB store expected, got ${JSON.stringify(path)}`
       throw new PerkunasError('INVALID_ARGUMENT', message, { argument: 'path' })
     }
-    super(`LMDB store at ${path}`, opened(path, readOnly, blockUpTo), setImmediate)
+    super(`LMDB store at ${path}`, opened(path, readOnly, blockUpTo))
   }
 }
 
