@@ -6,7 +6,7 @@ export const TAG_BYTES = 16
 
 /** Authenticated encryption with a 32-byte key and a 12-byte nonce that is never used twice with one key. */
 export interface Aead {
-  readonly name: 'node' | 'noble'
+  readonly name: 'sodium' | 'node' | 'noble'
   /** Writes ciphertext and tag, `plaintext.length + 16` bytes, to `out` from `at`. */
   seal(sealing: Sealing, plaintext: Uint8Array, out: Uint8Array, at: number): void
   /** The plaintext of a ciphertext with its tag, or undefined if it is too short or not authentic. */
@@ -40,8 +40,60 @@ export const nobleAead: Aead = {
 /** OpenSSL through node:crypto, if it is there and knows the cipher: three times as fast at 1 kB. */
 export const nodeAead: Aead | undefined = loadNodeAead()
 
+/** libsodium through npm `sodium-native`, if that is installed: a fifth of OpenSSL's time for short messages. */
+export const sodiumAead: Aead | undefined = loadSodiumAead()
+
 /** The one in use. */
-export const aead: Aead = nodeAead ?? nobleAead
+export const aead: Aead = sodiumAead ?? nodeAead ?? nobleAead
+
+/** What is used of the addon, whose binaries are in its package. */
+interface Sodium {
+  crypto_aead_chacha20poly1305_ietf_encrypt(
+    out: Uint8Array,
+    plaintext: Uint8Array,
+    associated: Uint8Array | null,
+    unused: null,
+    nonce: Uint8Array,
+    key: Uint8Array,
+  ): void
+  /** Throws if the ciphertext is not authentic. */
+  crypto_aead_chacha20poly1305_ietf_decrypt(
+    out: Uint8Array,
+    unused: null,
+    sealed: Uint8Array,
+    associated: Uint8Array | null,
+    nonce: Uint8Array,
+    key: Uint8Array,
+  ): void
+}
+
+function loadSodiumAead(): Aead | undefined {
+  const node = typeof process === 'undefined' ? undefined : process.getBuiltinModule?.('node:module')
+  if (node === undefined) return undefined
+  let sodium: Sodium
+  try {
+    sodium = node.createRequire(import.meta.url)('sodium-native')
+  } catch {
+    return undefined // not installed, or not for this platform
+  }
+  return {
+    name: 'sodium',
+    seal({ key, nonce, associated = null }, plaintext, out, at) {
+      const sealed = out.subarray(at, at + plaintext.length + TAG_BYTES)
+      sodium.crypto_aead_chacha20poly1305_ietf_encrypt(sealed, plaintext, associated, null, nonce, key)
+    },
+    open({ key, nonce, associated = null }, sealed) {
+      if (sealed.length < TAG_BYTES) return undefined
+      const plaintext = new Uint8Array(sealed.length - TAG_BYTES)
+      try {
+        sodium.crypto_aead_chacha20poly1305_ietf_decrypt(plaintext, null, sealed, associated, nonce, key)
+      } catch {
+        return undefined
+      }
+      return plaintext
+    },
+  }
+}
 
 function loadNodeAead(): Aead | undefined {
   const node = typeof process === 'undefined' ? undefined : process.getBuiltinModule?.('node:crypto')

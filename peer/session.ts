@@ -1,7 +1,7 @@
 // BOLT 8 over a stream: shakes hands, then seals and opens messages. The driver of noise.ts.
 //
 // Reading goes in short turns, so that two busy peers overlap instead of waiting for each other; what is
-// written in one turn leaves as one write. Nothing is buffered without a bound in either direction.
+// sent by one turn's handlers leaves as one write. Nothing is buffered without a bound in either direction.
 import { PerkunasError } from '../channel/errors.js'
 import { TAG_BYTES } from './aead.js'
 import { ByteQueue } from './byte-queue.js'
@@ -120,7 +120,7 @@ export class Session implements StreamReceiver {
   }
 
   /**
-   * Queues a message of at most 65535 bytes, which nobody may change afterwards. It leaves at the end of this turn.
+   * Queues a message of at most 65535 bytes, which nobody may change afterwards. It leaves after the running microtasks.
    *
    * @returns false if too much waits already, or the session is over; then nothing is queued
    */
@@ -316,10 +316,10 @@ export class Session implements StreamReceiver {
     this.#scheduleFlush()
   }
 
-  #scheduleFlush(): void {
+  #scheduleFlush(schedule: (task: () => void) => void = queueMicrotask): void {
     if (this.#isFlushScheduled || !this.#isWritable || this.#send === undefined) return
     this.#isFlushScheduled = true
-    queueMicrotask(() => {
+    schedule(() => {
       this.#isFlushScheduled = false
       this.#flush()
     })
@@ -346,7 +346,7 @@ export class Session implements StreamReceiver {
       }
       this.#write(out)
     }
-    if (this.#outgoing.length > 0) this.#scheduleFlush()
+    if (this.#outgoing.length > 0) this.#scheduleFlush(nextTurn)
     else if (this.#state === 'closing') this.#stream.close()
   }
 

@@ -4,7 +4,7 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import { utf8ToBytes } from '@noble/hashes/utils.js'
 import { expect } from 'chai'
 import { concat, toHex } from '../../channel/bytes.js'
-import { type Aead, nobleAead, nodeAead } from '../../peer/aead.js'
+import { type Aead, nobleAead, nodeAead, sodiumAead } from '../../peer/aead.js'
 import { createIdentity } from '../../peer/identity.js'
 import {
   CipherState,
@@ -67,8 +67,8 @@ interface File {
 /** Who the initiator of every recorded handshake is. */
 const INITIATOR = createIdentity(bytes('11'.repeat(32))).id
 
-/** Node.js has both; elsewhere there is one. */
-const ciphers: readonly Aead[] = nodeAead === undefined ? [nobleAead] : [nodeAead, nobleAead]
+/** Node.js has all of them, if the optional one is installed; elsewhere there is one. */
+const ciphers = [sodiumAead, nodeAead, nobleAead].filter((cipher) => cipher !== undefined)
 
 /** Runs of both sides, then the checked messages by each cipher. */
 export function cases(): readonly Case[] {
