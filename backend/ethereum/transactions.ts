@@ -80,7 +80,7 @@ interface Pending {
 /** Newer variants push older ones out; as each costs an eighth more, an older one than these is never mined. */
 const MAX_VARIANTS = 16
 const TRANSFER_GAS = 21_000n
-/** So often a node may refuse to estimate before that counts as its answer, unless the call itself fails. */
+/** So many looks in a row must find that a call fails before it does. */
 const ESTIMATES = 3
 /** So many looks in a row must find a transaction ousted before its call is sent anew. */
 const OUSTED_LOOKS = 3
@@ -175,8 +175,9 @@ export class TransactionSender {
         return gas + (gas * BigInt(this.#options.gasMargin)) / 100n + spareGas
       } catch (error) {
         if (!(error instanceof RpcError)) throw error
-        if (error.isRevert || tries === ESTIMATES) throw this.#failed(call, error, undefined)
-        // A node within a reorg may not find its newest block.
+        if (tries === ESTIMATES) throw this.#failed(call, error, undefined)
+        // Within a reorg a node may not find its newest block. And it may be ahead of what it tells, or what another one
+        // behind the same address does: by the time a call fails, its reason is to be seen in the newest block.
         await this.chain.tick(options)
       }
     }

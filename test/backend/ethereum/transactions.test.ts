@@ -353,6 +353,21 @@ describe('ethereum: transactions', () => {
     })
   }
 
+  it('a node that is ahead of what it tells -> a call that fails at one look only is sent all the same', async () => {
+    const provider = new MoodyProvider(anvil.url, 31_337, { staticNetwork: true, cacheTimeout: -1 })
+    const sender = await open(await rich(), { provider })
+    let looks = 0
+    provider.mood = async (method, pass) => {
+      if (method === 'eth_estimateGas' && looks++ === 0)
+        throw refusal('execution reverted: insufficient funds')
+      return pass()
+    }
+    const call = await payment()
+    await sender.send(call)
+    expect([looks, await received(call)]).to.eql([2, 1n])
+    provider.destroy()
+  })
+
   it('a node refuses a transaction for good -> TRANSACTION_FAILED says why, and the next one works', async () => {
     const provider = new MoodyProvider(anvil.url, 31_337, { staticNetwork: true, cacheTimeout: -1 })
     const sender = await open(await rich(), { provider })
