@@ -29,7 +29,8 @@ export {
 } from './messages.js'
 export { CHALLENGE_DURATION, EthereumRules, type RulesOptions } from './rules.js'
 export { accountSigner, type DigestSigner, ethersSigner, type TransactionSigner } from './signer.js'
-export { type Call, SENDER_DEFAULTS, type SenderOptions, TransactionSender } from './transactions.js'
+export { SENDER_DEFAULTS, type SenderOptions, TransactionSender } from './transactions.js'
+export type { Call } from './trial.js'
 export {
   type ContractAddresses,
   KNOWN_CONTRACTS,

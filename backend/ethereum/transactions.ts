@@ -1,39 +1,15 @@
 // Sending transactions of one account on one chain, so that each is mined once and none blocks the next: nonces,
-// fees, replacement, rebroadcast, reorgs, and the reason when one fails.
+// fees, replacement, rebroadcast, reorgs.
 import type { Interface, TransactionLike } from 'ethers'
-import {
-  type Address,
-  type CallOptions,
-  fromHex,
-  type Hex,
-  PerkunasError,
-  toHex,
-} from '../../channel/index.js'
+import { type Address, type CallOptions, fromHex, PerkunasError, toHex } from '../../channel/index.js'
 import { keccak256 } from '../../wallet/index.js'
-import { ADJUDICATOR, HOLDER, revertReason, TOKEN } from './abi.js'
 import { broadcast, broadcastFirst, isInChain, type Signed, whereabouts } from './broadcast.js'
 import { type Chain, type Head, orAborted, type Receipt } from './chain.js'
 import { currentFees, type Fees, priceOf, raisedFees } from './fees.js'
 import { finalBlock } from './finality.js'
-import { integer, quantity } from './json.js'
 import { RpcError } from './rpc.js'
 import type { TransactionSigner } from './signer.js'
-
-/** What to send. */
-export interface Call {
-  /** For errors: deposit, register, ... */
-  readonly kind: string
-  /** The contract; undefined to deploy one. */
-  readonly to?: Address
-  readonly data: Hex
-  /** In wei. */
-  readonly value?: bigint
-  /**
-   * Gas beyond the estimate. A node looks for the least gas with which a call does not revert; where a failing inner
-   * call does not make it revert, that is too little for the inner call.
-   */
-  readonly spareGas?: bigint
-}
+import { type Call, estimateGas, explainRevert, failedCall, type Trial } from './trial.js'
 
 /** How transactions are sent. */
 export interface SenderOptions {
@@ -80,8 +56,6 @@ interface Pending {
 /** Newer variants push older ones out; as each costs an eighth more, an older one than these is never mined. */
 const MAX_VARIANTS = 16
 const TRANSFER_GAS = 21_000n
-/** So many looks in a row must find that a call fails before it does. */
-const ESTIMATES = 3
 /** So many looks in a row must find a transaction ousted before its call is sent anew. */
 const OUSTED_LOOKS = 3
 /** Takes a nonce and does nothing. */
@@ -92,6 +66,7 @@ export class TransactionSender {
   readonly address: Address
   readonly #pending: Pending[] = []
   readonly #options: SenderOptions
+  readonly #trial: Trial
   #turn: Promise<unknown> = Promise.resolve()
   #tracking = false
   #starting = 0
@@ -107,6 +82,7 @@ export class TransactionSender {
   ) {
     this.address = signer.address
     this.#options = { ...SENDER_DEFAULTS, ...options }
+    this.#trial = { chain, from: signer.address, interfaces: options.interfaces ?? [] }
   }
 
   /**
@@ -120,7 +96,7 @@ export class TransactionSender {
     let mined: Promise<Receipt> | undefined
     this.#starting++
     try {
-      const gas = await this.#estimate(call, options)
+      const gas = await this.#gasOf(call, options)
       mined = new Promise<Receipt>((resolve, reject) => {
         const turn = this.#turn.then(async () => {
           if (options.signal?.aborted) return
@@ -159,28 +135,9 @@ export class TransactionSender {
     }, options)
   }
 
-  async #estimate(call: Call, options: CallOptions): Promise<bigint> {
-    const { to, data, value = 0n, spareGas = 0n } = call
-    const transaction = {
-      from: this.address,
-      data,
-      value: quantity(value),
-      ...(to === undefined ? {} : { to }),
-    }
-    for (let tries = 1; ; tries++) {
-      try {
-        // In the newest block: what the pool holds, where some nodes look otherwise, may never be mined.
-        const estimate = await this.chain.request('eth_estimateGas', [transaction, 'latest'], options)
-        const gas = integer(estimate, 'gas')
-        return gas + (gas * BigInt(this.#options.gasMargin)) / 100n + spareGas
-      } catch (error) {
-        if (!(error instanceof RpcError)) throw error
-        if (tries === ESTIMATES) throw this.#failed(call, error, undefined)
-        // Within a reorg a node may not find its newest block. And it may be ahead of what it tells, or what another one
-        // behind the same address does: by the time a call fails, its reason is to be seen in the newest block.
-        await this.chain.tick(options)
-      }
-    }
+  async #gasOf(call: Call, options: CallOptions): Promise<bigint> {
+    const gas = await estimateGas(this.#trial, call, options)
+    return gas + (gas * BigInt(this.#options.gasMargin)) / 100n + (call.spareGas ?? 0n)
   }
 
   /** Signs and broadcasts under a nonce that is free, whatever the node says of nonces. One at a time. */
@@ -219,10 +176,10 @@ export class TransactionSender {
         nonce++
       } else if (again && outcome.kind === 'underpriced') {
         const raised = raisedFees(fees, await currentFees(this.chain, head), this.#options.maxFeePerGas)
-        if (raised === undefined) throw this.#failed(draft.call, outcome.error, undefined)
+        if (raised === undefined) throw failedCall(this.#trial, draft.call, outcome.error)
         fees = raised
       } else {
-        throw this.#failed(draft.call, outcome.error, undefined)
+        throw failedCall(this.#trial, draft.call, outcome.error)
       }
     }
   }
@@ -284,7 +241,7 @@ export class TransactionSender {
       } else if (receipt.blockNumber <= finalBlock(this.chain, head)) {
         this.#drop(entry)
         if (receipt.succeeded) entry.resolve(receipt)
-        else entry.reject(await this.#explain(entry, receipt))
+        else entry.reject(await explainRevert(this.#trial, entry, receipt))
       }
     }
     const lowest = this.#pending[0]
@@ -359,7 +316,7 @@ export class TransactionSender {
   #sendAnew(entry: Pending): void {
     this.#drop(entry)
     const turn = this.#turn.then(async () => {
-      const gas = await this.#estimate(entry.call, {})
+      const gas = await this.#gasOf(entry.call, {})
       await this.#submit({ call: entry.call, gas, resolve: entry.resolve, reject: entry.reject })
     })
     this.#turn = turn.catch(entry.reject)
@@ -391,35 +348,6 @@ export class TransactionSender {
   #drop(entry: Pending): void {
     const at = this.#pending.indexOf(entry)
     if (at >= 0) this.#pending.splice(at, 1)
-  }
-
-  /** Asks the node to repeat a reverted transaction, for its reason. */
-  async #explain({ call, gas }: Pending, receipt: Receipt): Promise<PerkunasError> {
-    const { to, data, value = 0n } = call
-    const transaction = {
-      from: this.address,
-      data,
-      value: quantity(value),
-      gas: quantity(gas),
-      ...(to === undefined ? {} : { to }),
-    }
-    try {
-      await this.chain.request('eth_call', [transaction, quantity(receipt.blockNumber)])
-      return this.#failed(call, new Error('reverted when it was mined, but would succeed now'), receipt.hash)
-    } catch (error) {
-      return this.#failed(call, error, receipt.hash)
-    }
-  }
-
-  #failed({ kind }: Call, error: unknown, hash: Hex | undefined): PerkunasError<'TRANSACTION_FAILED'> {
-    const interfaces = [ADJUDICATOR, HOLDER, TOKEN, ...(this.#options.interfaces ?? [])]
-    const reason = revertReason(error, interfaces).slice(0, 500)
-    return new PerkunasError(
-      'TRANSACTION_FAILED',
-      `the ${kind} transaction of ${this.address} failed: ${reason}`,
-      { kind, reason, ...(hash === undefined ? {} : { hash }) },
-      { cause: error },
-    )
   }
 }
 
