@@ -55,6 +55,8 @@ interface Waiter {
   reject(error: unknown): void
 }
 
+/** The question for the newest block. */
+const NEWEST: readonly [string, readonly unknown[]] = ['eth_getBlockByNumber', ['latest', false]]
 const FIRST_BACKOFF = 50
 const LAST_BACKOFF = 5_000
 
@@ -68,6 +70,7 @@ export class Chain {
   /** A block was announced since the last look began. */
   #news = false
   #wake: (() => void) | undefined
+  #asking = 0
 
   /** @param id EIP-155 */
   constructor(
@@ -80,6 +83,11 @@ export class Chain {
       this.#news = true
       this.#wake?.()
     })
+  }
+
+  /** Whether somebody waits for an answer of the node, and not only for the next block. */
+  get isAsked(): boolean {
+    return this.#asking > 0
   }
 
   /** Ends with the backend. */
@@ -97,6 +105,15 @@ export class Chain {
   }
 
   async #patiently(act: () => Promise<unknown>, options: CallOptions): Promise<unknown> {
+    this.#asking++
+    try {
+      return await this.#repeat(act, options)
+    } finally {
+      this.#asking--
+    }
+  }
+
+  async #repeat(act: () => Promise<unknown>, options: CallOptions): Promise<unknown> {
     const started = Date.now()
     for (let backoff = FIRST_BACKOFF; ; backoff = Math.min(2 * backoff, LAST_BACKOFF)) {
       this.#demandOpen(options.signal)
@@ -122,18 +139,26 @@ export class Chain {
     method: string,
     params: readonly unknown[],
     options: CallOptions = {},
+    isAnswer?: (error: RpcError) => boolean,
+  ): Promise<unknown> {
+    return this.#patiently(() => this.#demand(method, params, isAnswer), options)
+  }
+
+  async #demand(
+    method: string,
+    params: readonly unknown[],
     isAnswer: (error: RpcError) => boolean = () => false,
   ): Promise<unknown> {
-    const act = () =>
-      this.rpc.request(method, params).catch((error: unknown) => {
-        throw error instanceof RpcError && !isAnswer(error) ? unreachable(this.rpc.name, error) : error
-      })
-    return this.#patiently(act, options)
+    try {
+      return await this.rpc.request(method, params)
+    } catch (error) {
+      throw error instanceof RpcError && !isAnswer(error) ? unreachable(this.rpc.name, error) : error
+    }
   }
 
   /** The newest block. */
   async head(options?: CallOptions): Promise<Head> {
-    return decodeHead(await this.ask('eth_getBlockByNumber', ['latest', false], options))
+    return decodeHead(await this.ask(...NEWEST, options))
   }
 
   /** The hash of the block of that height, undefined if the node has none. */
@@ -234,7 +259,8 @@ export class Chain {
           await this.#sleep(this.options.pollingInterval * (this.#stopHeads ? 4 : 1), undefined, true)
         }
         this.#news = false
-        const answer = await this.head().then(
+        const look = this.#repeat(() => this.#demand(...NEWEST), {})
+        const answer = await look.then(decodeHead).then(
           (head) => (waiter: Waiter) => waiter.resolve(head),
           (error: unknown) => (waiter: Waiter) => waiter.reject(error),
         )

@@ -115,7 +115,7 @@ export class TransactionSender {
 
   /** Whether all that is left to do is to wait for further blocks. */
   get isIdle(): boolean {
-    return this.#starting === 0 && this.#pending.every(({ isMined }) => isMined)
+    return !this.chain.isAsked && this.#starting === 0 && this.#pending.every(({ isMined }) => isMined)
   }
 
   /**

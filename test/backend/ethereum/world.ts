@@ -199,6 +199,10 @@ export async function looked(backends: readonly EthereumBackend[]): Promise<void
 export async function idle(backends: readonly EthereumBackend[]): Promise<void> {
   for (let looks = 0; looks < 3; ) {
     await looked(backends)
+    // Whoever waits for a block asks about it first.
+    while (backends.some(({ sender: { chain } }) => chain.isAsked && !chain.closed.aborted)) {
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    }
     looks = backends.every(({ sender }) => sender.isIdle || sender.chain.closed.aborted) ? looks + 1 : 0
   }
 }
