@@ -68,7 +68,8 @@ describe('project: what the package holds', () => {
   })
 
   it('no tests but the conformance suites, no benchmarks, no by-products', () => {
-    const rooms = /^(dist\/)?(index|backend|channel|cli|client|peer|persistence|wallet|test\/conformance)\b/
+    const rooms =
+      /^(dist\/)?(index|backend|channel|cli|client|docs|peer|persistence|wallet|test\/conformance)\b/
     const strays = [...held].filter((path) => {
       return !rooms.test(path) && !['package.json', 'LICENSE'].includes(path) && !/^[A-Z]+\.md$/.test(path)
     })
