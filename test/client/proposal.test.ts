@@ -1,7 +1,8 @@
 import { expect } from 'chai'
-import { isError, type PerkunasError } from '../../channel/index.js'
+import { fromHex, isError, type PerkunasError, toHex } from '../../channel/index.js'
 import { accept, reject } from '../../client/index.js'
 import { type ChannelProposal, messages } from '../../client/messages.js'
+import { pack, unpack } from '../../peer/msgpack.js'
 import { Mallory } from './mallory.js'
 import {
   failure,
@@ -243,12 +244,20 @@ describe('proposal: a hostile proposer', () => {
     const world = await group(3)
     const victim = who(world, 1)
     const mallory = await Mallory.over(who(world, 0), world)
-    const many = Array.from({ length: 1025 }, (_, i) => `0x02${i.toString(16).padStart(64, '0')}` as const)
-    const good = messages.encode(mallory.proposal([victim.peer]))
-    expect(() =>
-      messages.encode(mallory.proposal([victim.peer], { peers: many, session: `0x${'00'.repeat(32)}` })),
-    ).throws()
-    await mallory.shout(victim, Uint8Array.of(...good, 0))
+    const many = Array.from({ length: 1025 }, (_, i) => toHex(Uint8Array.from({ length: 33 }, () => i & 255)))
+    const proposal = mallory.proposal([victim.peer], { session: `0x${'00'.repeat(32)}` })
+    expect(() => messages.encode({ ...proposal, peers: many })).throws()
+    // Her own encoder has no limit.
+    const wire: unknown = unpack(messages.encode(proposal))
+    if (!Array.isArray(wire)) throw new Error('a message is a list')
+    const at = wire.findIndex(
+      (field) => Array.isArray(field) && field[0] instanceof Uint8Array && field[0].length === 33,
+    )
+    expect(at).greaterThan(0)
+    await mallory.shout(
+      victim,
+      pack(wire.map((field, i) => (i === at ? many.map((id) => fromHex(id)) : field))),
+    )
     await new Promise((resolve) => mallory.bus.onPeer(resolve))
     expect(mallory.bus.isConnected(victim.peer)).equals(false)
     await openWith(world, 2, 1)
