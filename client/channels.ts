@@ -5,8 +5,8 @@ import type { Account } from '../wallet/index.js'
 import type { Channel, ChannelTimeouts } from './channel.js'
 import type { ChannelContext, ChannelRecord } from './conversation.js'
 import { type ChannelMessage, channelOf } from './messages.js'
-import type { Packed } from './records.js'
 import { Resync } from './resync.js'
+import type { Kept, Shelf } from './shelf.js'
 import { Slot, type SlotHost } from './slot.js'
 import { Warm } from './warm.js'
 import type { Watcher } from './watcher.js'
@@ -24,6 +24,7 @@ export interface ChannelsHost {
   readonly watcher: Watcher
   readonly world: World
   readonly timeouts: ChannelTimeouts
+  readonly shelf: Shelf
   /** Channels without anything to do that are kept running. */
   readonly warm: number
   context(app: AppID): ChannelContext
@@ -39,8 +40,8 @@ export interface Arrival {
   /** Up to where the ledger's events were handled. */
   readonly cursor: string | undefined
   readonly account: Account
-  /** What it runs with, or what is written of it if it is at rest. */
-  readonly record: ChannelRecord | Packed
+  /** What it runs with, or what was kept when it was laid away. */
+  readonly record: ChannelRecord | Kept
 }
 
 /** The channels of one client. */
@@ -64,6 +65,7 @@ export class Channels {
     this.#slotHost = {
       world: host.world,
       timeouts: host.timeouts,
+      shelf: host.shelf,
       context: (app) => host.context(app),
       woke: (slot) => this.#warm.add(slot),
       rested: () => this.#warm.trim(),

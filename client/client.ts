@@ -34,6 +34,7 @@ import { created } from './records.js'
 import { restart, storedChannels } from './restore.js'
 import { asError, asStoreError, decided } from './runtime.js'
 import { type OpenCommand, type Opened, type ProposalDecision, Sessions } from './sessions.js'
+import { type Shelf, shelfOf } from './shelf.js'
 import { proposalOf } from './terms.js'
 import { localWatcher } from './watcher.js'
 import type { Decision, World } from './world.js'
@@ -46,6 +47,7 @@ export class Client {
   readonly #timeouts: Timeouts
   readonly #apps: AppResolver
   readonly #sessions: Sessions
+  readonly #shelf: Shelf
   readonly #channels: Channels
   readonly #ownership: Ownership | undefined
   readonly #contexts = new Map<AppID, ChannelContext>()
@@ -82,10 +84,12 @@ export class Client {
       fail: (error) => this.#fail(error),
       over: (channelID) => this.#over(channelID),
     }
+    this.#shelf = shelfOf(store)
     this.#channels = new Channels({
       bus,
       world,
       timeouts: this.#timeouts,
+      shelf: this.#shelf,
       warm: options.warmChannels ?? WARM_CHANNELS,
       watcher: options.watcher ?? localWatcher(backend.adjudicator, clock, (error) => this.#report(error)),
       context: (app) => this.#context(app),
@@ -159,7 +163,7 @@ export class Client {
 
   /**
    * All channels that are not over. However many: a `Channel` is a light handle, and one that nothing concerns takes
-   * about a kilobyte beside it.
+   * half a kilobyte beside it (a whole one where the store can't answer at once, see `Store.peek`).
    */
   channels(): readonly Channel[] {
     return this.#channels.all()
@@ -235,7 +239,7 @@ export class Client {
     const arrivals: Arrival[] = []
     const accounts = new Map<Address, Account>()
     const context = (app: AppID) => this.#context(app)
-    for await (const { record, atRest } of storedChannels(store, context, clock)) {
+    for await (const { record, atRest } of storedChannels(store, this.#shelf, context, clock)) {
       const { machine, peers, cursor } = record
       if (!isOurs(peers)) continue
       const address = this.#addressIn(machine)
@@ -259,7 +263,8 @@ export class Client {
   }
 
   /**
-   * Ends this object's life: no channel is settled, nothing is lost. The store, the bus and the backend stay open.
+   * Ends this object's life: no channel is settled, nothing is lost. The store, the bus and the backend stay open;
+   * once the store is closed too, the state of a channel that was at rest can't be read any more.
    * The wallet is locked: whoever goes on with another client opens it anew.
    */
   async close(): Promise<void> {
@@ -493,7 +498,7 @@ export class Client {
 }
 
 /** {@link ClientOptions.warmChannels} unless told otherwise. */
-const WARM_CHANNELS = 1024
+const WARM_CHANNELS = 256
 
 function checkHandler(handler: unknown): void {
   if (typeof handler === 'function') return

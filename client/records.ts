@@ -153,45 +153,6 @@ export function progressed(record: ChannelRecord): Write {
   })
 }
 
-/** What is written of a channel, as a string of one character a byte: a byte array takes 300 more. */
-export type Packed = string & { readonly packed: true }
-
-/** A channel as the bytes of its records, for one that is kept in memory for a long time. */
-export function packed(record: ChannelRecord): Packed {
-  const parts = new Map<string, Uint8Array>()
-  for (const [i, write] of created(record).entries()) {
-    if (write.kind === 'put') parts.set(PARTS[i] ?? '', write.value)
-  }
-  return packedParts(parts)
-}
-
-/** The same of records that were read and found good. */
-export function packedParts(parts: ReadonlyMap<string, Uint8Array>): Packed {
-  const fixed = parts.get('terms') ?? EMPTY
-  const moving = parts.get('progress') ?? EMPTY
-  const bytes = new Uint8Array(4 + fixed.length + moving.length)
-  new DataView(bytes.buffer).setUint32(0, fixed.length)
-  bytes.set(fixed, 4)
-  bytes.set(moving, 4 + fixed.length)
-  let text = ''
-  for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192))
-  return text as Packed
-}
-
-/** The channel again. @throws PerkunasError INVALID_RECORD if memory is damaged */
-export function unpacked(channelID: string, text: Packed | ''): ChannelRecord {
-  const bytes = new Uint8Array(text.length)
-  for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i)
-  const end = 4 + (bytes.length < 4 ? 0 : new DataView(bytes.buffer).getUint32(0))
-  const parts = new Map([
-    ['terms', bytes.subarray(4, end)],
-    ['progress', bytes.subarray(end)],
-  ])
-  return restored(channelID, parts)
-}
-
-const EMPTY = new Uint8Array()
-
 /** The writes that remove a channel. */
 export function removed(channelID: string): Write[] {
   return PARTS.map((part) => ({ kind: 'delete', key: keyOf(channelID, part) }))
@@ -245,10 +206,13 @@ export function restored(channelID: string, parts: ReadonlyMap<string, Uint8Arra
   }
 }
 
-const PARTS = ['terms', 'progress'] as const
-type Part = (typeof PARTS)[number]
+/** What a channel is written in. */
+export const PARTS = ['terms', 'progress'] as const
+/** One of a channel's records. */
+export type Part = (typeof PARTS)[number]
 
-function keyOf(channelID: string, part: Part): string {
+/** Where a part of a channel is written. */
+export function keyOf(channelID: string, part: Part): string {
   return `${CHANNELS}${channelID}/${part}`
 }
 

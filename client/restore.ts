@@ -5,8 +5,9 @@ import type { Store } from '../persistence/index.js'
 import { type ChannelContext, type ChannelRecord, channelState } from './conversation.js'
 import { isQuiet, pursue, rewound } from './dispute.js'
 import type { Clock } from './environment.js'
-import { CHANNELS, type Packed, packedParts, restored } from './records.js'
+import { CHANNELS, restored } from './records.js'
 import type { ChannelRuntime } from './runtime.js'
+import type { Kept, Shelf } from './shelf.js'
 
 /** Channels that are read before others have their turn. */
 const TURN = 512
@@ -14,8 +15,8 @@ const TURN = 512
 /** A channel of a store. */
 export interface Found {
   readonly record: ChannelRecord
-  /** What is written of it, if that is all that is needed until something concerns it. */
-  readonly atRest: Packed | undefined
+  /** What to keep of it, if it is at rest until something concerns it. */
+  readonly atRest: Kept | undefined
 }
 
 /**
@@ -26,6 +27,7 @@ export interface Found {
  */
 export async function* storedChannels(
   store: Store,
+  shelf: Shelf,
   context: (app: AppID) => ChannelContext,
   clock: Clock,
 ): AsyncGenerator<Found, void, undefined> {
@@ -41,7 +43,7 @@ export async function* storedChannels(
     const { peers, cursor } = record
     return {
       record: { ...record, peers: peers.map(peerOnce), cursor: cursor && cursorOnce(cursor) },
-      atRest: isAtRest ? packedParts(parts) : undefined,
+      atRest: isAtRest ? shelf.layRead(parts) : undefined,
     }
   }
   // The records of a channel are neighbours.

@@ -1,13 +1,11 @@
-// One channel's place in its client. While nothing concerns it, all that is kept of it is what is written of it:
-// some hundred bytes instead of a machine, its queues and its ledger work, 20 times as much.
-//
-// The bytes are kept rather than read from the store again because a user's `channel.state` is answered at once.
+// One channel's place in its client. While nothing concerns it, nothing more is in memory: its record is enough to
+// go on from, instead of a machine, its queues and its ledger work.
 import type { AppID, ChannelID, PerkunasError } from '../channel/index.js'
 import type { Account } from '../wallet/index.js'
 import { Channel, type ChannelHost, type ChannelTimeouts } from './channel.js'
 import type { ChannelContext, ChannelRecord } from './conversation.js'
-import { type Packed, packed, unpacked } from './records.js'
-import { ChannelRuntime } from './runtime.js'
+import { asStoreError, ChannelRuntime } from './runtime.js'
+import type { Kept, Shelf } from './shelf.js'
 import { Streams } from './streams.js'
 import type { World } from './world.js'
 
@@ -15,6 +13,7 @@ import type { World } from './world.js'
 export interface SlotHost {
   readonly world: World
   readonly timeouts: ChannelTimeouts
+  readonly shelf: Shelf
   context(app: AppID): ChannelContext
   /** Its channel runs now. */
   woke(slot: Slot): void
@@ -27,7 +26,7 @@ export interface SlotHost {
 /** One channel, running or at rest. */
 export class Slot implements ChannelHost {
   readonly #host: SlotHost
-  #packed: Packed | undefined
+  #kept: Kept | undefined
   #runtime: ChannelRuntime | undefined
   #streams: Streams | undefined
   #channel: Channel | undefined
@@ -35,21 +34,21 @@ export class Slot implements ChannelHost {
   /** Ends the watching of its ledger. */
   stopWatching: (() => void) | undefined
 
-  /** @param record what it runs with, or what is written of it, for one that is at rest */
+  /** @param record what it runs with, or, for one that is at rest, what was kept when it was laid away */
   constructor(
     readonly id: ChannelID,
     readonly account: Account,
     host: SlotHost,
-    record: ChannelRecord | Packed,
+    record: ChannelRecord | Kept,
   ) {
     this.#host = host
-    if (typeof record === 'string') this.#packed = record
+    if (typeof record === 'string') this.#kept = record
     else this.#run(record)
   }
 
   /** The running channel; one at rest is woken. Whoever keeps it beyond this turn must `hold()` it. */
   get runtime(): ChannelRuntime {
-    return this.#runtime ?? this.#run(unpacked(this.id, this.#packed ?? ''))
+    return this.#runtime ?? this.#wake()
   }
 
   /** Whether it is running. */
@@ -93,10 +92,28 @@ export class Slot implements ChannelHost {
     const runtime = this.#runtime
     if (runtime === undefined) return true
     if (runtime.takeFresh() || !runtime.isAtRest) return false
-    if (this.#packed === undefined || !runtime.isUnchanged) this.#packed = packed(runtime.state.record)
+    if (this.#kept === undefined || !runtime.isUnchanged)
+      this.#kept = this.#host.shelf.lay(runtime.state.record)
     this.#runtime = undefined
     runtime.release()
     return true
+  }
+
+  #wake(): ChannelRuntime {
+    if (this.#kept === undefined) throw new Error(`channel ${this.id} neither runs nor rests`)
+    return this.#run(this.#take(this.#kept))
+  }
+
+  #take(kept: Kept): ChannelRecord {
+    const { shelf, world } = this.#host
+    try {
+      return shelf.take(this.id, kept)
+    } catch (cause) {
+      // Nobody can know what is on a disk that fails, so nothing goes on from it.
+      const error = asStoreError(cause)
+      if (this.#ended === undefined) world.fail(error)
+      throw error
+    }
   }
 
   #run(record: ChannelRecord): ChannelRuntime {

@@ -8,6 +8,8 @@ import { type Entry, MAX_VALUE_BYTES, type ScanOptions, type Store, type Write }
 export interface Engine {
   /** A value that the caller may keep and change. */
   get(key: string): Promise<Uint8Array | undefined> | Uint8Array | undefined
+  /** The same at once, where nothing has to be waited for. */
+  peek?(key: string): Uint8Array | undefined
   /** A snapshot in key order; `return()` frees what it holds. */
   scan(prefix: string, options: ScanOptions): AsyncIterable<Entry> | Iterable<Entry>
   /**
@@ -39,6 +41,7 @@ export class EngineStore implements Store {
   #idle: (() => void) | undefined
   #failure: PerkunasError<'STORE_FAILED'> | undefined
   #closed: Promise<void> | undefined
+  readonly peek?: (key: string) => Uint8Array | undefined
   readonly #scans = new Set<AsyncIterator<Entry> | Iterator<Entry>>()
 
   /**
@@ -50,12 +53,23 @@ export class EngineStore implements Store {
     this.#name = name
     this.#engine = engine
     this.#gather = gather
+    if (engine.peek !== undefined) this.peek = (key) => this.#peek(key)
   }
 
   async get(key: string): Promise<Uint8Array | undefined> {
     checkKey(key)
     this.#checkUsable()
     return this.#guard('get', async () => this.#engine.get(key))
+  }
+
+  #peek(key: string): Uint8Array | undefined {
+    checkKey(key)
+    this.#checkUsable()
+    try {
+      return this.#engine.peek?.(key)
+    } catch (error) {
+      throw this.#fail('get', error)
+    }
   }
 
   async *scan(prefix: string, options: ScanOptions = {}): AsyncGenerator<Entry, void, undefined> {
@@ -146,9 +160,13 @@ export class EngineStore implements Store {
     try {
       return await call()
     } catch (error) {
-      this.#failure ??= isError(error, 'STORE_FAILED') ? error : this.#describe(operation, error)
-      throw this.#failure
+      throw this.#fail(operation, error)
     }
+  }
+
+  #fail(operation: string, error: unknown): PerkunasError<'STORE_FAILED'> {
+    this.#failure ??= isError(error, 'STORE_FAILED') ? error : this.#describe(operation, error)
+    return this.#failure
   }
 
   #describe(operation: string, error: unknown): PerkunasError<'STORE_FAILED'> {

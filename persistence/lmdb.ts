@@ -125,6 +125,10 @@ class LmdbEngine implements Engine {
     return copy === undefined ? undefined : new Uint8Array(copy)
   }
 
+  peek(key: string): Uint8Array | undefined {
+    return this.get(key)
+  }
+
   *scan(prefix: string, { after, limit }: ScanOptions): Generator<Entry, void, undefined> {
     const first = encodeEntry(prefix)
     const last = after === undefined ? undefined : encodeEntry(after)

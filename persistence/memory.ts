@@ -48,6 +48,10 @@ class MemoryEngine implements Engine {
     return this.#values.get(key)?.slice()
   }
 
+  peek(key: string): Uint8Array | undefined {
+    return this.get(key)
+  }
+
   *scan(prefix: string, { after, limit = Infinity }: ScanOptions): Generator<Entry, void, undefined> {
     this.#sorted ??= [...this.#values.keys()].sort(compareKeys)
     const matching = this.#sorted.filter(

@@ -46,6 +46,13 @@ export interface Store {
   get(key: string): Promise<Uint8Array | undefined>
 
   /**
+   * What `get` gives, at once. Only a store has it that holds everything in this process's memory or maps it there.
+   *
+   * @throws PerkunasError as `get` rejects
+   */
+  readonly peek?: (key: string) => Uint8Array | undefined
+
+  /**
    * All entries whose key starts with `prefix` ('' for all), in the order of the keys' UTF-8 bytes.
    *
    * A consistent snapshot: it is taken at the first `next()`, and no commit changes it afterwards. It may

@@ -51,6 +51,8 @@ export async function group(
     readonly client?: Partial<ClientOptions>
     readonly autoMine?: 'instant' | 'microtask' | 'off'
     readonly finalityDepth?: number
+    /** Whether their stores answer at once. */
+    readonly hasPeek?: boolean
   } = {},
 ): Promise<Group> {
   const apps = options.apps ?? appResolver()
@@ -68,10 +70,9 @@ export async function group(
     const peer: PeerID = `0x02${[1, 2, 3, 4, 6][i]?.toString(16).padStart(64, '0')}` // points on the curve
     const finalityDepth = options.finalityDepth ?? 1
     const shared = { name, peer, secret, wallet, address, node, finalityDepth, errors: [] }
-    parties.push({
-      ...shared,
-      ...began({ ...shared, store: new MemoryStore() }, network, apps, options.client),
-    })
+    const store = new MemoryStore()
+    if (options.hasPeek === false) Object.assign(store, { peek: undefined })
+    parties.push({ ...shared, ...began({ ...shared, store }, network, apps, options.client) })
   }
   return { ledger, network, assets, apps, parties }
 }

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { transfer } from '../../channel/index.js'
+import { PerkunasError, transfer } from '../../channel/index.js'
 import type { ChannelInput } from '../../client/conversation.js'
 import { Resync } from '../../client/resync.js'
 import type { Slot } from '../../client/slot.js'
@@ -7,33 +7,53 @@ import { Warm } from '../../client/warm.js'
 import { group, open, restarted, settled, WEALTH, who } from './parties.js'
 
 describe('rest: channels that nothing concerns', () => {
-  it('all let go at once after each step -> updates, listeners, handles and settlement as ever', async () => {
-    const world = await group(2, { client: { warmChannels: 0 } })
-    const channels = [...(await open(world)), ...(await open(world)), ...(await open(world))]
-    const seen = channels.map(() => [] as (bigint | string)[])
-    for (const [i, channel] of channels.entries()) {
-      channel.updates$.subscribe({
-        next: ({ to }) => seen[i]?.push(to.version),
-        complete: () => seen[i]?.push('over'),
-      })
-      channel.phases$.subscribe((phase) => phase !== 'signing' && seen[i]?.push(phase))
-    }
-    for (const from of [0, 1, 0]) {
-      for (const channel of channels.filter(({ index }) => index === from)) {
-        const { id, state } = channel
-        await channel.update((draft) => transfer(draft, { from, to: 1 - from, amount: 5n }))
-        expect(channel.state.version).equals(state.version + 1n)
-        expect(who(world, from).client.channel(id)).equals(channel)
+  for (const [hasPeek, place] of [
+    [true, 'to be read from the store'],
+    [false, 'their bytes kept'],
+  ] as const) {
+    it(`all let go at once after each step, ${place} -> updates, listeners, handles and settlement as ever`, async () => {
+      const world = await group(2, { client: { warmChannels: 0 }, hasPeek })
+      const channels = [...(await open(world)), ...(await open(world)), ...(await open(world))]
+      const seen = channels.map(() => [] as (bigint | string)[])
+      for (const [i, channel] of channels.entries()) {
+        channel.updates$.subscribe({
+          next: ({ to }) => seen[i]?.push(to.version),
+          complete: () => seen[i]?.push('over'),
+        })
+        channel.phases$.subscribe((phase) => phase !== 'signing' && seen[i]?.push(phase))
       }
-    }
-    await settled(() => channels.every(({ state }) => state.version === 3n))
-    await Promise.all(channels.map((channel) => channel.settle()))
-    await settled(() => seen.every((one) => one.at(-1) === 'over'))
-    for (const one of seen) {
-      expect(one.filter((word) => typeof word === 'bigint')).deep.equals([1n, 2n, 3n, 4n])
-      expect(one[0]).equals('acting')
-    }
-    expect(world.ledger.balanceOf(world.assets[0], who(world, 1).address)).equals(WEALTH + 15n)
+      for (const from of [0, 1, 0]) {
+        for (const channel of channels.filter(({ index }) => index === from)) {
+          const { id, state } = channel
+          await channel.update((draft) => transfer(draft, { from, to: 1 - from, amount: 5n }))
+          expect(channel.state.version).equals(state.version + 1n)
+          expect(who(world, from).client.channel(id)).equals(channel)
+        }
+      }
+      await settled(() => channels.every(({ state }) => state.version === 3n))
+      await Promise.all(channels.map((channel) => channel.settle()))
+      await settled(() => seen.every((one) => one.at(-1) === 'over'))
+      for (const one of seen) {
+        expect(one.filter((word) => typeof word === 'bigint')).deep.equals([1n, 2n, 3n, 4n])
+        expect(one[0]).equals('acting')
+      }
+      expect(world.ledger.balanceOf(world.assets[0], who(world, 1).address)).equals(WEALTH + 15n)
+    })
+  }
+
+  it('the disk fails when one is to be woken -> STORE_FAILED, and the client stops', async () => {
+    const world = await group(2)
+    await open(world)
+    const alice = await restarted(who(world, 0), world)
+    const [channel] = alice.client.channels()
+    Object.assign(alice.store, {
+      peek: () => {
+        throw new PerkunasError('STORE_FAILED', 'input/output error', { operation: 'get' })
+      },
+    })
+    expect(() => channel?.state).throws('input/output error')
+    expect(alice.client.channels()).deep.equals([])
+    expect(alice.errors.map(({ code }) => code)).deep.equals(['STORE_FAILED'])
   })
 
   it('a restored channel of which nobody has spoken -> closed with its client: CLOSED, complete', async () => {

@@ -131,6 +131,18 @@ export function describeStore(name: string, { setup, teardown, reopen }: StoreSe
         expect(await store.get('a')).to.deep.equal(bytes(1, 2, 3))
       })
 
+      it('peek, where there is one -> what get gives, a copy each time; refuses as get does', async () => {
+        if (store.peek === undefined) return
+        await store.commit([put('a', 1, 2), put('b')])
+        store.peek('a')?.fill(9)
+        for (const key of ['a', 'b', 'c']) {
+          expect(store.peek(key)).to.deep.equal(await store.get(key))
+        }
+        expect(() => store.peek?.('')).to.throw('a key may not be empty')
+        await store.close()
+        expect(() => store.peek?.('a')).to.throw('closed')
+      })
+
       it('values are copied on the way out: changing one changes nothing else', async () => {
         await store.commit([put('a', 1, 2, 3), put('b', 4, 5, 6)])
         const read = await store.get('a')
