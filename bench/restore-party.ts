@@ -63,6 +63,12 @@ async function begin({ directory, secret, identity, contracts }: PartyOptions) {
 
     memory: (_: null) => memory(),
 
+    /** Seconds of processor time that this process has used. */
+    cpu(_: null): number {
+      const { user, system } = process.cpuUsage()
+      return (user + system) / 1e6
+    },
+
     /** Goes and meets a peer. */
     connect: (peer: { readonly peer: Hex; readonly address: string }) => bus.connect(peer.peer, peer.address),
 

@@ -22,8 +22,9 @@ const USED = 0.05
 /** One moment of the measured process. */
 interface Moment {
   readonly after: string
-  /** How long it took to come to it. */
+  /** How long it took to come to it, and how much of that it was at work. */
   readonly seconds: number
+  readonly cpuSeconds: number
   /** Bytes resident, all in all. */
   readonly resident: number
   /** Bytes resident more than before the restart, by channel; of it pages of files, and what JavaScript uses. */
@@ -102,8 +103,12 @@ async function measure(directory: string, channels: number): Promise<Report> {
     const { party, ...here } = await begin(first)
     const before = await party.call('memory', null)
     const moments: Moment[] = []
+    let cpu = await party.call('cpu', null)
     const note = async (after: string, seconds: number) => {
-      moments.push(moment(after, seconds, { now: await party.call('memory', null), before, channels }))
+      const used = await party.call('cpu', null)
+      const now = await party.call('memory', null)
+      moments.push(moment({ after, seconds, cpuSeconds: used - cpu }, { now, before, channels }))
+      cpu = await party.call('cpu', null)
       progress(after)
     }
     const restored = await party.call('restore', null)
@@ -128,14 +133,14 @@ async function measure(directory: string, channels: number): Promise<Report> {
 }
 
 function moment(
-  after: string,
-  seconds: number,
+  { after, seconds, cpuSeconds }: Pick<Moment, 'after' | 'seconds' | 'cpuSeconds'>,
   { now, before, channels }: { now: Memory; before: Memory; channels: number },
 ): Moment {
   const each = (bytes: number) => rounded(bytes / channels)
   return {
     after,
     seconds: rounded(seconds, 2),
+    cpuSeconds: rounded(cpuSeconds, 2),
     resident: now.resident,
     bytesEach: each(now.resident - before.resident),
     fileBytesEach:
@@ -149,12 +154,20 @@ function report(figures: Report, json: boolean): void {
   const megabytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MB`
   console.log(`${channels} channels, ${recordBytes.toFixed(0)} bytes of records each, in LMDB`)
   const table = new Table({
-    head: ['after', 'seconds', 'resident', 'bytes each', 'of it store file', 'JavaScript'],
+    head: ['after', 'seconds', 'cpu s', 'resident', 'bytes each', 'of it store file', 'JavaScript'],
     style: { head: [], border: [] },
   })
-  table.push(['the start', '', megabytes(before), '', '', ''])
-  for (const { after, seconds, resident, bytesEach, fileBytesEach, heapBytesEach } of moments) {
-    table.push([after, seconds, megabytes(resident), bytesEach, fileBytesEach ?? 'unknown', heapBytesEach])
+  table.push(['the start', '', '', megabytes(before), '', '', ''])
+  for (const { after, seconds, cpuSeconds, resident, bytesEach, fileBytesEach, heapBytesEach } of moments) {
+    table.push([
+      after,
+      seconds,
+      cpuSeconds,
+      megabytes(resident),
+      bytesEach,
+      fileBytesEach ?? 'unknown',
+      heapBytesEach,
+    ])
   }
   console.log(table.toString())
   console.log('memory is read after four garbage collections; "each": more than at the start, by channel')
