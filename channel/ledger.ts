@@ -226,7 +226,7 @@ export interface Adjudicator {
   subscribe(channelID: ChannelID, options?: { readonly cursor?: string }): Subscription
   /**
    * The same events, told to a function: for who watches very many channels. Nothing of it may cost much per channel
-   * to which nothing happens. Events come as long as the backend is open, until the result is called.
+   * to which nothing happens. Events come as long as the backend is open, until the result is closed.
    *
    * @param onEvent must not throw
    */
@@ -234,7 +234,7 @@ export interface Adjudicator {
     channelID: ChannelID,
     onEvent: (event: LedgerEvent) => void,
     options?: { readonly cursor?: string },
-  ): () => void
+  ): Pick<Subscription, 'close'>
   /** The ledger's time, in the unit of {@link Capabilities.clock}. */
   now(): Promise<bigint>
   /** Waits until the ledger's time is at least `deadline`; returns at once if it is already. */

@@ -6,8 +6,8 @@ import type { Channel, ChannelTimeouts } from './channel.js'
 import type { ChannelContext, ChannelRecord } from './conversation.js'
 import { type ChannelMessage, channelOf } from './messages.js'
 import { Resync } from './resync.js'
-import type { Kept, Shelf } from './shelf.js'
-import { Slot, type SlotHost } from './slot.js'
+import type { Shelf } from './shelf.js'
+import { type AtRest, Slot, type SlotHost } from './slot.js'
 import { Warm } from './warm.js'
 import type { Watcher } from './watcher.js'
 import type { World } from './world.js'
@@ -40,8 +40,8 @@ export interface Arrival {
   /** Up to where the ledger's events were handled. */
   readonly cursor: string | undefined
   readonly account: Account
-  /** What it runs with, or what was kept when it was laid away. */
-  readonly record: ChannelRecord | Kept
+  /** What it runs with, or what is left of it if it is at rest. */
+  readonly record: ChannelRecord | AtRest
 }
 
 /** The channels of one client. */
@@ -97,7 +97,7 @@ export class Channels {
     const { bus, watcher } = this.#host
     const slot = new Slot(id, account, this.#slotHost, record)
     this.#slots.set(id, slot)
-    slot.stopWatching = watcher.watch(id, cursor, this.#onEvent)
+    slot.watching = watcher.watch(id, cursor, this.#onEvent)
     for (const peer of peers) {
       if (peer === bus.id) continue
       const ofPeer = this.#byPeer.get(peer)
@@ -154,9 +154,10 @@ export class Channels {
       const text = `${from} speaks of channel ${channelID}, which we do not share`
       return this.#host.world.report(new PerkunasError('UNKNOWN_CHANNEL', text, { channel: channelID }))
     }
+    if (message.kind === 'channelSync') this.#resync.heard(from)
+    if (slot.isEcho(message)) return
     const { runtime } = slot
     runtime.dispatch({ kind: 'received', from: runtime.state.record.peers.indexOf(from), message })
-    if (message.kind === 'channelSync') this.#resync.heard(from)
     // A peer that says more than we handle waits; other peers go on.
     if (runtime.backlog > MAX_BACKLOG)
       return runtime.until(() => runtime.backlog < MAX_BACKLOG / 2).catch(() => undefined)

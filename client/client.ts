@@ -253,7 +253,7 @@ export class Client {
       if (this.#channels.has(arrival.id)) continue
       const slot = this.#channels.add(arrival)
       await wallet.incrementUsage(arrival.account.address)
-      if (typeof arrival.record !== 'string') restart(slot.runtime)
+      if (!('kept' in arrival.record)) restart(slot.runtime)
       channels.push(slot.channel)
       this.#newChannels.next(slot.channel)
     }

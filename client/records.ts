@@ -2,6 +2,7 @@
 import {
   AUX_LENGTH,
   type Hex,
+  isHex,
   type Machine,
   NO_AUX,
   PerkunasError,
@@ -45,8 +46,8 @@ const params = {
   virtualChannel: bool,
 }
 
+/** Without the channel's ID, which is in the key. */
 const termsFields = {
-  channelID: hex(32),
   index: uint(1023),
   // Nearly all channels have no aux, whose 256 bytes are half of a record; null stands for that.
   params: object({ ...params, aux: nullable(hex(AUX_LENGTH)) }),
@@ -79,7 +80,7 @@ const first = messageCodec(
     defineMessage({
       name: 'channelTerms',
       version: 1,
-      fields: { ...termsFields, params: object({ ...params, aux: hex(AUX_LENGTH) }) },
+      fields: { channelID: hex(32), ...termsFields, params: object({ ...params, aux: hex(AUX_LENGTH) }) },
     }),
     defineMessage({ name: 'channelProgress', version: 1, fields: progressFields }),
   ],
@@ -95,7 +96,7 @@ const terms = defineRecord<TermsRecord>({
     1: (payload) => {
       const old = first.decode(payload)
       if (old.kind !== 'channelTerms') throw new Error(`${old.kind} is there`)
-      const { kind: _, ...fixed } = old
+      const { kind: _, channelID: __, ...fixed } = old
       return termsCodec.encode({ ...fixed, params: { ...old.params, aux: orNull(old.params.aux) } })
     },
   },
@@ -125,7 +126,6 @@ export function created(record: ChannelRecord): Write[] {
   const { channelID, index, params } = machine
   const nonce = `0x${params.nonce.toString(16).padStart(64, '0')}` as const
   const fixed = {
-    channelID,
     index,
     params: { ...params, nonce, aux: orNull(params.aux) },
     peers,
@@ -175,17 +175,17 @@ export function restored(channelID: string, parts: ReadonlyMap<string, Uint8Arra
     const key = keyOf(channelID, part)
     return type.open(key, enveloped(type, key, bytes))
   }
+  if (!isHex(channelID, 32)) throw invalid('its key is not that of a channel')
   const fixed = read(terms, 'terms')
   const moving = read(progress, 'progress')
   const { index, peers, agreement } = fixed
-  if (fixed.channelID !== channelID) throw invalid(`it says ${fixed.channelID}`)
   const { phase, isFunded, signedVersion, stagedBy, wanted } = moving
   const current = loaded(moving.current)
   const staging = loaded(moving.staging)
   const machine: Machine = {
     phase,
     isFunded,
-    channelID: fixed.channelID,
+    channelID,
     params: { ...fixed.params, nonce: BigInt(fixed.params.nonce), aux: fixed.params.aux ?? NO_AUX },
     index,
     signedVersion,

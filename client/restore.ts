@@ -7,7 +7,9 @@ import { isQuiet, pursue, rewound } from './dispute.js'
 import type { Clock } from './environment.js'
 import { CHANNELS, restored } from './records.js'
 import type { ChannelRuntime } from './runtime.js'
-import type { Kept, Shelf } from './shelf.js'
+import type { Shelf } from './shelf.js'
+import type { AtRest } from './slot.js'
+import { standingOf } from './standing.js'
 
 /** Channels that are read before others have their turn. */
 const TURN = 512
@@ -16,7 +18,7 @@ const TURN = 512
 export interface Found {
   readonly record: ChannelRecord
   /** What to keep of it, if it is at rest until something concerns it. */
-  readonly atRest: Kept | undefined
+  readonly atRest: AtRest | undefined
 }
 
 /**
@@ -43,7 +45,7 @@ export async function* storedChannels(
     const { peers, cursor } = record
     return {
       record: { ...record, peers: peers.map(peerOnce), cursor: cursor && cursorOnce(cursor) },
-      atRest: isAtRest ? shelf.layRead(parts) : undefined,
+      atRest: isAtRest ? { kept: shelf.layRead(parts), standing: standingOf(written) } : undefined,
     }
   }
   // The records of a channel are neighbours.
@@ -51,7 +53,8 @@ export async function* storedChannels(
     const [channelID = '', part = ''] = key.slice(CHANNELS.length).split('/')
     if (channelID !== id) {
       if (parts.size > 0) yield found()
-      id = channelID
+      // A string of its own: what is cut out of a key keeps the whole of it in memory.
+      id = ['0x', channelID.slice(2)].join('')
       parts = new Map()
       if (++read % TURN === 0) await new Promise<void>((resolve) => clock.after(0, resolve))
     }

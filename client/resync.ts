@@ -61,8 +61,7 @@ export class Resync {
       if (this.#rounds.get(peer) !== round) return
       if (done) return this.end(peer)
       round.said++
-      const { runtime } = slot
-      runtime.dispatch({ kind: 'connected', peer: runtime.state.record.peers.indexOf(peer) })
+      slot.connected(peer)
     }
     round.cancel = this.#clock.after(PAUSE, () => this.#tell(peer, round, BATCH))
   }

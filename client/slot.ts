@@ -1,11 +1,14 @@
 // One channel's place in its client. While nothing concerns it, nothing more is in memory: its record is enough to
 // go on from, instead of a machine, its queues and its ledger work.
-import type { AppID, ChannelID, PerkunasError } from '../channel/index.js'
+import type { AppID, ChannelID, PerkunasError, Subscription } from '../channel/index.js'
+import type { PeerID } from '../peer/index.js'
 import type { Account } from '../wallet/index.js'
 import { Channel, type ChannelHost, type ChannelTimeouts } from './channel.js'
 import type { ChannelContext, ChannelRecord } from './conversation.js'
+import type { ChannelMessage } from './messages.js'
 import { asStoreError, ChannelRuntime } from './runtime.js'
 import type { Kept, Shelf } from './shelf.js'
+import { type Standing, standingOf, syncOf } from './standing.js'
 import { Streams } from './streams.js'
 import type { World } from './world.js'
 
@@ -23,6 +26,12 @@ export interface SlotHost {
   close(slot: Slot): void
 }
 
+/** What is left of a channel at rest. */
+export interface AtRest {
+  readonly kept: Kept
+  readonly standing: Standing | undefined
+}
+
 /** One channel, running or at rest. */
 export class Slot implements ChannelHost {
   readonly #host: SlotHost
@@ -31,18 +40,21 @@ export class Slot implements ChannelHost {
   #streams: Streams | undefined
   #channel: Channel | undefined
   #ended: PerkunasError | undefined
-  /** Ends the watching of its ledger. */
-  stopWatching: (() => void) | undefined
+  /** Where it stands while it is at rest, -1 if there is more to say of it; see {@link Standing}. */
+  #version = -1
+  #used = -1
+  /** The watching of its ledger. */
+  watching: Pick<Subscription, 'close'> | undefined
 
-  /** @param record what it runs with, or, for one that is at rest, what was kept when it was laid away */
+  /** @param record what it runs with, or what is left of it if it is at rest */
   constructor(
     readonly id: ChannelID,
     readonly account: Account,
     host: SlotHost,
-    record: ChannelRecord | Kept,
+    record: ChannelRecord | AtRest,
   ) {
     this.#host = host
-    if (typeof record === 'string') this.#kept = record
+    if ('kept' in record) this.#lay(record)
     else this.#run(record)
   }
 
@@ -78,11 +90,30 @@ export class Slot implements ChannelHost {
     this.#host.close(this)
   }
 
+  /** A connection to a peer stands. */
+  connected(peer: PeerID): void {
+    if (this.#runtime === undefined && this.#version >= 0) {
+      return this.#host.world.send(peer, syncOf(this.id, { version: this.#version, used: this.#used }))
+    }
+    const { runtime } = this
+    runtime.dispatch({ kind: 'connected', peer: runtime.state.record.peers.indexOf(peer) })
+  }
+
+  /** Whether a participant says no more than where we stand, too: then there is nothing to do. */
+  isEcho(message: ChannelMessage): boolean {
+    return (
+      this.#runtime === undefined &&
+      message.kind === 'channelSync' &&
+      message.version === BigInt(this.#version) &&
+      message.usedVersion === BigInt(this.#used)
+    )
+  }
+
   /** Ends this object's life: calls under way and those to come are answered with the error. */
   end(error: PerkunasError): void {
     this.#ended ??= error
-    this.stopWatching?.()
-    this.stopWatching = undefined
+    this.watching?.close()
+    this.watching = undefined
     this.#runtime?.stop(error)
     this.#streams?.complete()
   }
@@ -92,11 +123,19 @@ export class Slot implements ChannelHost {
     const runtime = this.#runtime
     if (runtime === undefined) return true
     if (runtime.takeFresh() || !runtime.isAtRest) return false
-    if (this.#kept === undefined || !runtime.isUnchanged)
-      this.#kept = this.#host.shelf.lay(runtime.state.record)
+    if (this.#kept === undefined || !runtime.isUnchanged) {
+      const { record } = runtime.state
+      this.#lay({ kept: this.#host.shelf.lay(record), standing: standingOf(record) })
+    }
     this.#runtime = undefined
     runtime.release()
     return true
+  }
+
+  #lay({ kept, standing }: AtRest): void {
+    this.#kept = kept
+    this.#version = standing?.version ?? -1
+    this.#used = standing?.used ?? -1
   }
 
   #wake(): ChannelRuntime {

@@ -1,16 +1,26 @@
 // Watches channels on their ledger: whatever happens there becomes an input of the channel, which refutes,
 // progresses and withdraws by its own rules. Nothing that one event or one subscriber does ends the watching.
-import { type Adjudicator, type ChannelID, type LedgerEvent, PerkunasError } from '../channel/index.js'
+import {
+  type Adjudicator,
+  type ChannelID,
+  type LedgerEvent,
+  PerkunasError,
+  type Subscription,
+} from '../channel/index.js'
 import type { Clock } from './environment.js'
 
 /** Sees what a ledger says about channels. */
 export interface Watcher {
   /**
-   * Hands every event of a channel to `onEvent`, those after the cursor first; the result ends it.
+   * Hands every event of a channel to `onEvent`, those after the cursor first, until the result is closed.
    *
    * @param cursor of the last event that was handled, from the channel's record
    */
-  watch(channelID: ChannelID, cursor: string | undefined, onEvent: (event: LedgerEvent) => void): () => void
+  watch(
+    channelID: ChannelID,
+    cursor: string | undefined,
+    onEvent: (event: LedgerEvent) => void,
+  ): Pick<Subscription, 'close'>
 }
 
 /** Milliseconds before a subscription that broke is made again. */
@@ -50,7 +60,7 @@ export function localWatcher(
         })
       }
       begin()
-      return () => end()
+      return { close: () => end() }
     },
   }
 }

@@ -129,7 +129,7 @@ export class EthereumAdjudicator implements Adjudicator {
     channelID: ChannelID,
     onEvent: (event: LedgerEvent) => void,
     options: { readonly cursor?: string } = {},
-  ): () => void {
+  ): Pick<Subscription, 'close'> {
     return this.feed.listen(channelID, onEvent, options.cursor)
   }
 

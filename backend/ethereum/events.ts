@@ -30,6 +30,7 @@ export class EventFeed {
   readonly #readers = new Map<ChannelID, Reader>()
   /** Counts the passes over the newest blocks, so that a reader who comes during one has no part in it. */
   #pass = 0
+  readonly #onClose = (reader: Reader) => this.#remove(reader)
   #running = false
   /** The newest block when all had been told everything; undefined if somebody has not. */
   #readAt: Hex | undefined
@@ -44,13 +45,12 @@ export class EventFeed {
    * @throws PerkunasError INVALID_ARGUMENT if the cursor is not one of this backend
    */
   subscribe(channelID: ChannelID, cursor?: string): Subscription {
-    return this.#add(new Queue(channelID, this.#position(channelID, cursor), (gone) => this.#remove(gone)))
+    return this.#add(new Queue(channelID, this.#position(channelID, cursor), this.#onClose))
   }
 
-  /** The same events, told to a function. @throws as {@link subscribe} */
-  listen(channelID: ChannelID, onEvent: (event: LedgerEvent) => void, cursor?: string): () => void {
-    const reader = this.#add(new Listener(channelID, this.#position(channelID, cursor), onEvent))
-    return () => this.#remove(reader)
+  /** The same events, told to a function until the result is closed. @throws as {@link subscribe} */
+  listen(channelID: ChannelID, onEvent: (event: LedgerEvent) => void, cursor?: string): Reader {
+    return this.#add(new Listener(channelID, this.#position(channelID, cursor), this.#onClose, onEvent))
   }
 
   /** Ends all subscriptions. */

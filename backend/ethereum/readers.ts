@@ -78,8 +78,16 @@ export abstract class Reader {
 export class Listener extends Reader {
   readonly #onEvent: (event: LedgerEvent) => void
 
-  constructor(channelID: ChannelID, position: Position, onEvent: (event: LedgerEvent) => void) {
+  readonly #onClose: (reader: Reader) => void
+
+  constructor(
+    channelID: ChannelID,
+    position: Position,
+    onClose: (reader: Reader) => void,
+    onEvent: (event: LedgerEvent) => void,
+  ) {
     super(channelID, position)
+    this.#onClose = onClose
     this.#onEvent = onEvent
   }
 
@@ -91,7 +99,9 @@ export class Listener extends Reader {
     this.#onEvent(event)
   }
 
-  close(): void {}
+  close(): void {
+    this.#onClose(this)
+  }
 }
 
 /** Keeps events for whoever iterates over them. */

@@ -1,10 +1,10 @@
 import { expect } from 'chai'
 import { PerkunasError, transfer } from '../../channel/index.js'
-import type { ChannelInput } from '../../client/conversation.js'
+import { messages } from '../../client/messages.js'
 import { Resync } from '../../client/resync.js'
 import type { Slot } from '../../client/slot.js'
 import { Warm } from '../../client/warm.js'
-import { group, open, restarted, settled, WEALTH, who } from './parties.js'
+import { group, kill, open, restarted, settled, WEALTH, who } from './parties.js'
 
 describe('rest: channels that nothing concerns', () => {
   for (const [hasPeek, place] of [
@@ -40,6 +40,36 @@ describe('rest: channels that nothing concerns', () => {
       expect(world.ledger.balanceOf(world.assets[0], who(world, 1).address)).equals(WEALTH + 15n)
     })
   }
+
+  it('both come back and agree where their channels stand -> none is woken for it; then they go on', async () => {
+    const world = await group(2)
+    const opened = [...(await open(world)), ...(await open(world))]
+    await opened[0]?.update((draft) => transfer(draft, { from: 0, to: 1, amount: 5n }))
+    await settled(() => opened[1]?.state.version === 1n)
+    for (const party of world.parties) await kill(party)
+    const parties = [await restarted(who(world, 0), world), await restarted(who(world, 1), world)]
+    const read: string[] = []
+    const heard: string[] = []
+    for (const { store, bus, name } of parties) {
+      const { peek } = store
+      Object.assign(store, { peek: (key: string) => [read.push(key), peek?.(key)][1] })
+      bus.onMessage((_, payload) => void heard.push(`${name} ${messages.decode(payload).kind}`))
+    }
+    await settled(() => heard.length >= 4)
+    expect(heard.toSorted()).deep.equals([
+      'alice channelSync',
+      'alice channelSync',
+      'bob channelSync',
+      'bob channelSync',
+    ])
+    expect(read).deep.equals([])
+    for (const channel of parties[0]?.client.channels() ?? []) {
+      await channel.update((draft) => transfer(draft, { from: 0, to: 1, amount: 1n }))
+    }
+    const shares = parties[1]?.client.channels().map(({ state }) => state.allocation.balances[0]?.[1])
+    expect(shares?.toSorted()).deep.equals([101n, 106n])
+    expect(parties.flatMap(({ errors }) => errors)).deep.equals([])
+  })
 
   it('the disk fails when one is to be woken -> STORE_FAILED, and the client stops', async () => {
     const world = await group(2)
@@ -97,11 +127,10 @@ describe('resync: a connection with very many channels', () => {
     const told = new Set<number>()
     const waiting: (() => void)[] = []
     const slots = Array.from({ length: count }, (_, i) => {
-      const dispatch = (input: ChannelInput) => {
-        if (input.kind === 'connected' && input.peer === 1) told.add(i)
+      const connected = (peer: string) => {
+        if (peer === '0x01') told.add(i)
       }
-      const runtime = { dispatch, state: { record: { peers: ['0x00', '0x01'] } } }
-      return { isAwake: i >= count - 10, runtime } as unknown as Slot
+      return { isAwake: i >= count - 10, connected } as Partial<Slot> as Slot
     })
     const clock = {
       now: () => 0,

@@ -38,7 +38,7 @@ describe('watcher: subscriptions', () => {
       errors.push(error),
     )
     const seen: string[] = []
-    const stop = watcher.watch(id, 'stored', ({ cursor }) => seen.push(cursor))
+    const watching = watcher.watch(id, 'stored', ({ cursor }) => seen.push(cursor))
     for (const round of [1, 2]) {
       await settled(() => pauses.length === round)
       pauses[round - 1]?.()
@@ -46,7 +46,7 @@ describe('watcher: subscriptions', () => {
     await settled(() => seen.length === 3)
     expect(asked).deep.equals(['stored', 'after 1', 'after 2'])
     expect(errors.map(({ code }) => code)).deep.equals(['LEDGER_UNREACHABLE', 'LEDGER_UNREACHABLE'])
-    stop()
+    watching.close()
     expect(isClosed).equals(true)
   })
 

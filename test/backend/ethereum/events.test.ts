@@ -197,7 +197,7 @@ describe('ethereum: events', () => {
       ['b', seen],
       ['c', seen],
     ])
-    ends[1]?.()
+    ends[1]?.close()
     const late: LedgerEvent[] = []
     backend.adjudicator.listen(state.channelID, (event) => void late.push(event), { cursor })
     await backend.adjudicator.register(signed(params, { ...state, version: 1n }))
