@@ -4,42 +4,43 @@ import { once } from 'node:events'
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
+import { isError } from '../channel/errors.js'
 import type { StoreReport } from '../client/check.js'
 import type { Command, ExitCode, Invocation } from './command.js'
 
 /** The command. */
 export const storeCheck: Command = {
-  usage: '<path> [--json]',
+  usage: '<path or postgres URL> [--schema <name>] [--json]',
   summary:
-    'Reads a whole store (the directory of an LMDB store, also while its client runs) and verifies every record.\n' +
-    '      Ends with 0 if all is well, 1 if anything is wrong, 2 if it is no store.',
-  options: { json: { type: 'boolean' } },
+    'Reads a whole store (the directory of an LMDB store, or a PostgreSQL store in its schema, also while its\n' +
+    '      clients run) and verifies every record. Ends with 0 if all is well, 1 if anything is wrong, 2 if it can\n' +
+    '      not be opened.',
+  options: { json: { type: 'boolean' }, schema: { type: 'string', default: 'perkunas' } },
   positionals: { min: 1, max: 1 },
   run,
 }
 
 async function run({ positionals, options, print, complain }: Invocation): Promise<ExitCode> {
   const [path = ''] = positionals
-  const refusal = refusalOf(path)
-  if (refusal !== undefined) {
-    complain(`${path}: ${refusal}`)
-    return 2
-  }
-  const outcome = await read(path)
+  const isURL = /^postgres(ql)?:/.test(path)
+  const shown = isURL ? withoutPassword(path) : path
+  const outcome = await (isURL ? readDatabase(path, String(options['schema'])) : readDirectory(path))
   if (outcome.kind === 'unreadable') {
-    complain(`${path} can't be opened: ${outcome.reason}`)
+    complain(`${shown}: ${outcome.reason}`)
     return 2
   }
   const report = outcome.kind === 'damaged' ? DAMAGED : outcome.report
-  if (options['json'] === true) print(JSON.stringify({ path, ...report }))
-  else for (const line of lines(path, report)) print(line)
+  if (options['json'] === true) print(JSON.stringify({ path: shown, ...report }))
+  else for (const line of lines(shown, report)) print(line)
   return report.faults.length === 0 ? 0 : 1
 }
 
 const DAMAGED: StoreReport = {
   entries: 0,
   bytes: 0,
+  records: {},
   channels: 0,
+  proposals: 0,
   phases: {},
   signatures: 0,
   faults: [{ key: '', reason: "the tree of pages is damaged: a page points to what isn't there" }],
@@ -74,7 +75,9 @@ type Outcome =
   | { readonly kind: 'damaged' }
 
 /** Reads in a process of its own: LMDB follows damaged pages to memory that is not there, which ends the process. */
-async function read(path: string): Promise<Outcome> {
+async function readDirectory(path: string): Promise<Outcome> {
+  const refusal = refusalOf(path)
+  if (refusal !== undefined) return { kind: 'unreadable', reason: refusal }
   const program = fileURLToPath(new URL('./store-reader.js', import.meta.url))
   const child = spawn(process.execPath, [program, path], { stdio: ['ignore', 'pipe', 'pipe'] })
   const [output, errors, [code]] = await Promise.all([
@@ -86,9 +89,34 @@ async function read(path: string): Promise<Outcome> {
   return code === null ? { kind: 'damaged' } : { kind: 'unreadable', reason: errors.trim() }
 }
 
-function* lines(path: string, { entries, bytes, channels, phases, signatures, faults }: StoreReport) {
+/** Whoever looks waits less than whoever must go on. Milliseconds. */
+const PATIENCE = 2_000
+
+async function readDatabase(url: string, schema: string): Promise<Outcome> {
+  try {
+    const { PostgresStore } = await import('../persistence/postgres.js')
+    const [{ checkStore }, { signatureRules }] = await Promise.all([
+      import('../client/check.js'),
+      import('./ledgers.js'),
+    ])
+    await using store = await PostgresStore.open(url, { schema, readOnly: true, patience: PATIENCE })
+    return { kind: 'read', report: await checkStore(store, signatureRules()) }
+  } catch (error) {
+    const isMissing = error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND'
+    const reason = isMissing ? 'PostgreSQL stores need the package pg: npm install pg' : String(error)
+    return { kind: 'unreadable', reason: isError(error, 'STORE_FAILED') ? error.message : reason }
+  }
+}
+
+function withoutPassword(url: string): string {
+  return url.replace(/^([a-z]+:\/\/[^/@:]*):[^@]*@/, '$1@').replace(/([?&]password=)[^&]*/g, '$1')
+}
+
+function* lines(path: string, report: StoreReport) {
+  const { entries, bytes, records, channels, proposals, phases, signatures, faults } = report
   yield `${path}: ${entries} records of ${bytes} bytes, ${signatures} signatures verified`
-  yield `channels: ${channels}`
+  for (const [kind, count] of Object.entries(records)) yield `  ${kind}: ${count}`
+  yield `channels: ${channels}, of which ${proposals} are proposals that not everybody has funded`
   for (const [phase, count] of Object.entries(phases)) yield `  ${phase}: ${count}`
   yield `faults: ${faults.length}`
   for (const { key, reason } of faults) yield key === '' ? `  ${reason}` : `  ${key}: ${reason}`

@@ -2,20 +2,13 @@
 // message if the store can't be opened; a file whose pages are damaged may end it by a signal.
 //
 // usage: store-reader.js <path>
-import { CHALLENGE_DURATION, EthereumRules } from '../backend/ethereum/index.js'
-import { simRules } from '../backend/sim/rules.js'
-import { checkStore, type SignatureRules } from '../client/check.js'
+import { checkStore } from '../client/check.js'
 import { LmdbStore } from '../persistence/lmdb.js'
-
-/** IDs, messages and signatures depend on neither a chain nor its contracts. */
-const RULES: readonly SignatureRules[] = [
-  new EthereumRules({ chainID: 0n, holders: new Map(), challengeDuration: CHALLENGE_DURATION }),
-  simRules(() => true),
-]
+import { signatureRules } from './ledgers.js'
 
 try {
   const store = new LmdbStore(process.argv[2] ?? '', { readOnly: true })
-  console.log(JSON.stringify(await checkStore(store, RULES)))
+  console.log(JSON.stringify(await checkStore(store, signatureRules())))
   await store.close()
 } catch (error) {
   console.error(error instanceof Error ? error.message : String(error))

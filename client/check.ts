@@ -2,13 +2,13 @@
 import {
   type BackendID,
   faultOfState,
+  isError,
   type LedgerRules,
   type Machine,
-  PerkunasError,
   type Phase,
   type Transaction,
 } from '../channel/index.js'
-import type { Store } from '../persistence/index.js'
+import { openEnvelope, type Store } from '../persistence/index.js'
 import type { ChannelRecord } from './conversation.js'
 import { CHANNELS, restored } from './records.js'
 
@@ -27,7 +27,11 @@ export interface StoreReport {
   readonly entries: number
   /** Of all values together. */
   readonly bytes: number
+  /** How many whole records there are of each kind and version: 'channel/terms 2'. */
+  readonly records: Readonly<Record<string, number>>
   readonly channels: number
+  /** Those of them that not everybody has funded yet. */
+  readonly proposals: number
   /** How many channels stand where; phases without any are absent. */
   readonly phases: Readonly<Partial<Record<Phase, number>>>
   /** How many signatures were verified. */
@@ -36,7 +40,9 @@ export interface StoreReport {
 }
 
 /**
- * Reads a whole store, in one snapshot, and checks everything that can be checked without a ledger.
+ * Reads a whole store, in one snapshot, and checks everything that can be checked without a ledger: that every record
+ * is whole, and of channels that their records are complete, of versions that are known, and decode; that their states
+ * are valid, and signed by their participants. Records of other parts than channels are only checked for being whole.
  *
  * @param rules of the ledgers whose channels may be in it; channels of others are faults
  * @throws what the store throws
@@ -47,12 +53,9 @@ export async function checkStore(store: Store, rules: readonly SignatureRules[])
   let parts = new Map<string, Uint8Array>()
   // The records of a channel are neighbours.
   for await (const [key, value] of store.scan('')) {
-    report.entry(value)
-    const [id = '', part = ''] = key.startsWith(CHANNELS) ? key.slice(CHANNELS.length).split('/') : []
-    if (id === '') {
-      report.fault(key, 'no record of a client')
-      continue
-    }
+    report.entry(key, value)
+    if (!key.startsWith(CHANNELS)) continue
+    const [id = '', part = ''] = key.slice(CHANNELS.length).split('/')
     if (id !== channelID) {
       report.channel(channelID, parts)
       channelID = id
@@ -67,6 +70,7 @@ export async function checkStore(store: Store, rules: readonly SignatureRules[])
 class Report {
   readonly #rules: ReadonlyMap<BackendID, SignatureRules>
   readonly #faults: StoreFault[] = []
+  readonly #records: Record<string, number> = {}
   readonly #phases: Partial<Record<Phase, number>> = {}
   #entries = 0
   #bytes = 0
@@ -77,9 +81,18 @@ class Report {
     this.#rules = rules
   }
 
-  entry(value: Uint8Array): void {
+  entry(key: string, value: Uint8Array): void {
     this.#entries++
     this.#bytes += value.length
+    try {
+      const { name, version } = openEnvelope(key, value)
+      const kind = `${name} ${version}`
+      this.#records[kind] = (this.#records[kind] ?? 0) + 1
+    } catch (error) {
+      if (!isError(error, 'INVALID_RECORD')) throw error
+      // Channels say more of what is wrong with them, and their oldest records have no envelope.
+      if (!key.startsWith(CHANNELS)) this.fault(key, error.facts.reason)
+    }
   }
 
   fault(key: string, reason: string): void {
@@ -96,8 +109,8 @@ class Report {
       this.#phases[phase] = (this.#phases[phase] ?? 0) + 1
       this.#check(key, record)
     } catch (error) {
-      if (!(error instanceof PerkunasError)) throw error
-      this.fault(key, error.message)
+      if (!isError(error, 'INVALID_RECORD')) throw error
+      this.fault(error.facts.key, error.facts.reason)
     }
   }
 
@@ -105,7 +118,9 @@ class Report {
     return {
       entries: this.#entries,
       bytes: this.#bytes,
+      records: this.#records,
       channels: this.#channels,
+      proposals: OPENING.reduce((sum, phase) => sum + (this.#phases[phase] ?? 0), 0),
       phases: this.#phases,
       signatures: this.#signatures,
       faults: this.#faults,
@@ -157,3 +172,5 @@ class Report {
 
 /** Where the current state is one that everybody signed. */
 const AGREED: readonly Phase[] = ['funding', 'acting', 'signing', 'final']
+/** Before everybody has funded. */
+const OPENING: readonly Phase[] = ['initActing', 'initSigning', 'funding']
