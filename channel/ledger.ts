@@ -54,6 +54,8 @@ export interface LedgerRules {
 export interface CallOptions {
   /** Ends the waiting with ABORTED. What was sent stays sent; calling again goes on from there. */
   readonly signal?: AbortSignal
+  /** When it is too late, in the ledger's time: the nearer, the more is offered for what has to be on the ledger by then. */
+  readonly deadline?: bigint
 }
 
 /** What to fund. */

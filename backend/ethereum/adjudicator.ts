@@ -157,7 +157,11 @@ export class EthereumAdjudicator implements Adjudicator {
     do {
       if (await isDone(options)) continue
       try {
-        await sender.send({ kind: method, to: adjudicator, data, spareGas }, options)
+        const { deadline } = options
+        await sender.send(
+          { kind: method, to: adjudicator, data, spareGas, ...(deadline === undefined ? {} : { deadline }) },
+          options,
+        )
         return
       } catch (error) {
         if (!isError(error, 'TRANSACTION_FAILED') || !(await isDone(options))) throw error

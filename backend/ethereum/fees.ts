@@ -44,6 +44,29 @@ export function raisedFees(old: Fees, current: Fees, cap: bigint): Fees | undefi
   return maxFee > cap ? undefined : { kind: 'dynamic', maxFee, tip: most(raise(old.tip), current.tip) }
 }
 
+/** How long a transaction is left with what it offers. */
+export interface RaisePace {
+  /** Blocks that it is not in. */
+  readonly bumpAfterBlocks: number
+  /** Milliseconds. */
+  readonly bumpAfter: number
+}
+
+/** The share of the time that is left which a transaction with a deadline is left with what it offers. */
+const PATIENCE_SHARE = 16
+
+/**
+ * When to offer more: with a deadline after a sixteenth of the time that is left, at each block in the end. From ten
+ * minutes to one block that makes an offer of 400 times the first, if nothing caps it.
+ *
+ * @param left seconds until the deadline, undefined without one
+ */
+export function raiseAfter(left: number | undefined, usual: RaisePace): RaisePace {
+  const share = left === undefined ? usual.bumpAfter : (Math.max(0, left) * 1000) / PATIENCE_SHARE
+  if (share >= usual.bumpAfter) return usual
+  return { bumpAfterBlocks: Math.min(1, usual.bumpAfterBlocks), bumpAfter: share }
+}
+
 /** The most that is paid per gas. */
 export function priceOf(fees: Fees): bigint {
   return fees.kind === 'legacy' ? fees.gasPrice : fees.maxFee

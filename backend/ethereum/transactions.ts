@@ -5,7 +5,7 @@ import { type Address, type CallOptions, fromHex, PerkunasError, toHex } from '.
 import { keccak256 } from '../../wallet/index.js'
 import { broadcast, broadcastFirst, isInChain, type Signed, whereabouts } from './broadcast.js'
 import { type Chain, type Head, orAborted, type Receipt } from './chain.js'
-import { currentFees, type Fees, priceOf, raisedFees } from './fees.js'
+import { currentFees, type Fees, priceOf, raiseAfter, raisedFees } from './fees.js'
 import { finalBlock } from './finality.js'
 import { RpcError } from './rpc.js'
 import type { TransactionSigner } from './signer.js'
@@ -310,7 +310,12 @@ export class TransactionSender {
   #isStuck({ sentAtBlock, sentAt, fees }: Pending, head: Head): boolean {
     const blocks = head.number - sentAtBlock
     if (blocks >= 1 && head.baseFee !== undefined && priceOf(fees) < head.baseFee) return true
-    return blocks >= this.#options.bumpAfterBlocks && Date.now() - sentAt >= this.#options.bumpAfter
+    // The first in the row holds up all others, so it is as urgent as the most urgent of them.
+    const deadlines = this.#pending.flatMap(({ call, isMined }) => (isMined ? [] : (call.deadline ?? [])))
+    const [nearest] = deadlines.sort((a, b) => (a < b ? -1 : 1))
+    const left = nearest === undefined ? undefined : Number(nearest - head.timestamp)
+    const due = raiseAfter(left, this.#options)
+    return blocks >= due.bumpAfterBlocks && Date.now() - sentAt >= due.bumpAfter
   }
 
   #sendAnew(entry: Pending): void {

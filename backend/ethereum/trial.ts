@@ -20,6 +20,8 @@ export interface Call {
    * call does not make it revert, that is too little for the inner call.
    */
   readonly spareGas?: bigint
+  /** In the chain's time, seconds: the nearer, the sooner more is offered. */
+  readonly deadline?: bigint
 }
 
 /** Who calls, and where. */

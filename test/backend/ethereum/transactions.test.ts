@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { JsonRpcProvider, Transaction, Wallet } from 'ethers'
 import { decodeRevert } from '../../../backend/ethereum/abi.js'
-import { raisedFees } from '../../../backend/ethereum/fees.js'
+import { raiseAfter, raisedFees } from '../../../backend/ethereum/fees.js'
 import {
   accountSigner,
   type Call,
@@ -29,6 +29,7 @@ describe('ethereum: transactions', () => {
   afterEach(async () => {
     for (const { chain } of senders.splice(0)) chain.close()
     await anvil.rpc('evm_setAutomine', [true])
+    await anvil.rpc('evm_setBlockGasLimit', ['0x1c9c380'])
   })
 
   after(async () => {
@@ -149,6 +150,54 @@ describe('ethereum: transactions', () => {
     const raw = await accountSigner(account).sign(like)
     expect(raw).to.equal(await new Wallet(toHex(secret)).signTransaction(like))
     expect(Transaction.from(raw).from?.toLowerCase()).to.equal(account.address)
+  })
+
+  it('its deadline is near -> offers more at each block; far or without one -> as long as any other', async () => {
+    for (const [left, isRaised] of [
+      [0n, true],
+      [100_000n, false],
+      [undefined, false],
+    ] as const) {
+      await anvil.rpc('evm_setAutomine', [false])
+      const sender = await open(await rich(), { transactions: {} })
+      const { timestamp } = await sender.chain.head()
+      const call = await payment()
+      const sent = sender.send(left === undefined ? call : { ...call, deadline: timestamp + left })
+      await inPool(sender, 1)
+      const offered = await tipOf(sender)
+      // Blocks have room for one, and somebody else pays more for it.
+      await anvil.rpc('evm_setBlockGasLimit', ['0x6800'])
+      const [from] = JSON.parse(JSON.stringify(await anvil.rpc('eth_accounts')))
+      const fees = { maxFeePerGas: '0x174876e8000', maxPriorityFeePerGas: '0x174876e800' }
+      for (let i = 0; i < 6 || (isRaised && (await tipOf(sender)) <= offered); i++) {
+        await anvil.rpc('eth_sendTransaction', [{ from, to: from, gas: '0x6000', ...fees }])
+        await anvil.rpc('evm_mine')
+        await sender.chain.tick()
+      }
+      if (!isRaised) expect(await tipOf(sender)).to.equal(offered)
+      await anvil.rpc('evm_setBlockGasLimit', ['0x1c9c380'])
+      await mining(sender, sent)
+      expect(await received(call)).to.equal(1n)
+      await anvil.rpc('evm_setAutomine', [true])
+    }
+  })
+
+  /** What the sender's transaction in the node's pool offers beside the base fee. */
+  async function tipOf(sender: TransactionSender): Promise<bigint> {
+    const { pending } = JSON.parse(JSON.stringify(await anvil.rpc('txpool_content')))
+    const [transaction] = Object.entries<Record<string, { maxPriorityFeePerGas: string }>>(pending)
+      .filter(([address]) => address.toLowerCase() === sender.address)
+      .flatMap(([, byNonce]) => Object.values(byNonce))
+    return BigInt(transaction?.maxPriorityFeePerGas ?? 0)
+  }
+
+  it('when more is offered -> after a sixteenth of the time that is left, at most as late as usual', () => {
+    const usual = { bumpAfterBlocks: 3, bumpAfter: 30_000 }
+    expect(raiseAfter(undefined, usual)).to.eql(usual)
+    expect(raiseAfter(480, usual)).to.eql(usual)
+    expect(raiseAfter(479, usual)).to.eql({ bumpAfterBlocks: 1, bumpAfter: 29_937.5 })
+    expect(raiseAfter(16, usual)).to.eql({ bumpAfterBlocks: 1, bumpAfter: 1_000 })
+    expect(raiseAfter(-5, usual)).to.eql({ bumpAfterBlocks: 1, bumpAfter: 0 })
   })
 
   it('the base fee rises above the offer -> replaced by one that offers more, and mined once', async () => {
