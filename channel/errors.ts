@@ -99,6 +99,9 @@ export interface Facts {
   /** A user's handler threw; it counts as a refusal. */
   HANDLER_FAILED: { readonly handler: string }
 
+  /** A watchtower does not watch over a state of ours. */
+  NOT_WATCHED: { readonly channel: Hex; readonly version: bigint; readonly reason: string }
+
   // Ledgers
   /** The node of a chain does not answer. */
   LEDGER_UNREACHABLE: { readonly ledger: string }

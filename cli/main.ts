@@ -11,6 +11,7 @@ import type { Command, ExitCode } from './command.js'
 /** Each command by its words. No command's words begin with another one's. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   'store check': async () => (await import('./store-check.js')).storeCheck,
+  watch: async () => (await import('./watch.js')).watch,
 }
 
 async function main(args: readonly string[]): Promise<ExitCode> {

@@ -9,7 +9,7 @@ import { Resync } from './resync.js'
 import type { Shelf } from './shelf.js'
 import { type AtRest, Slot, type SlotHost } from './slot.js'
 import { Warm } from './warm.js'
-import type { Watcher } from './watcher.js'
+import type { WatchedChannel, Watcher } from './watcher.js'
 import type { World } from './world.js'
 
 /** Inputs that one channel may have waiting before its peers are slowed down. */
@@ -97,7 +97,7 @@ export class Channels {
     const { bus, watcher } = this.#host
     const slot = new Slot(id, account, this.#slotHost, record)
     this.#slots.set(id, slot)
-    slot.watching = watcher.watch(id, cursor, this.#onEvent)
+    slot.watching = watcher.watch(id, cursor, this.#onEvent, watcher.enabled && watched(slot))
     for (const peer of peers) {
       if (peer === bus.id) continue
       const ofPeer = this.#byPeer.get(peer)
@@ -184,5 +184,14 @@ export class Channels {
   /** The same of all channels. */
   resumeAll(): void {
     for (const peer of this.#byPeer.keys()) if (this.#host.bus.isConnected(peer)) this.connected(peer)
+  }
+}
+
+/** A channel, for a watcher that hands its states on. */
+function watched(slot: Slot): WatchedChannel {
+  return {
+    newest: () =>
+      slot.runtime.state.record.machine.current === undefined ? undefined : slot.channel.signedState,
+    atRisk: (risk) => slot.streams.events$.next({ kind: 'atRisk', ...risk }),
   }
 }

@@ -71,6 +71,8 @@ export class Client {
     this.#backend = backend
     this.#timeouts = { ...defaultTimeouts, ...options.timeouts }
     this.#apps = options.apps ?? appResolver()
+    const watcher =
+      options.watcher ?? localWatcher(backend.adjudicator, clock, (error) => this.#report(error))
     const world: World = {
       store,
       backend,
@@ -82,7 +84,11 @@ export class Client {
       decide: (update, current) => this.#decideUpdate(update, current),
       report: (error) => this.#report(error),
       fail: (error) => this.#fail(error),
-      over: (channelID) => this.#over(channelID),
+      enabled: (channelID) => watcher.enabled?.(channelID),
+      over: (channelID) => {
+        watcher.over?.(channelID)
+        this.#over(channelID)
+      },
     }
     this.#shelf = shelfOf(store)
     this.#channels = new Channels({
@@ -91,7 +97,7 @@ export class Client {
       timeouts: this.#timeouts,
       shelf: this.#shelf,
       warm: options.warmChannels ?? WARM_CHANNELS,
-      watcher: options.watcher ?? localWatcher(backend.adjudicator, clock, (error) => this.#report(error)),
+      watcher,
       context: (app) => this.#context(app),
       isComing: (channelID) => this.#isRestoring || this.#sessions.isOpening(channelID),
     })

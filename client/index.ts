@@ -15,5 +15,5 @@ export {
   type UpdateRequest,
 } from './options.js'
 export type { ProposalDecision } from './sessions.js'
-export { localWatcher, type Watcher } from './watcher.js'
+export { localWatcher, type Unwatched, type WatchedChannel, type Watcher } from './watcher.js'
 export type { ChannelEvent, Decision } from './world.js'

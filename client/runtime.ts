@@ -1,4 +1,4 @@
-// Makes a channel's effects real, in one order: write the record, then send, then talk to the ledger, then tell
+// Makes a channel's effects real, in one order: write the record, then send (when a watchtower has it, if so asked), then talk to the ledger, then tell
 // our user. One input at a time for a channel; channels run side by side, and the store groups their commits.
 import type { Subject } from 'rxjs'
 import { type Hex, type Index, PerkunasError, type State } from '../channel/index.js'
@@ -235,6 +235,12 @@ export class ChannelRuntime {
       if (this.#stopped !== undefined) return false
     }
     this.#state = next
+    const { current, channelID } = next.record.machine
+    if (current !== before.record.machine.current) {
+      const enabled = this.world.enabled(channelID)
+      if (enabled !== undefined) await enabled
+      if (this.#stopped !== undefined) return false
+    }
     this.#perform(effects)
     const streams = this.#keeper.streams()
     if (input.kind === 'ledger') tell(streams?.events$, { kind: 'ledger', event: input.event })
@@ -268,7 +274,7 @@ export class ChannelRuntime {
       case 'updated':
         return tell(this.#keeper.streams()?.updates$, { from: effect.from, to: effect.to })
       case 'atRisk':
-        return tell(this.#keeper.streams()?.events$, effect)
+        return tell(this.#keeper.streams()?.events$, { ...effect, reason: 'olderState' })
       case 'resolve': {
         const resolve = this.#commands.get(effect.command)
         this.#commands.delete(effect.command)

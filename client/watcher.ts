@@ -5,9 +5,27 @@ import {
   type ChannelID,
   type LedgerEvent,
   PerkunasError,
+  type SignedState,
   type Subscription,
 } from '../channel/index.js'
 import type { Clock } from './environment.js'
+
+/** A risk that a watcher sees. */
+export interface Unwatched {
+  readonly reason: 'unwatched'
+  /** The version that nobody but us can refute with. */
+  readonly newest: bigint
+  /** The newest version that whoever watches for us has. */
+  readonly held: bigint | undefined
+}
+
+/** A channel, as a watcher that hands states on sees it. */
+export interface WatchedChannel {
+  /** The newest state, if it has everybody's signature. */
+  newest(): SignedState | undefined
+  /** The channel's user hears of it. */
+  atRisk(risk: Unwatched): void
+}
 
 /** Sees what a ledger says about channels. */
 export interface Watcher {
@@ -20,7 +38,12 @@ export interface Watcher {
     channelID: ChannelID,
     cursor: string | undefined,
     onEvent: (event: LedgerEvent) => void,
+    channel?: WatchedChannel,
   ): Pick<Subscription, 'close'>
+  /** A newer state of a channel is durable. With a promise, nothing that depends on it leaves before that resolves. */
+  enabled?(channelID: ChannelID): void | Promise<void>
+  /** A channel is over; its watching ends. */
+  over?(channelID: ChannelID): void
 }
 
 /** Milliseconds before a subscription that broke is made again. */

@@ -4,6 +4,7 @@ import type { PeerID } from '../peer/index.js'
 import type { Store } from '../persistence/index.js'
 import type { Clock } from './environment.js'
 import type { ChannelMessage, ChannelUpdate } from './messages.js'
+import type { Unwatched } from './watcher.js'
 
 /** What our user says to a proposed state. */
 export type Decision = { readonly accept: true } | { readonly accept: false; readonly reason: string }
@@ -14,10 +15,13 @@ export type ChannelEvent =
   /** An older state than ours is registered; the refutation is under way. */
   | {
       readonly kind: 'atRisk'
+      readonly reason: 'olderState'
       readonly registered: bigint
       readonly newest: bigint
       readonly deadline: bigint
     }
+  /** A watchtower was to have the newest state and has not: see `RemoteWatcher`. */
+  | ({ readonly kind: 'atRisk' } & Unwatched)
   /** A participant or the ledger did something wrong; the channel goes on. */
   | { readonly kind: 'error'; readonly error: PerkunasError }
 
@@ -40,5 +44,7 @@ export interface World {
   report(error: PerkunasError): void
   /** The store failed: nothing may go on from memory. */
   fail(error: PerkunasError): void
+  /** A newer state is durable. With a promise, nothing that depends on it leaves before that resolves. */
+  enabled(channelID: Hex): void | Promise<void>
   over(channelID: Hex): void
 }

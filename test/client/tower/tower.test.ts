@@ -1,0 +1,246 @@
+import { expect } from 'chai'
+import { type Draft, draftOf, isError, type SignedState, stateOf, transfer } from '../../../channel/index.js'
+import { prometheusText, type RemoteWatcherOptions } from '../../../client/tower/index.js'
+import { towerMessages } from '../../../client/tower/messages.js'
+import type { PeerID } from '../../../peer/index.js'
+import { FaultyStore } from '../../persistence/faulty.js'
+import { kill, settled } from '../parties.js'
+import { signedOf, startTower, TOWER, type Watched, watched } from './world.js'
+
+const give = (draft: Draft) => transfer(draft, { from: 0, to: 1, amount: 1n })
+
+/** What the ledger has registered of the channel. */
+const registered = ({ world, a }: Watched) => world.ledger.dispute(a.id)?.version
+
+/** A peer that speaks for itself to a tower. */
+function speaker({ network }: Watched, id: PeerID) {
+  const bus = network.bus(id)
+  const heard: string[] = []
+  bus.onMessage((_, payload) => {
+    const message = towerMessages.decode(payload)
+    heard.push('version' in message ? `${message.kind} ${message.version}` : message.kind)
+  })
+  bus.onPeer(({ kind }) => heard.push(kind))
+  bus.connect(TOWER)
+  const watch = (signed: SignedState, cursor: string | null = null) =>
+    bus.send(TOWER, towerMessages.encode({ kind: 'watch', signed, subChannels: [], cursor }))
+  return { bus, heard, watch }
+}
+
+const CAROL: PeerID = `0x02${'03'.repeat(32)}`
+
+describe('tower: refuting for who is away', () => {
+  it('an old state is registered -> at risk, refuted with the newest, safe; ended when concluded', async () => {
+    const scene = await watched()
+    const { world, network, store, alice, bob, a, remote } = scene
+    const tower = await startTower(world, network, [alice.peer], store)
+    const old = signedOf(a)
+    await a.update(give)
+    await a.update(give)
+    await settled(() => remote.unacknowledged === 0)
+    await kill(alice)
+    await bob.client.close()
+    await bob.backend.adjudicator.register({ signed: old, subChannels: [] })
+    await settled(() => tower.kinds().includes('safe'))
+    expect(tower.kinds()).deep.equals(['atRisk', 'refuted', 'safe'])
+    expect(tower.events[0]).include({
+      kind: 'atRisk',
+      registered: 0n,
+      newest: 2n,
+      client: alice.peer,
+      channel: a.id,
+    })
+    expect(registered(scene)).equals(2n)
+    expect(tower.tower.metrics).include({ refutations: 1, channelsAtRisk: 0, channels: 1, channelsLost: 0 })
+    await tower.kill()
+  })
+
+  it('killed before the registration, or after it -> refutes when it is back', async () => {
+    for (const when of ['before', 'after'] as const) {
+      const scene = await watched()
+      const { world, network, store, alice, bob, a, remote } = scene
+      const first = await startTower(world, network, [alice.peer], store)
+      const old = signedOf(a)
+      await a.update(give)
+      await settled(() => remote.unacknowledged === 0)
+      await kill(alice)
+      await bob.client.close()
+      if (when === 'before') await first.kill()
+      // So that the first one sees it, and is gone before it tries again.
+      else world.ledger.fail({ how: 'reject', reason: 'not now', kind: 'register', from: first.account })
+      await bob.backend.adjudicator.register({ signed: old, subChannels: [] })
+      if (when === 'after') {
+        await settled(() => first.kinds().includes('refutationFailed'))
+        await first.kill()
+      }
+      expect(registered(scene)).equals(0n)
+      const second = await startTower(world, network, [alice.peer], store.clone())
+      await settled(() => second.kinds().includes('refuted'))
+      expect(registered(scene)).equals(1n)
+      await second.kill()
+    }
+  })
+
+  it('a state that the ledger never takes -> that channel stays at risk, others are refuted', async () => {
+    const scene = await watched()
+    const { world, network, store, alice, bob, a, remote } = scene
+    const tower = await startTower(world, network, [alice.peer, CAROL], store)
+    const old = signedOf(a)
+    await a.update(give)
+    await settled(() => remote.unacknowledged === 0)
+    // Carol's tower entry of the same channel has a newer state, with funds locked in a channel that it does not have.
+    const { params } = old
+    const locking = {
+      ...a.state,
+      version: 9n,
+      allocation: {
+        ...a.state.allocation,
+        balances: [[90n, 100n]],
+        locked: [{ channelID: `0x${'77'.repeat(32)}` as const, balances: [10n], indexMap: [0, 1] }],
+      },
+    }
+    const signatures = await Promise.all(
+      [alice, bob].map(async ({ wallet, address }) =>
+        (await wallet.account(address)).sign(bob.backend.rules.message(params, locking)),
+      ),
+    )
+    const carol = speaker(scene, CAROL)
+    await settled(() => carol.heard.includes('connected'))
+    await carol.watch({ params, state: locking, signatures })
+    await settled(() => carol.heard.includes('watching 9'))
+    await kill(alice)
+    await bob.client.close()
+    await bob.backend.adjudicator.register({ signed: old, subChannels: [] })
+    await settled(() => tower.kinds().includes('refuted') && tower.kinds().includes('refutationFailed'))
+    expect(registered(scene)).equals(1n)
+    expect(tower.tower.metrics).include({ channelsAtRisk: 1, refutations: 1 })
+    expect(prometheusText(tower.tower.metrics)).match(/^perkunas_tower_channels_at_risk 1$/m)
+    await tower.kill()
+  })
+})
+
+describe('tower: what clients say', () => {
+  it("older, garbage, somebody else's, a nonsense cursor -> what is kept stays as it is", async () => {
+    const scene = await watched()
+    const { world, network, store, alice, bob, a, remote } = scene
+    const tower = await startTower(world, network, [alice.peer, CAROL], store)
+    const old = signedOf(a)
+    await a.update(give)
+    await settled(() => remote.unacknowledged === 0)
+    await alice.client.close()
+    remote.close()
+    const { bus, heard, watch } = speaker(scene, CAROL)
+    await settled(() => heard.includes('connected'))
+    const newest = signedOf(scene.b)
+    await watch(newest, 'no cursor')
+    await watch(old)
+    const { state, params, signatures } = newest
+    const [first = '0x', second = '0x'] = signatures
+    await watch({ params, state: stateOf(state, draftOf(state), 5n), signatures })
+    await watch({ params, state: { ...state, version: 6n }, signatures: [second, first] })
+    await watch({ params: { ...params, nonce: 7n }, state: { ...state, version: 7n }, signatures })
+    await watch({ params, state: { ...state, version: 8n }, signatures: [first] })
+    await settled(() => heard.length === 7)
+    expect(heard).deep.equals([
+      'connected',
+      'watching 1',
+      'watching 1',
+      'notWatching 5',
+      'notWatching 6',
+      'notWatching 7',
+      'notWatching 8',
+    ])
+    await bus.send(TOWER, Uint8Array.of(1, 2, 3))
+    await settled(() => heard.includes('disconnected'))
+    await bob.client.close()
+    await bob.backend.adjudicator.register({ signed: old, subChannels: [] })
+    await settled(() => tower.kinds().filter((kind) => kind === 'safe').length === 2)
+    expect(registered(scene)).equals(1n)
+    await tower.kill()
+  })
+
+  it('who is no client -> is sent away, and costs nothing', async () => {
+    const scene = await watched()
+    const { world, network, store, alice, a } = scene
+    const tower = await startTower(world, network, [alice.peer], store)
+    const { heard, watch } = speaker(scene, CAROL)
+    await settled(() => heard.includes('disconnected'))
+    await watch(signedOf(a)).catch(() => undefined)
+    await settled(() => tower.tower.metrics.requestsRefused > 0)
+    expect([...store.snapshot().keys()].filter((key) => key.includes(CAROL))).deep.equals([])
+    await tower.kill()
+  })
+
+  it('more channels or bytes than a client may have -> refused, the client is told at risk; a newer state goes on', async () => {
+    for (const limits of [{ channels: 0 }, { bytes: 100 }]) {
+      const refused: string[] = []
+      const scene = await watched({ onError: ({ code }) => refused.push(code) })
+      const { world, network, store, alice, a, events } = scene
+      const tower = await startTower(world, network, [alice.peer], store, { limits })
+      await settled(() => refused.length === 1)
+      expect(refused).deep.equals(['NOT_WATCHED'])
+      expect(events).deep.equals([{ kind: 'atRisk', reason: 'unwatched', newest: 0n, held: undefined }])
+      expect(store.snapshot().size).equals(0)
+      await a.update(give)
+      await settled(() => refused.length === 2)
+      await tower.kill()
+    }
+  })
+
+  it('a disk that fails -> nothing is acknowledged, `failure` says why', async () => {
+    const scene = await watched()
+    const { world, network, store, alice, remote } = scene
+    const faulty = new FaultyStore(store, () => ({ kind: 'error', code: 'ENOSPC', batch: 'lost' }))
+    const tower = await startTower(world, network, [alice.peer], faulty)
+    const error = await tower.tower.failure.catch((cause: unknown) => cause)
+    expect(isError(error, 'STORE_FAILED')).equals(true)
+    expect(remote.unacknowledged).equals(1)
+    await tower.kill()
+  })
+})
+
+describe('tower: publishing', () => {
+  it('a tower that comes late -> gets the newest state of each channel, once', async () => {
+    const scene = await watched({ patience: 20 })
+    const { world, network, store, alice, a, remote, events } = scene
+    for (let i = 0; i < 20; i++) await a.update(give)
+    await settled(() => events.length > 0)
+    expect(events[0]).include({ kind: 'atRisk', reason: 'unwatched', held: undefined })
+    const tower = await startTower(world, network, [alice.peer], store)
+    await settled(() => remote.unacknowledged === 0)
+    expect(tower.tower.metrics).include({ statesTaken: 1, channels: 1 })
+    await tower.kill()
+    await a.update(give)
+    const again = await startTower(world, network, [alice.peer], store)
+    await settled(() => remote.unacknowledged === 0)
+    expect(again.tower.metrics).include({ statesTaken: 1, channels: 1 })
+    await again.kill()
+  })
+
+  it('an update that waits -> is told only when the tower has it; without a tower after that time, at risk', async () => {
+    const options: Partial<RemoteWatcherOptions> = { wait: 50 }
+    const scene = await watched(options)
+    const { world, network, store, alice, a, b, events } = scene
+    const tower = await startTower(world, network, [alice.peer], store)
+    await a.update(give)
+    await b.update(give)
+    const stored = [...store.snapshot().keys()].filter((key) => key.startsWith('tower/state/'))
+    expect(stored).lengthOf(1)
+    expect(tower.tower.metrics.statesTaken).at.least(2)
+    await tower.kill()
+    expect((await a.update(give)).version).equals(3n)
+    expect(events.at(-1)).include({ kind: 'atRisk', reason: 'unwatched', newest: 3n, held: 2n })
+  })
+
+  it('a channel that is settled -> the tower forgets it', async () => {
+    const scene = await watched()
+    const { world, network, store, alice, a, remote } = scene
+    const tower = await startTower(world, network, [alice.peer], store)
+    await settled(() => remote.unacknowledged === 0)
+    await a.settle()
+    await settled(() => tower.tower.metrics.channels === 0)
+    expect(store.snapshot().size).equals(0)
+    expect(tower.tower.metrics).include({ bytes: 0, channelsLost: 0 })
+    await tower.kill()
+  })
+})
