@@ -6,6 +6,7 @@ import { type Database, open, type RootDatabase } from 'lmdb'
 import { PerkunasError } from '../channel/errors.js'
 import { type Engine, EngineStore } from './engine.js'
 import { decodeKey, encodeKey, prefixEnd } from './keys.js'
+import { Pace } from './pace.js'
 import type { Entry, ScanOptions, Write } from './store.js'
 
 /** How an {@link LmdbStore} behaves. */
@@ -237,23 +238,4 @@ async function systemError(error: unknown): Promise<unknown> {
     setImmediate(() => resolve(error))
   })
   return Promise.race([known, unknown])
-}
-
-/** Decides whether a commit blocks the event loop, from what the last lone commits have taken. */
-class Pace {
-  readonly #limit: number
-  /** Moving average of lone commits, in milliseconds. */
-  #lone = 0
-
-  constructor(limit: number) {
-    this.#limit = limit
-  }
-
-  blocks(commits: number): boolean {
-    return commits === 1 && this.#lone < this.#limit
-  }
-
-  took(commits: number, milliseconds: number): void {
-    if (commits === 1) this.#lone += (milliseconds - this.#lone) / 8
-  }
 }
