@@ -19,9 +19,21 @@ export async function becomesFinal(
   options: CallOptions = {},
 ): Promise<boolean> {
   return chain.until(async (head) => {
-    if (await heldThen(holds({ ...options, block: finalBlock(chain, head) }))) return true
+    if (await isFinal(chain, head, holds, options)) return true
     return (await holds(options)) ? undefined : false
   }, options)
+}
+
+/** Whether something is so in the newest final block, given the newest one. */
+export async function isFinal(
+  chain: Chain,
+  head: Head,
+  holds: (options: ReadOptions) => Promise<boolean>,
+  options: CallOptions = {},
+): Promise<boolean> {
+  if (!(await heldThen(holds({ ...options, block: finalBlock(chain, head) })))) return false
+  // Within a reorg a node may answer for one block with the state of another: then its newest block is gone by now.
+  return (await chain.blockHash(head.number, options)) === head.hash
 }
 
 /** In an earlier block the contracts may not be there yet, and during a reorg even the block may not. */

@@ -14,7 +14,7 @@ import {
 import type { ReadOptions } from './chain.js'
 import { addressOf, type Deployment, type Holder, holdings, ourHolders } from './contracts.js'
 import type { Depositor } from './depositor.js'
-import { becomesFinal, finalBlock } from './finality.js'
+import { becomesFinal, isFinal } from './finality.js'
 
 /** Options of {@link EthereumFunder}. */
 export interface FunderOptions {
@@ -80,17 +80,16 @@ export class EthereumFunder implements Funder {
     const { last = false } = this.options
     const { chain } = this.deployment
     const { index } = request
-    const others = (missing: readonly Missing[]) => missing.filter(({ participant }) => participant !== index)
+    const areOthersIn = async (at: ReadOptions) =>
+      (await this.#missing(request, at)).every(({ participant }) => participant === index)
     const isLast = typeof last === 'function' ? last(request) : last
     if (isLast) {
       await chain.until(async (head) => {
-        const missing = others(await this.#missing(request, finalBlock(chain, head), options))
-        if (missing.length === 0) return true
+        if (await isFinal(chain, head, areOthersIn, options)) return true
         // The other waiter, who finds the same, says who is late.
         return head.timestamp >= deadline ? true : undefined
       }, options)
-      const missing = others(await this.#missing(request, undefined, options))
-      if (missing.length > 0) return
+      if (!(await areOthersIn(options))) return
     }
     const outcomes = await Promise.allSettled(
       ourHolders(this.deployment, request.state).map(({ asset, holder }) =>
@@ -151,36 +150,26 @@ export class EthereumFunder implements Funder {
     }
     ours.then(done, done)
     const { chain } = this.deployment
+    const areAllIn = async (at: ReadOptions) => (await this.#missing(request, at)).length === 0
     await chain.until(async (head) => {
-      if ((await this.#missing(request, finalBlock(chain, head), options)).length === 0) return true
+      if (await isFinal(chain, head, areAllIn, options)) return true
       if (head.timestamp < deadline || isWorking) return undefined
       // A deposit that came in time may still become final.
-      const missing = await this.#missing(request, undefined, options)
+      const missing = await this.#missing(request, options)
       if (missing.length > 0) throw late(request, missing)
       return undefined
     }, options)
   }
 
   /** Whose shares are less than agreed. Each participant's are looked at by themselves: nobody pays for another. */
-  async #missing(
-    request: FundingRequest,
-    block: number | undefined,
-    options: CallOptions,
-  ): Promise<readonly Missing[]> {
+  async #missing(request: FundingRequest, at: ReadOptions): Promise<readonly Missing[]> {
     const { params, state } = request
     const { chain } = this.deployment
-    const at = block === undefined ? options : { ...options, block }
     const shares = ourHolders(this.deployment, state).flatMap(({ asset, holder }) =>
       params.participants.map(async (_, participant): Promise<Missing | undefined> => {
         const share = shareOf(request, asset, participant)
         if (share === 0n) return undefined
-        const held = await holdings(chain, holder, state.channelID, addressOf(params, participant), at).catch(
-          (error: unknown) => {
-            // The contracts may be younger than the newest final block.
-            if (block !== undefined && isError(error, 'INVALID_CONTRACT')) return 0n
-            throw error
-          },
-        )
+        const held = await holdings(chain, holder, state.channelID, addressOf(params, participant), at)
         return held < share ? { asset, participant } : undefined
       }),
     )
