@@ -72,7 +72,7 @@ export function pursue(record: ChannelRecord, context: ChannelContext): ChannelE
  * to know of it.
  */
 export function isQuiet(state: ChannelState, context: ChannelContext): boolean {
-  const { record, asking, held, command, early } = state
+  const { record, asking, held, command, early, overruled } = state
   const { phase, current } = record.machine
   return (
     (phase === 'acting' || phase === 'signing' || phase === 'final') &&
@@ -80,6 +80,7 @@ export function isQuiet(state: ChannelState, context: ChannelContext): boolean {
     asking === undefined &&
     held === undefined &&
     command === undefined &&
+    overruled.length === 0 &&
     early.every(({ version }) => version <= (current?.state.version ?? 0n)) &&
     pursue(record, context).length === 0
   )

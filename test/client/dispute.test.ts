@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { type LedgerEvent, type LedgerEventBody, transfer } from '../../channel/index.js'
 import type { ChannelEffect } from '../../client/conversation.js'
-import { rewound } from '../../client/dispute.js'
+import { isQuiet, rewound } from '../../client/dispute.js'
 import { at, type Conversations, currentAt, feed, propose, reachActing, settleDown } from './conversations.js'
 
 const DEADLINE = 1_000n
@@ -81,6 +81,18 @@ describe('dispute: events that a reorg takes back', () => {
     all.states[0] = { ...at(all.states, 0), overruled: [], record: rewound(record) }
     says(all, registered(1n), 'reorged')
     expect(machineOf(all).phase).equals('acting')
+  })
+})
+
+describe('dispute: when a channel may rest', () => {
+  it('a dispute is cleared -> not before that is final, since what was registered may come back', () => {
+    const all = agreedOn(2n)
+    expect(isQuiet(at(all.states, 0), all.context)).equals(true)
+    says(all, registered(0n))
+    says(all, { kind: 'cleared', version: 1n })
+    expect(isQuiet(at(all.states, 0), all.context)).equals(false)
+    says(all, { kind: 'cleared', version: 1n }, 'final')
+    expect(isQuiet(at(all.states, 0), all.context)).equals(true)
   })
 })
 
