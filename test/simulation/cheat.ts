@@ -64,7 +64,9 @@ export class Cheat {
   /** One trick, by chance. */
   attack(random: Random): void {
     const attack = random.weighted(ATTACKS)
-    const channelID = random.pick(this.evidence.channels)
+    // Mostly where something is to be had still.
+    const open = this.party.channels.filter(({ phase }) => phase === 'acting' || phase === 'signing')
+    const channelID = random.chance(0.6) ? random.pick(open)?.id : random.pick(this.evidence.channels)
     switch (attack) {
       case 'registerOld':
       case 'registerAny':
@@ -155,7 +157,7 @@ export class Cheat {
       const state = this.#next(from, version, channel.index, random)
       const signature = state && this.evidence.sign(state, this.party.address, params)
       if (!state || !signature) continue
-      const isBad = random.chance(0.15)
+      const isBad = random.chance(0.25)
       const said = isBad
         ? (this.evidence.complete(channelID)[0]?.signatures[channel.index] ?? '0x')
         : signature

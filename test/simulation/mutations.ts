@@ -76,12 +76,6 @@ export const MUTATIONS: readonly Mutation[] = [
       "const next = { ...dropped(state), command: undefined };\n    return { next, effects: [{ kind: 'resolve', command: input.command, result: input.error }] };",
   },
   {
-    name: 'give a state up when its proposer goes on',
-    file: 'client/update.js',
-    find: 'if (machine.staging !== undefined) {',
-    replace: 'if (false) {',
-  },
-  {
     name: 'skip the signature of a proposed state',
     file: 'client/update.js',
     find: 'if (badSignature) {',
