@@ -142,7 +142,11 @@ export class Client {
     return this.#newChannels.asObservable()
   }
 
-  /** What went wrong without ending a call of ours: peers' nonsense, failing handlers, a struggling ledger. */
+  /**
+   * What went wrong without ending a call of ours: peers' nonsense, failing handlers, a struggling ledger. STORE_FAILED
+   * is the last of them: nothing is sent any more, every call is answered with it, and this completes. End the process
+   * then, and start it again when the disk is mended.
+   */
   get errors$(): Observable<PerkunasError> {
     return this.#errors.asObservable()
   }
