@@ -2,14 +2,10 @@
 import { type Observable, Subject } from 'rxjs'
 import {
   type Address,
-  type AddressMap,
   type AppID,
-  type AppResolver,
-  appResolver,
   type Backend,
   type ChannelID,
   isError,
-  type Machine,
   PerkunasError,
   type State,
 } from '../channel/index.js'
@@ -17,8 +13,9 @@ import type { Bus, PeerEvent, PeerID } from '../peer/index.js'
 import type { Account } from '../wallet/index.js'
 import { asAborted, type Channel } from './channel.js'
 import { type Arrival, Channels } from './channels.js'
-import { type ChannelContext, channelRecord } from './conversation.js'
+import { channelRecord } from './conversation.js'
 import { systemClock, systemEntropy } from './environment.js'
+import { Means } from './means.js'
 import { type ChannelProposal, type ChannelUpdate, type Message, messages } from './messages.js'
 import {
   type ClientOptions,
@@ -45,12 +42,11 @@ export class Client {
   readonly #bus: Bus
   readonly #backend: Backend
   readonly #timeouts: Timeouts
-  readonly #apps: AppResolver
+  readonly #means: Means
   readonly #sessions: Sessions
   readonly #shelf: Shelf
   readonly #channels: Channels
   readonly #ownership: Ownership | undefined
-  readonly #contexts = new Map<AppID, ChannelContext>()
   readonly #newChannels = new Subject<Channel>()
   readonly #errors = new Subject<PerkunasError>()
   readonly #unsubscribe: (() => void)[]
@@ -70,7 +66,7 @@ export class Client {
     this.#bus = bus
     this.#backend = backend
     this.#timeouts = { ...defaultTimeouts, ...options.timeouts }
-    this.#apps = options.apps ?? appResolver()
+    this.#means = new Means(options)
     const watcher =
       options.watcher ?? localWatcher(backend.adjudicator, clock, (error) => this.#report(error))
     const world: World = {
@@ -98,7 +94,7 @@ export class Client {
       shelf: this.#shelf,
       warm: options.warmChannels ?? WARM_CHANNELS,
       watcher,
-      context: (app) => this.#context(app),
+      context: (app) => this.#means.context(app),
       isComing: (channelID) => this.#isRestoring || this.#sessions.isOpening(channelID),
     })
     this.#sessions = new Sessions({
@@ -106,14 +102,14 @@ export class Client {
       backend,
       clock,
       entropy: options.entropy ?? systemEntropy,
-      apps: this.#apps,
+      apps: this.#means.apps,
       timeout: this.#timeouts.proposal,
       send: (to, message) => this.#send(to, message),
       isConnected: (peer) => bus.isConnected(peer),
       decide: (proposal) => this.#decideProposal(proposal),
-      participant: () => this.#participant(),
-      account: (participant) => this.#account(participant),
-      context: (app) => this.#context(app),
+      participant: () => this.#means.participant(),
+      account: (participant) => this.#means.account(participant),
+      context: (app) => this.#means.context(app),
       open: (opened) => this.#open(opened),
       report: (error) => this.#report(error),
     })
@@ -191,11 +187,11 @@ export class Client {
   async proposeChannel(options: ProposalOptions): Promise<Channel> {
     this.#check()
     const { signal } = options
-    const participant = options.participant ?? (await this.#participant())
+    const participant = options.participant ?? (await this.#means.participant())
     const entropy = this.#options.entropy ?? systemEntropy
     const { backend } = this.#backend.rules
     const proposal = proposalOf(options, { id: this.id, participant, backend, entropy })
-    await this.#account(participant)
+    await this.#means.account(participant)
     const served = this.#serves(options.peers)
     if (served !== true && !(await served)) throw servedElsewhere(options.peers)
     this.#check()
@@ -248,11 +244,11 @@ export class Client {
     const { store, wallet, clock = systemClock } = this.#options
     const arrivals: Arrival[] = []
     const accounts = new Map<Address, Account>()
-    const context = (app: AppID) => this.#context(app)
+    const context = (app: AppID) => this.#means.context(app)
     for await (const { record, atRest } of storedChannels(store, this.#shelf, context, clock)) {
       const { machine, peers, cursor } = record
       if (!isOurs(peers)) continue
-      const address = this.#addressIn(machine)
+      const address = this.#means.addressIn(machine)
       const account = accounts.get(address) ?? (await wallet.account(address))
       accounts.set(address, account)
       arrivals.push({ id: machine.channelID, peers, cursor, account, record: atRest ?? record })
@@ -298,7 +294,7 @@ export class Client {
       })
     }
     const record = { ...channelRecord(machine, proposal.peers, proposal.agreement), cursor }
-    const account = await this.#options.wallet.account(this.#addressIn(machine))
+    const account = await this.#options.wallet.account(this.#means.addressIn(machine))
     // On disk before a single coin moves: a restart finds the channel and either opens it or gets the deposit back.
     try {
       await this.#options.store.commit(created(record))
@@ -430,43 +426,6 @@ export class Client {
     } catch (cause) {
       return failed(cause)
     }
-  }
-
-  async #participant(): Promise<AddressMap> {
-    const { wallet, address } = this.#options
-    const own = address ?? (await wallet.addresses())[0] ?? (await wallet.newAccount()).address
-    return { [this.#backend.rules.backend]: own }
-  }
-
-  async #account(participant: AddressMap | undefined): Promise<Account> {
-    const { backend } = this.#backend.rules
-    const address = participant?.[backend]
-    if (address !== undefined) return await this.#options.wallet.account(address)
-    const message = `a participant with an address on this ledger ({ ${backend}: '0x…' }) expected`
-    throw new PerkunasError('INVALID_ARGUMENT', message, { argument: 'participant' })
-  }
-
-  #addressIn({ channelID, params, index }: Machine): Address {
-    const address = params.participants[index]?.[this.#backend.rules.backend]
-    if (address !== undefined) return address
-    const message = `channel ${channelID} has no address of ours on this ledger`
-    throw new PerkunasError('UNKNOWN_ACCOUNT', message, { address: '' })
-  }
-
-  #context(app: AppID): ChannelContext {
-    const made = this.#contexts.get(app)
-    if (made !== undefined) return made
-    const { rules, capabilities, adjudicator } = this.#backend
-    const known = this.#apps(app)
-    if (known === undefined)
-      throw new PerkunasError('INVALID_PARAMS', `unknown app ${app}`, { rule: 'a known app' })
-    const context: ChannelContext = {
-      rules: { ledger: rules, app: known },
-      capabilities,
-      verifyCloseAuthorization: (request) => adjudicator.verifyCloseAuthorization(request),
-    }
-    this.#contexts.set(app, context)
-    return context
   }
 
   // Ends
