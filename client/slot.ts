@@ -1,6 +1,6 @@
 // One channel's place in its client. While nothing concerns it, nothing more is in memory: its record is enough to
 // go on from, instead of a machine, its queues and its ledger work.
-import type { AppID, ChannelID, PerkunasError, Subscription } from '../channel/index.js'
+import { type AppID, type ChannelID, PerkunasError, type Subscription } from '../channel/index.js'
 import type { PeerID } from '../peer/index.js'
 import type { Account } from '../wallet/index.js'
 import { Channel, type ChannelHost, type ChannelTimeouts } from './channel.js'
@@ -146,7 +146,12 @@ export class Slot implements ChannelHost {
   #take(kept: Kept): ChannelRecord {
     const { shelf, world } = this.#host
     try {
-      return shelf.take(this.id, kept)
+      const record = shelf.take(this.id, kept)
+      const now = standingOf(record)
+      if (this.#version < 0 || (now?.version === this.#version && now.used === this.#used)) return record
+      // To sign from an older one could be a second state of one version.
+      const text = `the store gives another record of channel ${this.id} than what was written last`
+      throw new PerkunasError('STORE_FAILED', text, { operation: 'get' })
     } catch (cause) {
       // Nobody can know what is on a disk that fails, so nothing goes on from it.
       const error = asStoreError(cause)

@@ -71,19 +71,23 @@ describe('rest: channels that nothing concerns', () => {
     expect(parties.flatMap(({ errors }) => errors)).deep.equals([])
   })
 
-  it('the disk fails when one is to be woken -> STORE_FAILED, and the client stops', async () => {
-    const world = await group(2)
-    await open(world)
-    const alice = await restarted(who(world, 0), world)
-    const [channel] = alice.client.channels()
-    Object.assign(alice.store, {
-      peek: () => {
-        throw new PerkunasError('STORE_FAILED', 'input/output error', { operation: 'get' })
-      },
-    })
-    expect(() => channel?.state).throws('input/output error')
-    expect(alice.client.channels()).deep.equals([])
-    expect(alice.errors.map(({ code }) => code)).deep.equals(['STORE_FAILED'])
+  it('the disk fails when one is to be woken, or gives an older record -> STORE_FAILED, and the client stops', async () => {
+    for (const how of ['input/output error', 'another record'] as const) {
+      const world = await group(2)
+      const [a] = await open(world)
+      const older = who(world, 0).store.clone()
+      await a?.update((draft) => transfer(draft, { from: 0, to: 1, amount: 5n }))
+      const alice = await restarted(who(world, 0), world)
+      const [channel] = alice.client.channels()
+      const peek = (key: string) => {
+        if (how === 'another record') return older.peek?.(key)
+        throw new PerkunasError('STORE_FAILED', how, { operation: 'get' })
+      }
+      Object.assign(alice.store, { peek })
+      expect(() => channel?.state).throws(how)
+      expect(alice.client.channels()).deep.equals([])
+      expect(alice.errors.map(({ code }) => code)).deep.equals(['STORE_FAILED'])
+    }
   })
 
   it('a restored channel of which nobody has spoken -> closed with its client: CLOSED, complete', async () => {

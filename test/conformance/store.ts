@@ -143,6 +143,21 @@ export function describeStore(name: string, { setup, teardown, reopen }: StoreSe
         expect(() => store.peek?.('a')).to.throw('closed')
       })
 
+      it('peek after each of many commits, while others are under way -> never an older value', async () => {
+        if (store.peek === undefined) return
+        const writer = async (_: unknown, i: number) => {
+          const key = `row${i}`
+          for (let round = 1; round <= 50; round++) {
+            store.peek?.(key)
+            const commit = store.commit([put(key, round)])
+            store.peek?.(`row${(i + 1) % 8}`)
+            await commit
+            expect(store.peek?.(key)).to.deep.equal(bytes(round))
+          }
+        }
+        await Promise.all(Array.from({ length: 8 }, writer))
+      })
+
       it('values are copied on the way out: changing one changes nothing else', async () => {
         await store.commit([put('a', 1, 2, 3), put('b', 4, 5, 6)])
         const read = await store.get('a')
