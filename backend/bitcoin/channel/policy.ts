@@ -89,8 +89,9 @@ export const CLAIM_BUFFER = 36
 export const MAX_EXPIRY_DISTANCE = 2016
 /** Ticks that a peer has for an answer that the channel waits for. */
 export const ANSWER_TICKS = 2
-/** Ticks that our user has to take a channel, and that a channel has to get its first commitments. */
+/** Ticks that our user has to take a channel. */
 export const ASKED_TICKS = 2
+/** Ticks that a channel has to get its first commitments. */
 export const YOUNG_TICKS = 60
 /** HTLCs below this are not worth a commitment on chain. */
 export const WORTH_CLOSING: Sat = sat(1000n)

@@ -16,6 +16,7 @@ import type { ClosingComplete, ClosingSig } from '../wire/index.js'
 import { closingFee, closingFunding, completed, hasSignedEnough, shares, signOurs } from './closing.js'
 import { refusedCommand, warned } from './failure.js'
 import { closingForms } from './parameters.js'
+import { MIN_FEERATE } from './policy.js'
 import { isClean } from './shutdown.js'
 import type { Live } from './state.js'
 import { type ChannelEnv, type Step, send, to } from './step.js'
@@ -35,6 +36,8 @@ export function proposeClosing(live: Live, env: ChannelEnv, fee?: Sat): Step {
   const have = toSat(closer.balance)
   let paid = fee ?? closingFee(live, env.fees.closing)
   if (paid > have) paid = have
+  // Nobody would relay it: the other side's has to do.
+  if (paid < closingFee(live, MIN_FEERATE)) return to(live)
   const variants = closingVariants({ closer, closee, fee: paid })
   if (variants.length === 0) return to(live)
   const locktime = env.height

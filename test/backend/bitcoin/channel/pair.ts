@@ -357,3 +357,22 @@ export function kinds({ monitor }: Party): readonly string[] {
 export function effectKinds({ effects }: Party): readonly string[] {
   return effects.map(({ kind }) => kind)
 }
+
+/** With something in every row and every part of it. */
+export function busyPair(): Pair {
+  const pair = new Pair().reachNormal({ push: msat(400_000_000n), isUpfront: true })
+  const { alice, bob } = pair
+  pair.add(bob, 20_000_000n, 2)
+  pair.add(bob, 21_000_000n, 3)
+  pair.add(alice, 1_000_000n, 4)
+  pair.settle()
+  pair.want(alice, { kind: 'remove', id: 0n, removal: { kind: 'fulfill', preimage: preimageOf(2) } })
+  pair.want(alice, { kind: 'remove', id: 1n, removal: { kind: 'fail', reason: new Uint8Array(3).fill(7) } })
+  pair.want(alice, { kind: 'fee', feerate: pair.live(alice).book.feerate })
+  pair.add(alice, 30_000_000n, 5)
+  pair.add(bob, 40_000_000n, 6)
+  for (const party of pair.both) pair.input(party, { kind: 'flush' })
+  while (pair.deliver(bob)) {}
+  pair.add(alice, 31_000_000n, 7)
+  return pair
+}

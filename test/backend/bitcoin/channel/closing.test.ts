@@ -1,0 +1,392 @@
+import { expect } from 'chai'
+import { step } from '../../../../backend/bitcoin/channel/channel.js'
+import type { FeatureName } from '../../../../backend/bitcoin/features.js'
+import { p2wpkh, transactionID } from '../../../../backend/bitcoin/script/index.js'
+import type { ClosingSigned, Shutdown } from '../../../../backend/bitcoin/wire/index.js'
+import { toHex } from '../../../../channel/bytes.js'
+import { blockHeight, feeratePerKw, msat, type Sat, sat } from '../../../../channel/units.js'
+import {
+  effectKinds,
+  errorOf,
+  FEATURES_OF_BOTH,
+  last,
+  Pair,
+  type PairOptions,
+  preimageOf,
+  scriptOf,
+  sent,
+} from './pair.js'
+
+const SIMPLE: readonly FeatureName[] = [...FEATURES_OF_BOTH, 'option_simple_close']
+const OTHER = p2wpkh(new Uint8Array(33).fill(4))
+
+describe('BOLT 2, "Closing Initiation: shutdown"', () => {
+  it('with HTLCs open: none is added any more, the old ones resolve, then both close', () => {
+    const pair = shared()
+    pair.add(pair.alice, 5_000_000n, 1)
+    pair.add(pair.bob, 6_000_000n, 2)
+    pair.settle()
+    pair.add(pair.alice, 7_000_000n, 3)
+    pair.input(pair.alice, { kind: 'shutdown' })
+    pair.settle()
+    expect(pair.alice.handoffs.at(-1)).to.deep.include({ kind: 'refused', reference: 'alice 3' })
+    expect(pair.both.map(({ state }) => state?.phase)).to.deep.equal(['shuttingDown', 'shuttingDown'])
+    expect(sent(pair.alice)).to.not.include('closing_signed')
+    pair.add(pair.bob, 1_000_000n, 4)
+    expect(pair.bob.handoffs.at(-1)).to.deep.include({ kind: 'refused', reference: 'bob 4' })
+    pair.want(pair.bob, { kind: 'remove', id: 0n, removal: { kind: 'fulfill', preimage: preimageOf(1) } })
+    pair.want(pair.alice, { kind: 'remove', id: 0n, removal: { kind: 'fail', reason: new Uint8Array(9) } })
+    pair.settle()
+    expect(closedAlike(pair)).to.deep.equal([
+      [toHex(scriptOf('alice')), 1_000_000n - 400_000n - 5000n],
+      [toHex(scriptOf('bob')), 405_000n],
+    ])
+  })
+  it('an HTLC that gets locked after our shutdown must be failed', () => {
+    const pair = shared()
+    pair.add(pair.alice, 5_000_000n, 1)
+    pair.input(pair.alice, { kind: 'flush' })
+    pair.input(pair.bob, { kind: 'shutdown' })
+    pair.settle()
+    expect(pair.bob.handoffs[0]).to.deep.include({ kind: 'locked', mustFail: 'shuttingDown' })
+  })
+  it('refused while the peer is away, or a second time', () => {
+    const pair = shared()
+    pair.disconnect()
+    pair.input(pair.alice, { kind: 'shutdown' })
+    expect(effectKinds(pair.alice).at(-1)).to.equal('refuse')
+    pair.connect()
+    pair.settle()
+    pair.add(pair.alice, 5_000_000n, 1)
+    pair.settle()
+    pair.input(pair.alice, { kind: 'shutdown' })
+    pair.input(pair.alice, { kind: 'shutdown' })
+    expect(effectKinds(pair.alice).at(-1)).to.equal('refuse')
+    expect(sent(pair.alice).filter((kind) => kind === 'shutdown')).to.have.length(1)
+  })
+  it('upfront_shutdown_script: no other one is said by us, nor taken from the peer', () => {
+    const pair = new Pair().reachNormal({ isUpfront: true }, { isUpfront: true })
+    pair.input(pair.alice, { kind: 'shutdown', script: OTHER })
+    expect(effectKinds(pair.alice).at(-1)).to.equal('refuse')
+    expect(warningTo(pair, { scriptpubkey: OTHER })).to.match(/upfront_shutdown_script/)
+  })
+  it('a script of no standard form -> warning; one of a later witness version only with anysegwit', () => {
+    expect(warningTo(shared(), { scriptpubkey: new Uint8Array(22).fill(9) })).to.match(/standard form/)
+    const taproot = Uint8Array.of(0x51, 32, ...new Uint8Array(32).fill(2))
+    const features = FEATURES_OF_BOTH.filter((name) => name !== 'option_shutdown_anysegwit')
+    expect(warningTo(shared({ features }), { scriptpubkey: taproot })).to.match(/standard form/)
+    expect(warningTo(shared(), { scriptpubkey: taproot })).to.equal(undefined)
+  })
+  it('before channel_ready both close what was just opened', () => {
+    const pair = new Pair({ real: true }).reachNormal()
+    const fresh = new Pair()
+    fresh.open()
+    fresh.deliverAll()
+    fresh.input(fresh.bob, { kind: 'accept', shutdownScript: scriptOf('bob') })
+    fresh.deliverAll()
+    fresh.input(fresh.alice, { kind: 'funded', outpoint: pair.live(pair.alice).terms.funding.outpoint })
+    fresh.deliverAll()
+    fresh.input(fresh.bob, { kind: 'shutdown' })
+    fresh.settle()
+    expect(closedAlike(fresh)).to.have.length(1)
+  })
+})
+
+describe('BOLT 2, "Closing Negotiation: closing_signed"', () => {
+  it('the opener offers within its range, the other agrees, both have the same transaction', () => {
+    for (const by of ['alice', 'bob'] as const) {
+      const pair = shared({ real: true })
+      pair.input(pair[by], { kind: 'shutdown' })
+      pair.settle()
+      expect(closedAlike(pair)).to.deep.equal([
+        [toHex(scriptOf('alice')), 600_000n],
+        [toHex(scriptOf('bob')), 400_000n],
+      ])
+      expect(sent(pair.alice).filter((kind) => kind === 'closing_signed')).to.have.length(1)
+      expect(sent(pair.bob).filter((kind) => kind === 'closing_signed')).to.have.length(1)
+    }
+  })
+  it('each transaction that was signed is in the monitor', () => {
+    const pair = shared()
+    pair.input(pair.alice, { kind: 'shutdown' })
+    pair.settle()
+    for (const party of pair.both) {
+      const known = party.monitor.filter((one) => one.kind === 'closing')
+      expect(
+        known.some((one) => one.kind === 'closing' && one.isComplete),
+        party.name,
+      ).to.equal(true)
+    }
+  })
+  it('a balance that is dust goes to the miners', () => {
+    const pair = new Pair({ real: true }).reachNormal({ push: msat(353_999n) })
+    pair.input(pair.alice, { kind: 'shutdown' })
+    pair.settle()
+    expect(closedAlike(pair).map(([script]) => script)).to.deep.equal([toHex(scriptOf('alice'))])
+  })
+  it('a fee beyond what the opener has, a bad signature, or something open -> warning, nothing is signed', () => {
+    for (const [change, text] of [
+      [{ feeSatoshis: sat(600_001n) }, /has not that much/],
+      [{ signature: new Uint8Array(64).fill(1) }, /bad signature/],
+    ] as const) {
+      const pair = upToOffer()
+      const message = { ...last(pair.alice, 'closing_signed'), ...change }
+      pair.input(pair.bob, { kind: 'received', message })
+      expect(textOf(pair)).to.match(text)
+      expect(pair.bob.published).to.have.length(0)
+    }
+    const pair = shared()
+    pair.add(pair.alice, 5_000_000n, 1)
+    pair.settle()
+    pair.input(pair.alice, { kind: 'shutdown' })
+    pair.settle()
+    const message: ClosingSigned = {
+      kind: 'closing_signed',
+      channelID: pair.live(pair.bob).terms.channelID,
+      feeSatoshis: sat(500n),
+      signature: new Uint8Array(64),
+    }
+    pair.input(pair.bob, { kind: 'received', message })
+    expect(textOf(pair)).to.match(/something is open/)
+  })
+  it('fee ranges without a common fee -> warning', () => {
+    const pair = upToOffer()
+    const message = last(pair.alice, 'closing_signed')
+    const feeRange = { minFeeSatoshis: sat(1n), maxFeeSatoshis: sat(2n) }
+    pair.input(pair.bob, { kind: 'received', message: { ...message, feeRange } })
+    expect(textOf(pair)).to.match(/overlap/)
+    expect(pair.bob.published).to.have.length(0)
+  })
+  it('a peer without fee ranges: its fee is taken if it lies within ours', () => {
+    const pair = upToOffer()
+    const { feeRange: _, ...message } = last(pair.alice, 'closing_signed')
+    pair.alice.outbox.length = 0
+    pair.input(pair.bob, { kind: 'received', message })
+    expect(pair.bob.published).to.have.length(1)
+    pair.deliverAll()
+    expect(closedAlike(pair)).to.have.length(2)
+  })
+  it('the connection is lost at each message -> negotiated anew, and the same in the end', () => {
+    for (let cut = 0; cut < 5; cut++) {
+      const pair = shared()
+      pair.input(pair.alice, { kind: 'shutdown' })
+      for (let i = 0; i < cut; i++) if (!pair.deliver(pair.alice)) pair.deliver(pair.bob)
+      pair.disconnect()
+      for (const party of pair.both) pair.crash(party)
+      pair.connect()
+      pair.settle()
+      expect(closedAlike(pair), `cut ${cut}`).to.have.length(2)
+    }
+  })
+  it('f 26: a peer can not have us sign closings without end', () => {
+    const pair = upToOffer()
+    const { alice, bob } = pair
+    for (let i = 0; i < 30 && !sent(bob).includes('warning'); i++) {
+      pair.disconnect()
+      pair.connect()
+      alice.env = { ...alice.env, fees: { ...alice.env.fees, closing: feeratePerKw(1000 + i) } }
+      pair.settle()
+    }
+    expect(pair.live(bob).closing.signed).to.be.at.most(20)
+  })
+  it('an error after both signed -> the closing is published, not a commitment', () => {
+    const pair = shared()
+    pair.input(pair.alice, { kind: 'shutdown' })
+    pair.settle()
+    const { channelID } = pair.live(pair.bob).terms
+    pair.input(pair.bob, { kind: 'received', message: { kind: 'error', channelID, data: new Uint8Array() } })
+    expect(pair.bob.published.map(({ what }) => what)).to.deep.equal(['closing', 'closing'])
+  })
+})
+
+describe('BOLT 2, "Closing Negotiation: closing_complete and closing_sig"', () => {
+  it('each side pays for its own, and both are complete on both sides', () => {
+    const pair = shared({ real: true, features: SIMPLE })
+    pair.input(pair.bob, { kind: 'shutdown' })
+    pair.settle()
+    expect(sent(pair.alice)).to.not.include('closing_signed')
+    const ids = pair.both.map(({ published }) =>
+      published.map(({ transaction }) => toHex(transactionID(transaction))).sort(),
+    )
+    expect(ids[0]).to.have.length(2)
+    expect(ids[0]).to.deep.equal(ids[1])
+    for (const { transaction } of pair.alice.published) {
+      const paid = new Map(transaction.outputs.map(({ script, amount }) => [toHex(script), amount]))
+      const full = [
+        paid.get(toHex(scriptOf('alice'))) === 600_000n,
+        paid.get(toHex(scriptOf('bob'))) === 400_000n,
+      ]
+      expect(full.filter((one) => one)).to.have.length(1)
+    }
+  })
+  it('another with a higher fee takes its place', () => {
+    const pair = shared({ features: SIMPLE })
+    pair.input(pair.alice, { kind: 'shutdown' })
+    pair.settle()
+    pair.input(pair.alice, { kind: 'bumpClosing', fee: sat(5000n) })
+    pair.settle()
+    const mine = pair.alice.published.at(-1)?.transaction.outputs
+    expect(mine?.map(({ amount }) => amount).sort()).to.deep.equal([400_000n, 595_000n])
+    expect(pair.bob.published.at(-1)?.transaction.outputs).to.deep.equal(mine)
+  })
+  it('who has nothing signs nothing of its own, and the other closes', () => {
+    const pair = new Pair({ features: SIMPLE, real: true }).reachNormal()
+    pair.input(pair.alice, { kind: 'shutdown' })
+    pair.settle()
+    expect(sent(pair.bob)).to.not.include('closing_complete')
+    expect(pair.both.map(({ published }) => published.length)).to.deep.equal([1, 1])
+  })
+  it('a fee beyond the balance, another closer script of no form, a missing or bad signature -> warning', () => {
+    for (const [change, text] of [
+      [{ feeSatoshis: sat(600_001n) }, /has not that much/],
+      [{ closerScriptpubkey: new Uint8Array(3) }, /closer_scriptpubkey/],
+      [{ closerAndCloseeOutputs: new Uint8Array(64).fill(1) }, /bad signature/],
+    ] as const) {
+      const pair = shared({ features: SIMPLE })
+      pair.input(pair.alice, { kind: 'shutdown' })
+      while (
+        !sent(pair.alice).includes('closing_complete') &&
+        (pair.deliver(pair.alice) || pair.deliver(pair.bob))
+      ) {}
+      while (pair.bob.state?.phase !== 'negotiating' && pair.deliver(pair.alice)) {}
+      const message = { ...last(pair.alice, 'closing_complete'), ...change }
+      pair.input(pair.bob, { kind: 'received', message })
+      expect(textOf(pair)).to.match(text)
+      expect(pair.bob.published).to.have.length(0)
+    }
+  })
+  it('a closing_complete for a script that we have left is ignored', () => {
+    const pair = shared({ features: SIMPLE })
+    pair.input(pair.alice, { kind: 'shutdown' })
+    pair.settle()
+    const message = { ...last(pair.alice, 'closing_complete'), closeeScriptpubkey: OTHER }
+    const { state } = pair.bob
+    if (state === undefined) throw new Error('no channel')
+    const result = step(state, { kind: 'received', message }, pair.bob.env)
+    expect(result.next).to.equal(state)
+    expect(result.effects).to.deep.equal([])
+  })
+  it('f 26: replacements of the peer come to an end', () => {
+    const pair = shared({ features: SIMPLE })
+    pair.input(pair.alice, { kind: 'shutdown' })
+    pair.settle()
+    for (let i = 1; i <= 30 && !sent(pair.bob).includes('warning'); i++) {
+      pair.input(pair.alice, { kind: 'bumpClosing', fee: sat(1000n + BigInt(i)) })
+      pair.settle()
+    }
+    expect(textOf(pair)).to.match(/too often/)
+    expect(pair.live(pair.bob).closing.signed).to.equal(20)
+  })
+})
+
+describe('closing alone', () => {
+  it('our newest commitment, complete, once; the peer gets an error; nothing is signed any more', () => {
+    const pair = shared({ real: true })
+    pair.input(pair.alice, { kind: 'forceClose' })
+    const [published] = pair.alice.published
+    expect(published?.what).to.equal('commitment')
+    expect(published?.transaction.inputs[0]?.witness).to.have.length(4)
+    expect(errorOf(pair.alice)).to.match(/closed by its user/)
+    pair.input(pair.alice, { kind: 'forceClose' })
+    expect(pair.alice.published).to.have.length(1)
+    pair.deliverAll()
+    expect(pair.live(pair.bob).failure?.cause).to.equal('peerError')
+  })
+  it('the funding is spent by a commitment of the peer -> failed, nothing of ours is published', () => {
+    const pair = shared()
+    pair.input(pair.alice, { kind: 'spent', by: 'commitment' })
+    expect(pair.live(pair.alice).failure?.cause).to.equal('onChain')
+    expect(pair.alice.published).to.have.length(0)
+    pair.input(pair.alice, { kind: 'resolved' })
+    expect(pair.alice.state?.phase).to.equal('closed')
+    expect(pair.alice.disk.size).to.equal(1)
+  })
+  it('f 46: what the peer says in an error is shown as plain ASCII and cut', () => {
+    const pair = shared()
+    const { channelID } = pair.live(pair.alice).terms
+    const data = Uint8Array.from([27, 10, 0xe2, 0x80, 0xa8, 65, ...new Uint8Array(1000).fill(66)])
+    pair.input(pair.alice, { kind: 'received', message: { kind: 'error', channelID, data } })
+    const reason = pair.live(pair.alice).failure?.reason ?? ''
+    expect(reason).to.match(/^the peer says: \?\?\?\?\?AB+$/)
+    expect(reason.length).to.be.lessThan(520)
+  })
+
+  it('an HTLC of ours that is open 3 blocks after its expiry -> on chain; not a block earlier', () => {
+    const pair = shared()
+    pair.add(pair.alice, 5_000_000n, 1, 500)
+    pair.settle()
+    at(pair, 502)
+    expect(pair.both.map(({ state }) => state?.phase)).to.deep.equal(['normal', 'normal'])
+    at(pair, 503)
+    expect(pair.live(pair.alice).failure?.cause).to.equal('expiry')
+    expect(pair.bob.state?.phase).to.equal('normal')
+  })
+  it('one that we can claim, 36 blocks before its expiry if the peer does not take it out', () => {
+    const pair = shared()
+    pair.add(pair.alice, 5_000_000n, 1, 500)
+    pair.settle()
+    pair.disconnect()
+    at(pair, 463)
+    pair.want(pair.bob, { kind: 'remove', id: 0n, removal: { kind: 'fulfill', preimage: preimageOf(1) } })
+    at(pair, 463)
+    expect(pair.bob.state?.phase).to.equal('normal')
+    at(pair, 464)
+    expect(pair.live(pair.bob).failure?.cause).to.equal('expiry')
+    expect(pair.alice.state?.phase).to.equal('normal')
+  })
+  it('what is not worth a commitment is not fought for', () => {
+    const pair = shared()
+    pair.add(pair.alice, 999_999n, 1, 500)
+    pair.settle()
+    at(pair, 600)
+    expect(pair.alice.state?.phase).to.equal('normal')
+  })
+})
+
+function shared(options: PairOptions = {}): Pair {
+  return new Pair(options).reachNormal({ push: msat(400_000_000n) })
+}
+
+/** Alice has offered, and Bob has not heard it. */
+function upToOffer(): Pair {
+  const pair = shared()
+  pair.input(pair.alice, { kind: 'shutdown' })
+  while (!sent(pair.alice).includes('closing_signed')) if (!pair.deliver(pair.alice)) pair.deliver(pair.bob)
+  pair.alice.outbox.length = 0
+  return pair
+}
+
+/** What the last closing of both pays, without regard to the fee, which Alice pays. */
+function closedAlike(pair: Pair): readonly (readonly [string, Sat])[] {
+  const [alice, bob] = pair.both.map(({ published }) => published.at(-1)?.transaction)
+  if (alice === undefined || bob === undefined) throw new Error('not closed')
+  expect(alice.outputs).to.deep.equal(bob.outputs)
+  expect(pair.live(pair.alice).terms.funding.outpoint).to.deep.equal(alice.inputs[0]?.outpoint)
+  const total = alice.outputs.reduce((sum, { amount }) => sum + amount, 0n)
+  const fee = pair.live(pair.alice).terms.capacity - total
+  return alice.outputs
+    .map(({ script, amount }) => {
+      const hex = toHex(script)
+      return [hex, sat(hex === toHex(scriptOf('alice')) ? amount + fee : amount)] as const
+    })
+    .sort(([a]) => (a === toHex(scriptOf('alice')) ? -1 : 1))
+}
+
+/** What Bob warns of when he gets such a shutdown. */
+function warningTo(pair: Pair, change: Partial<Shutdown>): string | undefined {
+  const { channelID } = pair.live(pair.bob).terms
+  const message: Shutdown = { kind: 'shutdown', channelID, scriptpubkey: scriptOf('alice'), ...change }
+  pair.input(pair.bob, { kind: 'received', message })
+  return sent(pair.bob).includes('warning') ? textOf(pair) : undefined
+}
+
+function textOf({ bob }: Pair): string {
+  return new TextDecoder().decode(last(bob, 'warning').data)
+}
+
+function at(pair: Pair, height: number): void {
+  for (const party of pair.both) {
+    party.env = { ...party.env, height: blockHeight(height) }
+    pair.input(party, { kind: 'block' })
+  }
+}
