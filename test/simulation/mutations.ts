@@ -169,8 +169,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'put a channel to rest as it was before',
     file: 'client/slot.js',
-    find: 'if (this.#packed === undefined || !runtime.isUnchanged)',
-    replace: 'if (this.#packed === undefined)',
+    find: 'if (this.#kept === undefined || !runtime.isUnchanged)',
+    replace: 'if (this.#kept === undefined)',
   },
   {
     name: 'put a channel to rest while it is asked about',
