@@ -55,11 +55,17 @@ export function anvilBinary(): string {
 }
 
 // The node's parent is this small program, which ends it as soon as its own standard input ends, that is when
-// whoever called `startAnvil` is gone, however that happened.
+// whoever called `startAnvil` is gone, however that happened. Old states, which anvil moves to disk, go to a directory
+// that ends with it: by itself it puts them into the user's home, and a node that is killed leaves them there.
 const keeper = `
   const { spawn } = require('node:child_process')
+  const { mkdtempSync, rmSync } = require('node:fs')
+  const { tmpdir } = require('node:os')
+  const { join } = require('node:path')
   const [binary, ...args] = process.argv.slice(1)
-  const node = spawn(binary, args, { stdio: ['ignore', 'inherit', 'inherit'] })
+  const states = mkdtempSync(join(tmpdir(), 'perkunas-anvil-'))
+  process.on('exit', () => rmSync(states, { recursive: true, force: true }))
+  const node = spawn(binary, [...args, '--cache-path', states], { stdio: ['ignore', 'inherit', 'inherit'] })
   process.stderr.write('anvil pid ' + node.pid + '\\n')
   node.on('error', (e) => { console.error(e.message); process.exit(1) })
   node.on('exit', (code) => process.exit(code ?? 1))

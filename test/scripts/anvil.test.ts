@@ -1,5 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
 import { startAnvil } from '../../scripts/anvil.js'
@@ -24,6 +27,25 @@ describe('scripts/anvil', () => {
     await one.stop()
     await two.stop()
     expect([isAlive(one.pid), isAlive(two.pid)]).to.deep.equal([false, false])
+  })
+
+  it('states that it moved to disk are gone when it is', async () => {
+    const before = process.env['TMPDIR']
+    const states = mkdtempSync(join(tmpdir(), 'perkunas-states-'))
+    try {
+      process.env['TMPDIR'] = states
+      const anvil = await startAnvil()
+      await anvil.rpc('anvil_mine', ['0x400'])
+      expect(readdirSync(states, { recursive: true }).some((path) => `${path}`.endsWith('.json'))).to.equal(
+        true,
+      )
+      await anvil.stop()
+      expect(readdirSync(states)).to.deep.equal([])
+    } finally {
+      if (before === undefined) delete process.env['TMPDIR']
+      else process.env['TMPDIR'] = before
+      rmSync(states, { recursive: true, force: true })
+    }
   })
 
   it('an error of the node -> an Error with its message; wrong arguments -> with its output', async () => {
