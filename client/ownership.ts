@@ -25,6 +25,7 @@ export class Ownership {
   /** Whose channels are all here. */
   readonly #served = new Set<PeerID>()
   #last: Promise<unknown> = Promise.resolve()
+  #begun: Promise<readonly Channel[]> | undefined
   #isTaking = false
   #stop: (() => void)[]
 
@@ -42,6 +43,7 @@ export class Ownership {
    */
   serves(peers: readonly PeerID[]): boolean | Promise<boolean> {
     if (this.#leases.hold(peers) && peers.every((peer) => this.#served.has(peer))) return true
+    this.begin().catch(() => undefined)
     return this.#next(async () => {
       const taken = await this.#leases.acquire(peers)
       if (taken === undefined) return false
@@ -52,11 +54,17 @@ export class Ownership {
   }
 
   /**
-   * Takes all channels of the store that nobody serves, now and whenever another process is gone.
+   * Takes all channels of the store that nobody serves, now and whenever another process is gone. Comes before anybody
+   * is served: a channel of a time without leases is found by reading the store, and by nothing else.
    *
    * @returns those of now @throws what the store or its records throw
    */
-  async begin(): Promise<readonly Channel[]> {
+  begin(): Promise<readonly Channel[]> {
+    this.#begun ??= this.#begin()
+    return this.#begun
+  }
+
+  #begin(): Promise<readonly Channel[]> {
     this.#stop.push(this.#leases.onFree(() => this.#takeFree()))
     return this.#next(async () => {
       const ours = this.#new(await this.#leases.acquireFree())

@@ -51,9 +51,11 @@ describe('takeover: two processes, one client', () => {
   let peers: readonly Hex[]
   const paid = new Map<ChannelID, number[]>()
   const signedTwice: string[] = []
+  let isOver = false
 
   beforeEach(async function () {
     this.timeout(120_000)
+    isOver = false
     ;[anvil, postgres] = await Promise.all([startAnvil(), startPostgres()])
     const deployer = await stranger(anvil)
     const { adjudicator, ethHolder: holder, firstBlock } = await deployContracts(deployer)
@@ -95,6 +97,7 @@ describe('takeover: two processes, one client', () => {
 
   afterEach(async function () {
     this.timeout(60_000)
+    isOver = true
     await Promise.all([users.kill(), ...servers.map(({ process }) => process.kill())])
     await Promise.all([anvil.stop(), postgres.stop()])
   })
@@ -107,9 +110,9 @@ describe('takeover: two processes, one client', () => {
     return secret
   }
 
-  /** Waits until something is so; the test's own time limit ends it if it never is. */
+  /** Waits until something is so; with the test's own time limit, which comes if it never is, this ends, too. */
   async function until(isSo: () => boolean): Promise<void> {
-    while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 20))
+    while (!isSo() && !isOver) await new Promise((resolve) => setTimeout(resolve, 20))
   }
 
   /** Waits until each of these channels has been paid on so many times since then. */
