@@ -22,6 +22,9 @@ import { step } from './step.js'
 import type { Streams } from './streams.js'
 import type { Decision, World } from './world.js'
 
+/** Questions about one channel that our user may have before him; a peer that asks more is refused unasked. */
+const MAX_QUESTIONS = 16
+
 /** Who keeps a running channel. */
 export interface RuntimeKeeper {
   /** What our user listens to, if to anything. */
@@ -45,6 +48,8 @@ export class ChannelRuntime {
   #working = false
   #stopped: PerkunasError | undefined
   #holds = 0
+  /** Proposed states that our user has not answered, some of them given up by their proposers. */
+  #questions = 0
   #isFresh = true
   readonly #ended = new AbortController()
 
@@ -287,12 +292,22 @@ export class ChannelRuntime {
         }
         return
       case 'ask':
-        return void this.#decide(effect.update, () => this.world.decide(effect.update, effect.current))
+        return void this.#ask(effect.update, effect.current)
       case 'acceptByRule':
         return void this.#decide(effect.update, () => ({ accept: true }))
       default:
         return
     }
+  }
+
+  /** Asks our user, unless a peer that gives up its own proposals one after another has asked too much already. */
+  async #ask(update: ChannelUpdate, current: State): Promise<void> {
+    if (this.#questions >= MAX_QUESTIONS) {
+      return this.dispatch({ kind: 'reject', update, reason: 'this participant has yet to decide on others' })
+    }
+    this.#questions++
+    await this.#decide(update, () => this.world.decide(update, current))
+    this.#questions--
   }
 
   /** Our user's answer to a proposed state, as an input. Signs what was checked, nothing else. */

@@ -10,7 +10,7 @@ import type { Dialer } from './stream.js'
 export interface BusLimits {
   /** Connections with peers that we neither want nor dialled. */
   readonly maxIncoming: number
-  /** Incoming streams that are not authenticated yet; one more closes the oldest. */
+  /** Incoming streams whose peer has not introduced itself yet, authenticated or not; one more closes the oldest. */
   readonly maxHandshakes: number
   /** First wait before a wanted connection is tried again; doubles, with jitter. */
   readonly backoffMin: number

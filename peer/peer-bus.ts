@@ -50,7 +50,7 @@ export class PeerBus implements Bus {
   readonly #listeners = new Set<Listener>()
   /** Every connection from its first byte to its end. */
   readonly #connections = new Set<Connection>()
-  /** Incoming ones that are not authenticated, oldest first. */
+  /** Incoming ones that are not open, oldest first: keys cost nothing, so who is authenticated counts as well. */
   readonly #handshakes = new Set<Connection>()
   readonly #dispatch = new Dispatch()
   readonly #links: Links
@@ -335,7 +335,6 @@ export class PeerBus implements Bus {
   }
 
   #introduce(connection: Connection, id: PeerID): Init | undefined {
-    this.#handshakes.delete(connection)
     // The peer called while we did: theirs is there already, ours is not needed and nobody has heard of it.
     if (this.#isClosed || (connection.isInitiator && this.isConnected(id))) return undefined
     const { features = [], networks } = this.#options.init ?? {}
@@ -347,6 +346,7 @@ export class PeerBus implements Bus {
   }
 
   #onOpen(connection: Connection): void {
+    this.#handshakes.delete(connection)
     const id = connection.remote
     if (id === undefined) return
     const peer = this.#peer(id)

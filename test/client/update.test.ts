@@ -270,6 +270,31 @@ describe('update: a hostile participant', () => {
     expect(mallory.heard.filter(({ kind }) => kind === 'channelUpdateAcc')).deep.equals([])
   })
 
+  it('proposes on and on what our user has not answered -> few questions, then refusals; answered, the channel goes on', async () => {
+    const { mallory, victim, signed, theirs } = await duel()
+    const answers: (() => void)[] = []
+    victim.client.handleUpdates(
+      () =>
+        new Promise((resolve) => {
+          answers.push(() => resolve(accept()))
+        }),
+    )
+    for (let version = 1n; version <= 40n; version++) {
+      await mallory.say(victim, await signed.signed(mallory, { ...signed.next(1n), version }))
+    }
+    for (let i = 16; i < 40; i++) {
+      expect((await mallory.hear('channelUpdateRej')).reason).equals(
+        'this participant has yet to decide on others',
+      )
+    }
+    expect(answers).has.length(16)
+    for (const answer of answers) answer()
+    victim.client.handleUpdates(() => accept())
+    await settled(() => theirs.phase === 'acting')
+    await mallory.say(victim, await signed.signed(mallory, { ...signed.next(1n), version: 41n }))
+    expect((await mallory.hear('channelUpdateAcc')).version).equals(41n)
+  })
+
   it('refuses an update and signs it all the same -> the refused version is never the newest', async () => {
     const { mallory, victim, theirs, signed } = await duel()
     const first = failure(theirs.update(pay(1, 0, 50n)))

@@ -13,6 +13,7 @@ import {
   type PeerID,
   type Stream,
 } from '../../peer/index.js'
+import { Session } from '../../peer/session.js'
 import { codeOf, event, heard, payload, person, StoppedClock, settle, turn, until } from './support.js'
 
 const alice = person(1)
@@ -417,6 +418,36 @@ describe('peer: bus over connections', () => {
     expect(await got).to.deep.equal([1])
     await settle()
     expect(over).to.equal(8)
+  })
+
+  it('too many that prove a key and say no more -> the oldest is closed; an honest one still gets through', async () => {
+    const { a, b } = await meet({ limits: { maxHandshakes: 3 } })
+    let authenticated = 0
+    let over = 0
+    for (let n = 10; n < 20; n++) {
+      const stream = await here.transport.dialer.dial(bob.id, 'bob')
+      const { clock } = here
+      const options = { identity: person(n), remote: bob.id, clock, maxQueueBytes: 1_000, linger: 10 }
+      new Session(
+        stream,
+        { ...options, ephemeral: new Uint8Array(32).fill(100 + n) },
+        {
+          onAuthenticated: () => {
+            authenticated++
+            return true
+          },
+          onMessage: () => undefined,
+          onClose: () => {
+            over++
+          },
+        },
+      )
+      await settle()
+    }
+    expect([authenticated, over]).to.deep.equal([10, 7])
+    const got = heard(b, 1)
+    await a.send(bob.id, payload(1))
+    expect(await got).to.deep.equal([1])
   })
 
   it('a stranger that comes and goes -> leaves nothing behind', async () => {
