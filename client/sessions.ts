@@ -77,9 +77,9 @@ export interface OpenCommand {
 
 /** Milliseconds that a participant may be without a connection before a proposal is given up. */
 const GRACE = 2_000
-/** Most sessions that one peer may have under way with us. */
+/** Most sessions that one peer may have under way with us, and most of its proposals that our user has not answered. */
 const MAX_SESSIONS_PER_PEER = 64
-/** Most sessions under way. */
+/** The same of all peers. */
 const MAX_SESSIONS = 4096
 
 /** Sessions that are over whose last words are kept: some hundred bytes each. */
@@ -106,6 +106,8 @@ export class Sessions {
   readonly #opening = new Map<ChannelID, readonly PeerID[]>()
   /** What we said last in sessions that are over, to their proposers, who may not have heard it; oldest first. */
   readonly #answers = new Map<SessionID, Answers>()
+  /** The proposers of what our user has not answered, be its session over or not. */
+  readonly #asking: PeerID[] = []
   #isClosed = false
 
   constructor(host: SessionHost) {
@@ -211,7 +213,13 @@ export class Sessions {
     const ofPeer = [...this.#running.values()].filter(
       ({ session }) => session.proposal.peers[0] === from,
     ).length
-    if (ofPeer < MAX_SESSIONS_PER_PEER && this.#running.size < MAX_SESSIONS) return undefined
+    const asked = this.#asking.filter((proposer) => proposer === from).length
+    if (
+      Math.max(ofPeer, asked) < MAX_SESSIONS_PER_PEER &&
+      Math.max(this.#running.size, this.#asking.length) < MAX_SESSIONS
+    ) {
+      return undefined
+    }
     return new PerkunasError('PEER_OVERLOADED', 'too many proposals are under way', { peer: from })
   }
 
@@ -273,9 +281,20 @@ export class Sessions {
     }
   }
 
+  /** Our user's answer; who withdraws its proposal does not take the question back. */
+  async #answer(proposal: ChannelProposal): Promise<ProposalDecision> {
+    const [proposer = '0x'] = proposal.peers
+    this.#asking.push(proposer)
+    try {
+      return decided(await this.#host.decide(proposal), 'proposal handler')
+    } finally {
+      this.#asking.splice(this.#asking.indexOf(proposer), 1)
+    }
+  }
+
   async #ask(id: SessionID, proposal: ChannelProposal): Promise<void> {
     try {
-      const decision = decided(await this.#host.decide(proposal), 'proposal handler')
+      const decision = await this.#answer(proposal)
       if (!decision.accept) return this.#feed(id, { kind: 'reject', reason: decision.reason })
       const participant = decision.participant ?? (await this.#host.participant())
       await this.#host.account(participant)

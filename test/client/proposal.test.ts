@@ -263,6 +263,28 @@ describe('proposal: a hostile proposer', () => {
     await openWith(world, 2, 1)
   })
 
+  it('proposes and withdraws, on and on -> few questions, then PEER_OVERLOADED; others are still asked', async () => {
+    const world = await group(3)
+    const victim = who(world, 1)
+    let asked = 0
+    victim.client.handleProposals(() => {
+      asked++
+      return new Promise(() => undefined)
+    })
+    const mallory = await Mallory.over(who(world, 0), world)
+    for (let i = 0; i < 80; i++) {
+      const proposal = mallory.proposal([victim.peer])
+      const { session } = proposal
+      await mallory.say(victim, proposal)
+      await mallory.say(victim, { kind: 'channelProposalRej', session, reason: 'changed my mind' })
+    }
+    for (let i = 64; i < 80; i++) await mallory.hear('channelProposalRej')
+    expect(asked).equals(64)
+    expect(victim.errors.filter(({ code }) => code === 'PEER_OVERLOADED')).has.length(16)
+    victim.client.handleProposals(() => accept())
+    await openWith(world, 2, 1)
+  })
+
   it('signs the initial state wrongly -> the victim ends it and funds nothing', async () => {
     const world = await group(2)
     const victim = who(world, 1)
