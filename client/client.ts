@@ -29,7 +29,7 @@ import {
 import { Ownership, servedElsewhere } from './ownership.js'
 import { created } from './records.js'
 import { restart, storedChannels } from './restore.js'
-import { asError, asStoreError, decided } from './runtime.js'
+import { asError, asStoreError, decided, isLater } from './runtime.js'
 import { type OpenCommand, type Opened, type ProposalDecision, Sessions } from './sessions.js'
 import { type Shelf, shelfOf } from './shelf.js'
 import { proposalOf } from './terms.js'
@@ -420,8 +420,10 @@ export class Client {
     try {
       const { state: proposed, actor } = update
       const decision = this.#handleUpdate({ channel, current, proposed, actor })
-      return decision instanceof Promise
-        ? decision.then((late) => decided(late, 'update handler')).catch(failed)
+      return isLater(decision)
+        ? Promise.resolve(decision)
+            .then((late) => decided(late, 'update handler'))
+            .catch(failed)
         : decided(decision, 'update handler')
     } catch (cause) {
       return failed(cause)

@@ -368,10 +368,21 @@ export function asError(cause: unknown, what: string): PerkunasError {
 /** A handler's decision, as it was given. @throws PerkunasError HANDLER_FAILED if it is none */
 export function decided<D extends Decision>(decision: D, handler: string): D {
   const given: unknown = decision
-  if (typeof given === 'object' && given !== null && 'accept' in given && typeof given.accept === 'boolean')
-    return decision
+  if (typeof given === 'object' && given !== null && 'accept' in given) {
+    // What is no text might throw when it is made one, and that would be our mistake then.
+    if (
+      given.accept === true ||
+      (given.accept === false && 'reason' in given && typeof given.reason === 'string')
+    )
+      return decision
+  }
   const message = `the ${handler} gave ${JSON.stringify(given)}; accept() or reject(reason) expected`
   throw new PerkunasError('HANDLER_FAILED', message, { handler })
+}
+
+/** Whether a handler's answer comes later; promises of any make count. */
+export function isLater<D extends Decision>(given: Promise<D> | D): given is Promise<D> {
+  return 'then' in Object(given)
 }
 
 /** Wraps what a store threw that is not ours. */

@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import { Packr } from 'msgpackr'
 import { fromHex, isError, type PerkunasError, toHex } from '../../channel/index.js'
 import { accept, reject } from '../../client/index.js'
 import { type ChannelProposal, messages } from '../../client/messages.js'
@@ -262,6 +263,34 @@ describe('proposal: a hostile proposer', () => {
     expect(mallory.bus.isConnected(victim.peer)).equals(false)
     await openWith(world, 2, 1)
   })
+
+  const byHand: readonly (readonly [string, unknown, unknown])[] = [
+    ['a negative amount', 'balances', [[-1, 101]]],
+    ['an amount of 33 bytes', 'balances', [[new Uint8Array(33).fill(1), Uint8Array.of(1)]]],
+    ['an amount with a leading zero', 'balances', [[Uint8Array.of(0, 1), Uint8Array.of(1)]]],
+    ['a challenge duration of 2^64', 60, 2 ** 64],
+    ['a challenge duration below 0', 60, -1],
+  ]
+  for (const [what, field, value] of byHand) {
+    it(`writes ${what} by hand -> the connection is lost, the client goes on`, async () => {
+      const world = await group(3)
+      const victim = who(world, 1)
+      const mallory = await Mallory.over(who(world, 0), world)
+      const wire: unknown = unpack(messages.encode(mallory.proposal([victim.peer])))
+      if (!Array.isArray(wire)) throw new Error('a message is a list')
+      const isRow = (it: unknown) =>
+        Array.isArray(it) && Array.isArray(it[0]) && it[0][0] instanceof Uint8Array
+      const at = wire.findIndex((it) => (field === 'balances' ? isRow(it) : it === field))
+      expect(at).greaterThan(0)
+      const packr = new Packr({ useRecords: false, moreTypes: false, variableMapSize: true })
+      const lost = new Promise((resolve) =>
+        mallory.bus.onPeer(({ kind }) => kind === 'disconnected' && resolve(kind)),
+      )
+      await mallory.shout(victim, Uint8Array.from(packr.pack(wire.with(at, value))))
+      await lost
+      await openWith(world, 2, 1)
+    })
+  }
 
   it('proposes and withdraws, on and on -> few questions, then PEER_OVERLOADED; others are still asked', async () => {
     const world = await group(3)

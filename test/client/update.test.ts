@@ -58,6 +58,32 @@ describe('update: agreement', () => {
     await a.update(pay(0, 1, 1n))
   })
 
+  it('a handler that gives no decision, or no text as its reason -> the same; a promise of any make counts', async () => {
+    const world = await group(2)
+    const [a] = await two(world)
+    const bob = who(world, 1)
+    const unprintable = {
+      toString() {
+        throw new Error('bug')
+      },
+    }
+    // What only untyped programs can give.
+    const answers: unknown[] = [undefined, 7, {}, { accept: 'yes' }, { accept: false }, 1n]
+    answers.push({ accept: false, reason: Symbol('no') }, { accept: false, reason: unprintable })
+    for (const answer of answers) {
+      bob.client.handleUpdates(JSON.parse.bind(undefined, 'null', () => answer))
+      expect((await failure(a.update(pay(0, 1, 1n)))).code).equals('PEER_REJECTED')
+    }
+    expect(bob.errors.map(({ code }) => code)).deep.equals(answers.map(() => 'HANDLER_FAILED'))
+    const { then } = Promise.prototype
+    const foreign = new Proxy(Promise.resolve(accept()), {
+      get: (target, key) => (key === 'then' ? then.bind(target) : Reflect.get(target, key)),
+      getPrototypeOf: () => null,
+    })
+    bob.client.handleUpdates(() => foreign)
+    await a.update(pay(0, 1, 1n))
+  })
+
   it('an edit that throws, or breaks a rule -> its own error before anything is sent', async () => {
     const world = await group(2)
     const [a] = await two(world)
