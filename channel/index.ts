@@ -89,6 +89,7 @@ export {
   type BackendID,
   type ChannelID,
   faultOfParams,
+  faultOfSubChannelParams,
   type Index,
   NO_APP,
   NO_AUX,

@@ -78,3 +78,19 @@ export function faultOfParams(params: Params): PerkunasError<'INVALID_PARAMS'> |
   }
   return undefined
 }
+
+/**
+ * The rule that the params of a sub-channel break in those of its parent, or undefined. A parent without app can be
+ * concluded, with all its sub-channels, when its own duration is over: a sub-channel with an app must have been refuted
+ * and must have had its turn to step by then, so it gets at most half of its parent's duration, any other at most all.
+ */
+export function faultOfSubChannelParams(
+  parent: Pick<Params, 'challengeDuration'>,
+  child: Pick<Params, 'challengeDuration' | 'app'>,
+): PerkunasError<'INVALID_PARAMS'> | undefined {
+  const times = child.app === NO_APP ? 1n : 2n
+  if (child.challengeDuration * times <= parent.challengeDuration) return undefined
+  const rule = `${times === 1n ? 'all' : 'half'} of the parent's challenge duration, ${parent.challengeDuration}, at most`
+  const words = `invalid params of a sub-channel: ${rule}, got ${child.challengeDuration}`
+  return new PerkunasError('INVALID_PARAMS', words, { rule })
+}

@@ -108,7 +108,11 @@ export class Channel {
     return signatures && { params: this.params, state: current.state, signatures }
   }
 
-  /** Every agreed or enforced change of state, after it is durable. Completes when the channel is over or closed. */
+  /**
+   * Every agreed or enforced change of state, after it is durable. Completes when the channel is over or closed. What a
+   * subscriber of this or of any other observable throws harms no channel, but nobody catches it: rxjs hands it to its
+   * `config.onUnhandledError`, or throws it where it ends the process.
+   */
   get updates$(): Observable<{ readonly from: State; readonly to: State }> {
     return defer(() => this.#host.streams.updates$)
   }

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { faultOfParams, NO_AUX, type Params } from '../../channel/index.js'
+import { faultOfParams, faultOfSubChannelParams, NO_AUX, type Params } from '../../channel/index.js'
 import { address, params } from './sample.js'
 
 const strangers = (n: number) =>
@@ -66,4 +66,12 @@ describe('channel: params', () => {
       expect(fault?.facts.rule).to.include(rule)
     })
   }
+
+  it('a sub-channel: without app at most the duration of its parent, with an app at most half', () => {
+    const parent = { ...params, challengeDuration: 61n }
+    const fault = (challengeDuration: bigint, app: Params['app']) =>
+      faultOfSubChannelParams(parent, { challengeDuration, app })?.code
+    expect([fault(61n, '0x'), fault(62n, '0x')]).deep.equals([undefined, 'INVALID_PARAMS'])
+    expect([fault(30n, address(9)), fault(31n, address(9))]).deep.equals([undefined, 'INVALID_PARAMS'])
+  })
 })

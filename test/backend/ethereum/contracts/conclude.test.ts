@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import { ZeroAddress, ZeroHash } from 'ethers'
 import { HostileHolder } from '../../../../backend/ethereum/artifacts/testing/index.js'
+import { faultOfSubChannelParams } from '../../../../channel/index.js'
 import { assetOf, sign, stateHashOf } from '../../../../scripts/contracts.js'
 import { at, eventsOf, PHASE, refused, stranger, TestChannel, world } from './world.js'
 
@@ -131,6 +132,40 @@ describe('contracts: conclude', () => {
     await refused(adjudicator, 'conclude', [parent.params, outer, [to]], 'timeout not passed yet')
     await chain.pass(100n)
     await adjudicator.send('conclude', [parent.params, outer, [to]])
+  })
+
+  it('safety c: an app sub-channel of half the duration -> has its step before its parent can be concluded', async () => {
+    const { adjudicator, chain } = w()
+    const registered = async (challengeDuration: bigint) => {
+      const child = new TestChannel(w(), {
+        ledgerChannel: false,
+        challengeDuration,
+        app: w().trivial.address,
+      })
+      const outer = new TestChannel(w(), { challengeDuration: 60n, nonce: challengeDuration })
+      const from = child.state({ balances: [[4n, 5n]] })
+      const state = outer.state({ locked: [child.locked([9n])] })
+      await adjudicator.send('register', [outer.signed(state), [child.signed(from)]])
+      return { child, outer, from, state }
+    }
+    const asLong = await registered(60n)
+    const half = await registered(30n)
+    const fault = (challengeDuration: bigint) =>
+      faultOfSubChannelParams({ challengeDuration: 60n }, { challengeDuration, app: '0x01' })?.code
+    expect([fault(60n), fault(30n)]).deep.equals(['INVALID_PARAMS', undefined])
+
+    // What the rule is for: nothing lies between the refutation of the long one and its conclusion.
+    await chain.pass(30n)
+    const { child, outer, from, state } = half
+    const to = child.state({ version: 2n, balances: [[9n, 0n]] })
+    const sig = sign(at(child.parties, 0), stateHashOf(to))
+    await adjudicator.send('progress', [child.params, from, to, 0, sig])
+    await chain.pass(30n)
+    await adjudicator.send('conclude', [asLong.outer.params, asLong.state, [asLong.from]])
+    expect(await asLong.child.dispute()).to.include({ phase: PHASE.concluded, version: 1n })
+    await chain.pass(1n)
+    await adjudicator.send('conclude', [outer.params, state, [to]])
+    expect(await child.dispute()).to.include({ phase: PHASE.concluded, version: 2n })
   })
 
   it('foreign assets and those without holder -> skipped', async () => {
