@@ -100,8 +100,10 @@ export class PostgresLeases implements Leases {
   async release(names: readonly string[]): Promise<void> {
     for (const name of names) this.#held.delete(name)
     const { tables, token } = this.#options
-    await this.#asked(() =>
-      this.#session.query({
+    // In a transaction: what a lost connection still brings the server is never committed, or it could come after we
+    // had acquired a name again.
+    await this.#transaction((run) =>
+      run({
         text: `DELETE FROM ${tables.leases} WHERE name = ANY ($1::text[]) AND owner = $2`,
         values: [names, token],
       }),

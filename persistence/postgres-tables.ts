@@ -7,7 +7,10 @@ export interface Tables {
   readonly schema: string
   /** key, value: bytes, which PostgreSQL orders as all our stores do. */
   readonly entries: string
-  /** token, expires: the processes that may write; without an expiry one that writes alone. */
+  /**
+   * token, expires, commits: the processes that may write; without an expiry one that writes alone. `commits` is the
+   * number of its last commit: an earlier one comes too late.
+   */
   readonly owners: string
   /** name, party, owner: who serves what, see `Leases`. Names of one party go together. */
   readonly leases: string
@@ -46,7 +49,8 @@ export async function prepareTables(run: Run, { schema, entries, owners, leases 
     // Room in each page, so that a record that changes all the time stays in its page and no index is touched.
     `CREATE TABLE IF NOT EXISTS ${entries} (key bytea PRIMARY KEY, value bytea NOT NULL) WITH (fillfactor = 70)`,
     `CREATE TABLE IF NOT EXISTS ${owners}
-      (token bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, expires timestamptz) WITH (fillfactor = 10)`,
+      (token bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, expires timestamptz, commits bigint NOT NULL DEFAULT 0)
+      WITH (fillfactor = 10)`,
     `CREATE SEQUENCE IF NOT EXISTS ${schema}.parties`,
     `CREATE TABLE IF NOT EXISTS ${leases}
       (name text PRIMARY KEY, party bigint NOT NULL, owner bigint REFERENCES ${owners} ON DELETE SET NULL)`,
@@ -54,6 +58,11 @@ export async function prepareTables(run: Run, { schema, entries, owners, leases 
     `CREATE INDEX IF NOT EXISTS leases_party ON ${leases} (party)`,
   ]) {
     await run({ text })
+  }
+  // Tables of earlier releases lack it; only then, since it waits for all that use the table.
+  const column = `SELECT FROM pg_attribute WHERE attrelid = '${owners}'::regclass AND attname = 'commits'`
+  if ((await run({ text: column })).count === 0) {
+    await run({ text: `ALTER TABLE ${owners} ADD COLUMN commits bigint NOT NULL DEFAULT 0` })
   }
   await checkLayout(run, schema)
 }

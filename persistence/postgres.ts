@@ -143,6 +143,7 @@ class PostgresEngine implements Engine {
   readonly #leases: PostgresLeases | undefined
   readonly #writer: Session
   readonly #reader: Session
+  #commits = 0n
 
   constructor({ session, tables, token, leases }: EngineOptions) {
     this.#options = session
@@ -189,13 +190,14 @@ class PostgresEngine implements Engine {
     if (token === undefined) throw new Error('it is open for reading only')
     // Of several writes to one key the last one counts; then their order is of no account.
     const parts = split([...new Map(writes.map((write) => [write.key, write])).values()])
+    const number = ++this.#commits
     const isOurs = await this.#writer.work(async (run) => {
       const [first, ...more] = parts
       if (first === undefined) return true
-      if (more.length === 0) return (await run(this.#commit(token, first))).count === 1
+      if (more.length === 0) return (await run(this.#commit(token, number, first))).count === 1
       await run({ text: 'BEGIN' })
       for (const part of parts) {
-        if ((await run(this.#commit(token, part))).count === 1) continue
+        if ((await run(this.#commit(token, number, part))).count === 1) continue
         await run({ text: 'ROLLBACK' })
         return false
       }
@@ -221,14 +223,16 @@ class PostgresEngine implements Engine {
   }
 
   /** Applies writes if we are an owner, else nothing: as many rows as owners that we are. */
-  #commit(token: bigint, writes: readonly Write[]) {
+  #commit(token: bigint, number: bigint, writes: readonly Write[]) {
     const { entries, owners } = this.#tables
     const puts = writes.filter((write) => write.kind === 'put')
     const deletes = writes.filter((write) => write.kind === 'delete')
     return {
       name: 'commit',
-      // The lock on our row keeps the next owner waiting until this is committed.
-      text: `WITH fence AS MATERIALIZED (SELECT token FROM ${owners} WHERE token = $1 FOR SHARE),
+      // The lock on our row keeps the next owner waiting until this is committed. What was asked again over another
+      // connection may still be on its way over the lost one: after a later commit it comes too late.
+      text: `WITH fence AS (
+          UPDATE ${owners} SET commits = $5 WHERE token = $1 AND commits <= $5 RETURNING token),
         deleted AS (DELETE FROM ${entries} USING fence WHERE key = ANY ($2::bytea[])),
         kept AS (
           INSERT INTO ${entries} SELECT put.key, put.value
@@ -240,6 +244,7 @@ class PostgresEngine implements Engine {
         byteArrays(deletes.map(({ key }) => encodeKey(key))),
         byteArrays(puts.map(({ key }) => encodeKey(key))),
         byteArrays(puts.map(({ value }) => value)),
+        number,
       ],
     }
   }

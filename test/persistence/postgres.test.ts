@@ -79,6 +79,45 @@ async function busy(store: Store, isOver: () => boolean): Promise<number> {
   return version
 }
 
+/** A way to the server on which what is said can get stuck, and arrive when its connection is long given up. */
+async function slowDoor(port: number) {
+  const held: { readonly inner: Socket; readonly bytes: Buffer[] }[] = []
+  let isHolding = false
+  const door = createServer((socket) => {
+    const inner = connect(`${server.folder}/.s.PGSQL.5432`).on('error', () => undefined)
+    const said = { inner, bytes: [] as Buffer[] }
+    socket.on('error', () => undefined)
+    inner.on('data', (data) => socket.write(data))
+    socket.on('close', () => said.bytes.length === 0 && inner.end())
+    socket.on('data', (data) => {
+      if (!isHolding) return inner.write(data)
+      if (said.bytes.push(data) === 1) held.push(said)
+      // Given up by the client, not by the server.
+      isHolding = false
+      socket.destroy()
+    })
+  })
+  await new Promise<void>((resolve) => {
+    door.listen(`${server.folder}/.s.PGSQL.${port}`, resolve)
+  })
+  return {
+    url: `${server.url}&port=${port}`,
+    /** What is said next gets stuck, and costs its connection. */
+    hold: () => {
+      isHolding = true
+    },
+    /** What got stuck arrives; resolves when the server has done it. */
+    async arrive(): Promise<number> {
+      for (const { inner, bytes } of held) {
+        inner.end(Buffer.concat(bytes))
+        await once(inner, 'close')
+      }
+      return held.length
+    },
+    close: () => door.close(),
+  }
+}
+
 const CHILD = fileURLToPath(new URL('./store-child.js', import.meta.url))
 
 describe('PostgreSQL', () => {
@@ -218,6 +257,42 @@ describe('PostgreSQL', () => {
       isOver = true
       const versions = await working
       expect((await entries(store, 'log/')).length).to.equal(versions)
+    })
+
+    it('a commit that got stuck, was repeated, and arrives after the next one -> changes nothing', async () => {
+      const door = await slowDoor(5434)
+      await using store = await PostgresStore.open(door.url, { schema: 'late' })
+      await store.commit([put('a', 1)])
+      door.hold()
+      await store.commit([put('a', 2)])
+      await store.commit([put('a', 3)])
+      expect(await door.arrive()).to.equal(1)
+      expect(await store.get('a')).to.deep.equal(Uint8Array.of(3))
+      door.close()
+    })
+
+    it('a release that got stuck, and arrives when its name is acquired again -> the name stays held', async () => {
+      const door = await slowDoor(5435)
+      const share = { ttl: 60_000 }
+      await using one = await PostgresStore.open(door.url, { schema: 'late_leases', share })
+      await using other = await PostgresStore.open(server.url, { schema: 'late_leases', share })
+      await one.leases?.acquire(['x'])
+      door.hold()
+      await one.leases?.release(['x'])
+      await one.leases?.acquire(['x'])
+      expect(await door.arrive()).to.equal(1)
+      expect(one.leases?.hold(['x'])).to.equal(true)
+      expect(await other.leases?.acquire(['x'])).to.equal(undefined)
+      door.close()
+    })
+
+    it('tables of a release that did not number commits -> are brought up to date', async () => {
+      await using old = await open('unnumbered')
+      await old.commit([put('a', 1)])
+      await sql('ALTER TABLE unnumbered.owners DROP COLUMN commits')
+      await using store = await open('unnumbered')
+      await store.commit([put('b', 2)])
+      expect((await entries(store, '')).map(([key]) => key)).to.deep.equal(['a', 'b'])
     })
 
     it('unreachable for longer than the patience -> STORE_FAILED', async () => {
