@@ -104,6 +104,8 @@ export class Guard {
 
   /** Begins to read the ledger where it was left, and goes on with what was under way. */
   start(): void {
+    // Forgotten before its state was durable.
+    if (this.#ending.signal.aborted) return
     const { watcher } = this.#host
     const onEvent = (event: LedgerEvent) => {
       this.#turn = this.#turn.then(() => this.#seen(event))
@@ -136,7 +138,11 @@ export class Guard {
     this.#standings = after(this.#standings, event)
     this.#cursor = event.cursor
     // Before a restart forgets it: the cursor says that it was told.
-    await this.#host.remember(this)
+    try {
+      await this.#host.remember(this)
+    } catch {
+      return // the tower ends, and says why
+    }
     if (this.#ending.signal.aborted) return
     if (event.kind === 'concluded' && event.status === 'final') {
       this.stop()

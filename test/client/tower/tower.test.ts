@@ -1,8 +1,10 @@
 import { expect } from 'chai'
+import { SimBackend, SimNode } from '../../../backend/sim/index.js'
 import { type Draft, draftOf, isError, type SignedState, stateOf, transfer } from '../../../channel/index.js'
 import { prometheusText, type RemoteWatcherOptions } from '../../../client/tower/index.js'
 import { towerMessages } from '../../../client/tower/messages.js'
 import type { PeerID } from '../../../peer/index.js'
+import { MemoryWallet } from '../../../wallet/index.js'
 import { FaultyStore } from '../../persistence/faulty.js'
 import { kill, settled } from '../parties.js'
 import { signedOf, startTower, TOWER, type Watched, watched } from './world.js'
@@ -195,6 +197,80 @@ describe('tower: what clients say', () => {
     const error = await tower.tower.failure.catch((cause: unknown) => cause)
     expect(isError(error, 'STORE_FAILED')).equals(true)
     expect(remote.unacknowledged).equals(1)
+    await tower.kill()
+  })
+})
+
+describe('tower: what is forgotten, a disk that fails later', () => {
+  it('forgotten before its state is durable -> the ledger is not listened to for it', async () => {
+    const scene = await watched()
+    const { world, network, store, a } = scene
+    const signed = signedOf(a)
+    const ledger = new SimNode(world.ledger)
+    const backend = new SimBackend({ ledger, account: `0x${'09'.repeat(20)}`, wallet: new MemoryWallet() })
+    const subscribe = backend.adjudicator.subscribe.bind(backend.adjudicator)
+    let open = 0
+    const counted: typeof subscribe = (...args) => {
+      const subscription = subscribe(...args)
+      const close = subscription.close.bind(subscription)
+      open++
+      return Object.assign(subscription, {
+        close: () => {
+          open--
+          close()
+        },
+      })
+    }
+    Object.assign(backend.adjudicator, { subscribe: counted })
+    let write = () => {}
+    const writing = new Promise<void>((resolve) => {
+      write = resolve
+    })
+    const commit = store.commit.bind(store)
+    const slow = Object.assign(store, {
+      commit: (batch: Parameters<typeof commit>[0]) => writing.then(() => commit(batch)),
+    })
+    const tower = await startTower(world, network, [CAROL], slow, { backend })
+    const { bus, heard, watch } = speaker(scene, CAROL)
+    await settled(() => heard.includes('connected'))
+    await watch(signed)
+    await settled(() => tower.tower.metrics.channels === 1)
+    await bus.send(TOWER, towerMessages.encode({ kind: 'unwatch', channelID: a.id }))
+    await settled(() => tower.tower.metrics.channels === 0)
+    write()
+    await settled(() => heard.includes('watching 0'))
+    expect({ open, channels: tower.tower.metrics.channels, kept: store.snapshot().size }).deep.equals({
+      open: 0,
+      channels: 0,
+      kept: 0,
+    })
+    await tower.kill()
+    await backend.close()
+  })
+
+  it('an event of the ledger that can not be written -> `failure` says why, and nothing else does', async () => {
+    const scene = await watched()
+    const { world, network, store, alice, bob, a, remote } = scene
+    const faulty = new FaultyStore(store, (number) =>
+      number > 1 ? { kind: 'error', code: 'ENOSPC', batch: 'lost' } : undefined,
+    )
+    const tower = await startTower(world, network, [alice.peer], faulty)
+    await settled(() => remote.unacknowledged === 0)
+    const unhandled: unknown[] = []
+    const listeners = process.listeners('unhandledRejection')
+    process
+      .removeAllListeners('unhandledRejection')
+      .on('unhandledRejection', (cause) => unhandled.push(cause))
+    try {
+      await bob.backend.adjudicator.register({ signed: signedOf(a), subChannels: [] })
+      const error = await tower.tower.failure.catch((cause: unknown) => cause)
+      expect(isError(error, 'STORE_FAILED')).equals(true)
+      await new Promise((resolve) => setImmediate(resolve))
+    } finally {
+      process.removeAllListeners('unhandledRejection')
+      for (const listener of listeners) process.on('unhandledRejection', listener)
+    }
+    expect(unhandled).deep.equals([])
     await tower.kill()
   })
 })
