@@ -24,6 +24,8 @@ export class Ownership {
   readonly #host: OwnershipHost
   /** Whose channels are all here. */
   readonly #served = new Set<PeerID>()
+  /** Who waits to be served: nobody gives up what is being acquired. */
+  readonly #asked = new Set<readonly PeerID[]>()
   #last: Promise<unknown> = Promise.resolve()
   #begun: Promise<readonly Channel[]> | undefined
   #isTaking = false
@@ -44,13 +46,19 @@ export class Ownership {
   serves(peers: readonly PeerID[]): boolean | Promise<boolean> {
     if (this.#leases.hold(peers) && peers.every((peer) => this.#served.has(peer))) return true
     this.begin().catch(() => undefined)
-    return this.#next(async () => {
+    this.#asked.add(peers)
+    const served = this.#next(async () => {
       const taken = await this.#leases.acquire(peers)
       if (taken === undefined) return false
       await this.#bring(taken)
       for (const peer of peers) this.#served.add(peer)
       return true
     }).catch(() => false)
+    return served.then((isServed) => {
+      this.#asked.delete(peers)
+      if (!isServed) this.sweep(peers)
+      return isServed
+    })
   }
 
   /**
@@ -94,7 +102,10 @@ export class Ownership {
 
   /** Gives up peers with whom we have nothing to do any more. */
   sweep(peers: Iterable<PeerID>): void {
-    const idle = [...peers].filter((peer) => this.#served.has(peer) && !this.#host.isInUse(peer))
+    const asked = new Set([...this.#asked].flat())
+    const idle = [...peers].filter(
+      (peer) => this.#served.has(peer) && !asked.has(peer) && !this.#host.isInUse(peer),
+    )
     if (idle.length === 0) return
     for (const peer of idle) this.#served.delete(peer)
     this.#leases.release(idle).catch((cause) => this.#host.fail(cause))

@@ -107,6 +107,22 @@ describe('client: peers of several processes', () => {
     expect(leases.said).deep.equals(['acquireFree', 'restore', 'acquire 1', 'acquire 3', 'restore'])
   })
 
+  it('idle while it is being acquired, alone or with another one -> not given up before whoever asked goes on', async () => {
+    const { ownership, leases, inUse } = scene([])
+    await ownership.begin()
+    leases.orphans.add(P)
+    inUse.delete(P)
+    expect(await ownership.serves([P])).equals(true)
+    expect([...leases.held]).deep.equals([P])
+    const both = ownership.serves([P, Q])
+    ownership.sweep([P])
+    expect(await both).equals(true)
+    expect([...leases.held]).deep.equals([P, Q])
+    leases.foreign.add(R)
+    expect(await ownership.serves([P, R])).equals(false)
+    expect([...leases.held]).deep.equals([Q])
+  })
+
   it('a peer of a process that is gone calls -> its channels are here before it is served', async () => {
     const { ownership, leases, passes } = scene([[P], [Q]])
     for (const one of [P, Q]) leases.foreign.add(one)
