@@ -31,7 +31,7 @@ async function run({ positionals, options, print, complain }: Invocation): Promi
   }
   const report = outcome.kind === 'damaged' ? DAMAGED : outcome.report
   if (options['json'] === true) print(JSON.stringify({ path: shown, ...report }))
-  else for (const line of lines(shown, report)) print(line)
+  else for (const line of lines(shown, report)) print(visible(line))
   return report.faults.length === 0 ? 0 : 1
 }
 
@@ -120,4 +120,9 @@ function* lines(path: string, report: StoreReport) {
   for (const [phase, count] of Object.entries(phases)) yield `  ${phase}: ${count}`
   yield `faults: ${faults.length}`
   for (const { key, reason } of faults) yield key === '' ? `  ${reason}` : `  ${key}: ${reason}`
+}
+
+/** What a damaged record holds must not drive the terminal, nor look like a line of ours. */
+function visible(line: string): string {
+  return line.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (one) => `\\u{${one.codePointAt(0)?.toString(16)}}`)
 }

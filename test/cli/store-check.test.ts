@@ -169,6 +169,15 @@ describe('perkunas store check', () => {
     }
   })
 
+  it('a key of control characters -> shown, in one line that drives no terminal', async () => {
+    const store = await filled(new Map([['x\u001b[2J\nfaults: 0', Uint8Array.of(1)]]))
+    await store.close()
+    const { code, stdout } = await perkunas('store', 'check', path)
+    expect(code).equals(1)
+    const [, , , fault] = stdout.split('\n')
+    expect(fault).matches(/^ {2}x\\u\{1b\}\[2J\\u\{a\}faults: 0: damaged/)
+  })
+
   it('a file that was cut off -> says so, 1 or 2', async () => {
     const store = await filled(new Map([...(await records())].slice(0, 2)))
     await store.commit([{ kind: 'put', key: 'x', value: new Uint8Array(100_000) }])
