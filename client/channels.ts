@@ -87,6 +87,11 @@ export class Channels {
     return this.#byPeer.has(peer)
   }
 
+  /** With whom there are channels. */
+  peers(): readonly PeerID[] {
+    return [...this.#byPeer.keys()]
+  }
+
   /** What users call, of all channels. */
   all(): readonly Channel[] {
     return Array.from(this.#slots.values(), ({ channel }) => channel)

@@ -140,8 +140,8 @@ export class Client {
 
   /**
    * What went wrong without ending a call of ours: peers' nonsense, failing handlers, a struggling ledger. STORE_FAILED
-   * is the last of them: nothing is sent any more, every call is answered with it, and this completes. End the process
-   * then, and start it again when the disk is mended.
+   * is the last of them: nothing is sent any more, every call is answered with it, this completes, and until `close`
+   * whoever is connected or calls is hung up on. End the process then, and start it again when the disk is mended.
    */
   get errors$(): Observable<PerkunasError> {
     return this.#errors.asObservable()
@@ -274,6 +274,7 @@ export class Client {
    * The wallet is locked: whoever goes on with another client opens it anew.
    */
   async close(): Promise<void> {
+    this.#leaveBus()
     if (this.#closed) return
     this.#end(new PerkunasError('CLOSED', 'the client is closed', { what: 'client' }))
     await this.#options.wallet.lock()
@@ -442,18 +443,42 @@ export class Client {
 
   #fail(error: PerkunasError): void {
     this.#report(error)
+    if (this.#closed) return
+    const peers = this.#channels.peers()
     this.#end(error)
+    this.#turnAway(peers, error)
+  }
+
+  /**
+   * The bus stands, and answers pings: who kept its connection would wait for us for ever. Without one it calls
+   * another process of ours, or this one again when it is back.
+   */
+  #turnAway(peers: readonly PeerID[], { code }: PerkunasError): void {
+    const bus = this.#bus
+    const { clock = systemClock } = this.#options
+    const reason = `this participant has stopped here (${code}); call again`
+    // Not while the bus still tells others of that connection.
+    const hangUp = (peer: PeerID) => void clock.after(0, () => bus.disconnect(peer, reason))
+    this.#unsubscribe.push(
+      bus.onMessage((from) => hangUp(from)),
+      bus.onPeer(({ kind, peer }) => kind === 'connected' && hangUp(peer)),
+    )
+    for (const peer of peers) hangUp(peer)
   }
 
   #end(error: PerkunasError): void {
     if (this.#closed) return
     this.#closed = error
-    for (const unsubscribe of this.#unsubscribe) unsubscribe()
+    this.#leaveBus()
     this.#ownership?.close()
     this.#sessions.close(error)
     this.#channels.end(error)
     this.#newChannels.complete()
     this.#errors.complete()
+  }
+
+  #leaveBus(): void {
+    for (const unsubscribe of this.#unsubscribe.splice(0)) unsubscribe()
   }
 
   #over(channelID: ChannelID): void {

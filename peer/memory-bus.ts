@@ -254,7 +254,7 @@ class MemoryBus implements Bus {
 
   /** As on the real bus, but a wanted connection comes back only when somebody connects, sends or heals. */
   disconnect(peer: PeerID): void {
-    this.#network.sever(this.id, peer)
+    if (!this.#closed) this.#network.sever(this.id, peer)
   }
 
   async close(): Promise<void> {

@@ -43,6 +43,23 @@ describe('client: its user and its means', () => {
     expect((await failure(alice.client.restore())).code).equals('STORE_FAILED')
   })
 
+  it('a store that fails -> peers are hung up on, and whoever calls, until the client is closed', async () => {
+    const world = await group(2)
+    const [alice, bob] = world.parties
+    const [a] = await open(world)
+    if (alice === undefined || bob === undefined || a === undefined) throw new Error('parties and a channel')
+    alice.store.commit = async () => {
+      throw new PerkunasError('STORE_FAILED', 'disk full', { operation: 'commit' })
+    }
+    await failure(a.update((draft) => draft))
+    await settled(() => !bob.bus.isConnected(alice.peer))
+    await bob.bus.send(alice.peer, new Uint8Array([1])).catch(() => undefined)
+    await settled(() => !bob.bus.isConnected(alice.peer))
+    await alice.client.close()
+    await bob.bus.send(alice.peer, new Uint8Array([1]))
+    expect(bob.bus.isConnected(alice.peer)).equals(true)
+  })
+
   it('a mistake of ours in one channel -> that channel stops with INTERNAL, the others go on', async () => {
     const world = await group(2)
     const [alice] = world.parties

@@ -88,6 +88,8 @@ describe('takeover: two processes, one client', () => {
           peer: one.peer,
           addresses: i % 2 === 0 ? addresses : [...addresses].reverse(),
           channels: CHANNELS_EACH,
+          // One of each server's.
+          isPatient: i >= 2,
         }),
       ),
     )
@@ -182,21 +184,25 @@ describe('takeover: two processes, one client', () => {
     ).to.deep.equal([])
   })
 
-  it('one stands still under load, and goes on later -> it signs nothing more, and ends', async function () {
+  it('one stands still under load, and goes on later -> it signs nothing more, ends, and keeps nobody', async function () {
     this.timeout(120_000)
     const [sleeper, survivor] = servers
     const all = channels.flat()
+    // The sleeper's users are the first and the third; the third one waits for it.
+    const [first = [], second = [], , fourth = []] = channels
+    const watchful = [...first, ...second, ...fourth]
     await paidOn(all, 3, 0)
     const stopped = Date.now()
     sleeper.process.signal('SIGSTOP')
-    await paidOn(all, 3, stopped)
+    await paidOn(watchful, 3, stopped)
     expect(await served(survivor)).to.deep.equal([...all].sort())
-    expect(slowest(all, stopped)).to.be.lessThan(SECONDS)
+    expect(slowest(watchful, stopped)).to.be.lessThan(SECONDS)
 
     const continued = Date.now()
     sleeper.process.signal('SIGCONT')
     await until(() => sleeper.errors.some((message) => /^STORE_FAILED: .*taken for dead/.test(message)))
     expect(await served(sleeper)).to.deep.equal([])
+    // It has not died, and its connections stand: who kept one is sent away, and goes to the other.
     await paidOn(all, 2, continued)
     await demandWhole(survivor)
   })

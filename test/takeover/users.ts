@@ -20,7 +20,12 @@ export interface UserOptions {
   /** Where those processes are; dialled in turn. */
   readonly addresses: readonly string[]
   readonly channels: number
+  /** Whether it keeps its connection with a process that says nothing for as long as this test may take. */
+  readonly isPatient: boolean
 }
+
+/** Milliseconds. Whoever stands still without hanging up is noticed soon, be it at a new connection's first word. */
+const WATCHFUL = { handshakeTimeout: 1_500, pingInterval: 1_500, pingTimeout: 1_500 }
 
 /** What the users tell unasked. */
 export type UsersTold =
@@ -90,8 +95,7 @@ const calls = {
       identity: createIdentity(fromHex(identity)),
       dialers: [tcpDialer()],
       addresses: { [peer]: addresses.join() },
-      // Whoever stands still without hanging up is noticed soon, too.
-      limits: { backoffMin: 50, backoffMax: 1_000, pingInterval: 1_500, pingTimeout: 1_500 },
+      limits: { backoffMin: 50, backoffMax: 1_000, ...(options.isPatient ? {} : WATCHFUL) },
     })
     bus.watch((channel, version) => tell({ kind: 'signedTwice', channel, version }))
     const { client, backend, asset } = await makeClient(ledger, keys, { bus, store: new MemoryStore() })
