@@ -242,7 +242,7 @@ export function describeRules<W extends BackendWorld>(setup: BackendSetup<W>): v
     })
 
     if (twins) {
-      it('other forms that recover the same signer (high s, other v, compact) -> not valid', async () => {
+      it('safety f: other forms that recover the same signer (high s, other v, compact) -> not valid', async () => {
         const scene = await open()
         const { params, state } = sample(scene)
         const message = scene.rules.message(params, state)

@@ -1,7 +1,10 @@
 // A real node with the contracts on it, and parties who use them.
+import { readFileSync } from 'node:fs'
 import { Interface } from 'ethers'
+import { Adjudicator, AssetHolderERC20, AssetHolderETH } from '../../../backend/ethereum/artifacts/index.js'
 import { TestToken } from '../../../backend/ethereum/artifacts/testing/index.js'
 import {
+  type Artifact,
   accountSigner,
   connect,
   type DeployedContracts,
@@ -20,6 +23,7 @@ import {
   type Asset,
   fromHex,
   type Hex,
+  isHex,
   type Params,
   type State,
   toHex,
@@ -46,12 +50,39 @@ export interface Chain extends AsyncDisposable {
   readonly deployer: TransactionSender
 }
 
-/** Starts a node and deploys everything. */
-export async function startChain(options: AnvilOptions = {}): Promise<Chain> {
+/** Creation codes of somebody else's contracts, without constructor arguments. */
+export interface CreationCodes {
+  readonly adjudicator: Hex
+  readonly ethHolder: Hex
+  readonly tokenHolder: Hex
+}
+
+/**
+ * The contracts that `PERKUNAS_TEST_CONTRACTS` names: a JSON file of {@link CreationCodes}, taken from Perun's Go
+ * bindings for example. See docs/real-network.md.
+ */
+export function foreignContracts(): CreationCodes | undefined {
+  const { PERKUNAS_TEST_CONTRACTS: path } = process.env
+  if (path === undefined) return undefined
+  const codes: unknown = JSON.parse(readFileSync(path, 'utf8'))
+  const code = (name: string): Hex => {
+    const value: unknown = Object.entries(Object(codes)).find(([key]) => key === name)?.[1]
+    if (typeof value !== 'string' || !isHex(value))
+      throw new Error(`${path}: ${name} in lower-case hex expected`)
+    return value
+  }
+  return { adjudicator: code('adjudicator'), ethHolder: code('ethHolder'), tokenHolder: code('tokenHolder') }
+}
+
+/** Starts a node and deploys everything: our contracts, or those of other creation codes. */
+export async function startChain(options: AnvilOptions = {}, codes?: CreationCodes): Promise<Chain> {
   const anvil = await startAnvil(options)
   const deployer = await stranger(anvil)
   const { address: tokenAddress } = await deployContract(deployer, TestToken, [[], 0n])
-  const contracts = await deployContracts(deployer, { tokens: [tokenAddress] })
+  const contracts =
+    codes === undefined
+      ? await deployContracts(deployer, { tokens: [tokenAddress] })
+      : await deployForeign(deployer, tokenAddress, codes)
   const { address: app } = await deployContract(deployer, { name: 'app', abi: [], bytecode: APP })
   const [holder] = contracts.tokenHolders
   if (holder === undefined) throw new Error('a holder for the token expected')
@@ -67,6 +98,19 @@ export async function startChain(options: AnvilOptions = {}): Promise<Chain> {
       await anvil.stop()
     },
   }
+}
+
+async function deployForeign(
+  deployer: TransactionSender,
+  tokenAddress: Address,
+  codes: CreationCodes,
+): Promise<DeployedContracts> {
+  const deploy = (artifact: Artifact, bytecode: Hex, ...values: readonly Address[]) =>
+    deployContract(deployer, { ...artifact, bytecode }, values)
+  const { address: adjudicator, block: firstBlock } = await deploy(Adjudicator, codes.adjudicator)
+  const { address: ethHolder } = await deploy(AssetHolderETH, codes.ethHolder, adjudicator)
+  const { address: holder } = await deploy(AssetHolderERC20, codes.tokenHolder, adjudicator, tokenAddress)
+  return { adjudicator, ethHolder, tokenHolders: [{ token: tokenAddress, holder }], firstBlock }
 }
 
 /**
