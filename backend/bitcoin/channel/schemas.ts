@@ -26,7 +26,7 @@ import {
   union,
 } from '../../../peer/index.js'
 import { FEATURE_NAMES, type FeatureName } from '../features.js'
-import type { SecretStore, SignerState } from '../keys/index.js'
+import type { Basepoints, SecretStore, SignerState } from '../keys/index.js'
 import { decodeTransaction, encodeTransaction, type Transaction } from '../script/index.js'
 import {
   type LightningMessage,
@@ -56,19 +56,24 @@ function numberOf<N extends number>(brand: (value: number) => N): Schema<N> {
   return converted<number, N>(uint(), { encode: (value) => value, decode: brand, is: isNumber<N> })
 }
 
-const msats = amountOf<Msat>()
-const sats = amountOf<Sat>()
+/** Amounts. */
+export const msats = amountOf<Msat>()
+/** Amounts. */
+export const sats = amountOf<Sat>()
 const height = numberOf<BlockHeight>(blockHeight)
-const feerate = numberOf<FeeratePerKw>(feeratePerKw)
+/** A feerate. */
+export const feerate = numberOf<FeeratePerKw>(feeratePerKw)
 const point = bytes(33)
-const hash = bytes(32)
+/** 32 bytes. */
+export const hash = bytes(32)
 const script = bytes({ max: MAX_SCRIPT })
 const alias: Schema<ShortChannelID> = converted<bigint, ShortChannelID>(u64(), {
   encode: (value) => value,
   decode: shortChannelID,
   is: isBigint<ShortChannelID>,
 })
-const side = oneOf('local', 'remote')
+/** Which participant. */
+export const side = oneOf('local', 'remote')
 const sides = <T>(of: Schema<T>) => object({ local: of, remote: of })
 
 /** Names of features. */
@@ -76,7 +81,8 @@ export const features: Schema<readonly FeatureName[]> = list(oneOf(...FEATURE_NA
   max: FEATURE_NAMES.length,
 })
 
-const outpoint = object({ txid: hash, index: uint(0xffff_ffff) })
+/** An output. */
+export const outpoint = object({ txid: hash, index: uint(0xffff_ffff) })
 
 /** A transaction as its bytes. */
 export const transaction: Schema<Transaction> = converted<Uint8Array, Transaction>(bytes({ max: 400_000 }), {
@@ -95,15 +101,18 @@ export const wireMessage: Schema<LightningMessage> = converted<Uint8Array, Light
   },
 )
 
+/** What a side says of its keys. */
+export const basepoints: Schema<Basepoints> = object({
+  funding: point,
+  revocation: point,
+  payment: point,
+  delayedPayment: point,
+  htlc: point,
+})
+
 /** See {@link SideTerms}. */
 export const sideTerms: Schema<SideTerms> = object({
-  basepoints: object({
-    funding: point,
-    revocation: point,
-    payment: point,
-    delayedPayment: point,
-    htlc: point,
-  }),
+  basepoints,
   dustLimit: sats,
   maxInFlight: msats,
   htlcMinimum: msats,
@@ -145,7 +154,8 @@ export const terms: Schema<Terms> = object({
 
 const signedCommitment = object({ funding: outpoint, txid: hash })
 
-const secretStore: Schema<SecretStore> = converted(
+/** See {@link SecretStore}. */
+export const secretStore: Schema<SecretStore> = converted(
   object({
     entries: list(nullable(object({ index: u64(), secret: hash })), { max: 49 }),
     // One more than the index that comes next, which may be -1.
@@ -249,9 +259,19 @@ export const readiness = object({
 export const shutdowns = object({ local: optional(script), remote: optional(script) })
 /** What lasts of a closing longer than a connection. */
 export const closing = object({ signed: uint(), complete: optional(transaction) })
+/** Why a channel failed. */
+export const failureCause = oneOf(
+  'command',
+  'peerError',
+  'violation',
+  'expiry',
+  'funding',
+  'dataLoss',
+  'onChain',
+)
 /** Parts of {@link Live}. */
 export const failure = object({
-  cause: oneOf('command', 'peerError', 'violation', 'expiry', 'funding', 'dataLoss', 'onChain'),
+  cause: failureCause,
   reason: text(10_000),
 })
 /** A batch: its updates, then the signature. */

@@ -10,6 +10,7 @@ import {
   type Funding,
   type Htlc,
   type HtlcOutput,
+  type PublishedCommitment,
 } from '../script/commitment.js'
 import type { CommitmentFormat } from '../script/format.js'
 import { obscuringFactor } from '../script/number.js'
@@ -68,10 +69,10 @@ export interface CommitmentState {
 
 /** A commitment on chain, or about to be, and whose it is. */
 export interface CommitmentOnChain {
-  readonly commitment: Commitment
+  readonly commitment: { readonly params: Pick<PublishedCommitment['params'], 'number'> }
   readonly holder: 'local' | 'remote'
-  /** The holder's per-commitment point. */
-  readonly point: Uint8Array
+  /** The holder's per-commitment point; where it is not known, nothing can be claimed but our balance and anchor. */
+  readonly point?: Uint8Array
 }
 
 /**
@@ -225,7 +226,9 @@ export function createSigner(
     const { number } = commitment.params
     switch (key) {
       case 'localDelayed':
-        return holder === 'local' ? deriveSecret(secrets.delayedPayment, point) : undefined
+        return holder === 'local' && point !== undefined
+          ? deriveSecret(secrets.delayedPayment, point)
+          : undefined
       case 'localFunding':
         return holder === 'local' ? secrets.funding : undefined
       case 'remoteFunding':
@@ -233,7 +236,7 @@ export function createSigner(
       case 'remotePayment':
         return holder === 'remote' ? secrets.payment : undefined
       case 'remoteHtlc':
-        return holder === 'remote' ? deriveSecret(secrets.htlc, point) : undefined
+        return holder === 'remote' && point !== undefined ? deriveSecret(secrets.htlc, point) : undefined
       case 'revocation': {
         const revealed = holder === 'remote' ? findCommitmentSecret(record.secrets, number) : undefined
         return revealed === undefined ? undefined : deriveRevocationSecret(secrets.revocation, revealed)

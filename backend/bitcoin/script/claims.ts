@@ -21,11 +21,13 @@ import {
   type CommitmentOutput,
   type HtlcOutput,
   htlcTransactionAmount,
+  type PublishedCommitment,
+  type PublishedOutput,
 } from './commitment.js'
 import { countBytes, encodeOutputs } from './encode.js'
 import { dustLimitOf, feeOf } from './fees.js'
-import { FORMATS } from './format.js'
-import { p2wpkhScriptCode } from './scripts.js'
+import { type CommitmentFormat, FORMATS } from './format.js'
+import { p2wpkhScriptCode, toRemoteScript } from './scripts.js'
 import { witnessDigest } from './sighash.js'
 import { SIGHASH_ALL, witnessSignature } from './signature.js'
 import type { Outpoint, Transaction } from './transaction.js'
@@ -86,7 +88,9 @@ export function claimsOfCounterparty(
 ): readonly Claim[] {
   return commitment.outputs.flatMap((output) => {
     const at = place(output, commitment.txid)
-    if (output.role === 'to_remote') return [paymentClaim(commitment, output, at)]
+    if (output.role === 'to_remote') {
+      return [claimOfPayment(commitment.params.format, commitment.params.keys.remotePayment, at)]
+    }
     if (output.role !== 'htlc') return anchorClaims(output, at, 'remote_anchor')
     const { witnessScript, htlc } = output
     const common = {
@@ -107,14 +111,14 @@ export function claimsOfCounterparty(
 }
 
 /** What its counterparty can claim of a published commitment that was revoked: everything. */
-export function claimsOfPunisher(commitment: Commitment): readonly Claim[] {
+export function claimsOfPunisher(commitment: PublishedCommitment): readonly Claim[] {
   return commitment.outputs.flatMap((output) => {
     const at = place(output, commitment.txid)
     switch (output.role) {
       case 'to_local':
         return [delayedPenalty(commitment, at)]
       case 'to_remote':
-        return [paymentClaim(commitment, output, at)]
+        return [claimOfPayment(commitment.params.format, commitment.params.keys.remotePayment, at)]
       case 'htlc':
         return [penalty(at, output.witnessScript, commitment.params.keys.revocation)]
       default:
@@ -134,8 +138,35 @@ export function claimOfHtlcTransaction(
   output: HtlcOutput,
   { by, outpoint }: { readonly by: 'holder' | 'punisher'; readonly outpoint: Outpoint },
 ): Claim {
-  const at = { outpoint, amount: htlcTransactionAmount(commitment, output) }
+  return claimOfDelayed(commitment, { by, outpoint, amount: htlcTransactionAmount(commitment, output) })
+}
+
+/** An output that pays to the delayed script of a commitment: its balance, or of HTLC transactions as seen on chain. */
+export function claimOfDelayed(
+  commitment: Pick<PublishedCommitment, 'params' | 'delayedScript'>,
+  { by, outpoint, amount }: { readonly by: 'holder' | 'punisher' } & Pick<Claim, 'outpoint' | 'amount'>,
+): Claim {
+  const at = { outpoint, amount }
   return by === 'holder' ? delayedClaim(commitment, at) : delayedPenalty(commitment, at)
+}
+
+/**
+ * The counterparty's balance, which needs nothing of the commitment that it is in (static_remotekey).
+ *
+ * @param remotePayment the counterparty's payment basepoint
+ */
+export function claimOfPayment(
+  format: CommitmentFormat,
+  remotePayment: Uint8Array,
+  at: Pick<Claim, 'outpoint' | 'amount'>,
+): Claim {
+  const common = { ...at, kind: 'payment', locktime: 0, key: 'remotePayment' } as const
+  if (!FORMATS[format].oneBlockDelay) {
+    const scriptCode = p2wpkhScriptCode(remotePayment)
+    return { ...common, sequence: NOW, scriptCode, witness: ['signature', remotePayment] }
+  }
+  const scriptCode = toRemoteScript(remotePayment)
+  return { ...common, sequence: 1, scriptCode, witness: ['signature', scriptCode] }
 }
 
 /** An anchor of a pair 16 blocks later, when anybody may clean it up. */
@@ -246,12 +277,13 @@ export function signClaims(
 }
 
 type Place = Pick<Claim, 'outpoint' | 'amount'>
+type Delayed = Pick<PublishedCommitment, 'params' | 'delayedScript'>
 
-function place({ index, amount }: CommitmentOutput, txid: Uint8Array): Place {
+function place({ index, amount }: PublishedOutput, txid: Uint8Array): Place {
   return { outpoint: { txid, index }, amount }
 }
 
-function delayedClaim({ params, delayedScript }: Commitment, at: Place): Claim {
+function delayedClaim({ params, delayedScript }: Delayed, at: Place): Claim {
   const witness = ['signature', EMPTY, delayedScript] as const
   const sequence = params.toSelfDelay
   return {
@@ -265,7 +297,7 @@ function delayedClaim({ params, delayedScript }: Commitment, at: Place): Claim {
   }
 }
 
-function delayedPenalty({ delayedScript }: Commitment, at: Place): Claim {
+function delayedPenalty({ delayedScript }: Delayed, at: Place): Claim {
   return penalty(at, delayedScript, ONE)
 }
 
@@ -283,26 +315,8 @@ function penalty(at: Place, witnessScript: Uint8Array, branch: Uint8Array): Clai
   }
 }
 
-function paymentClaim(
-  { params }: Commitment,
-  output: CommitmentOutput & { readonly role: 'to_remote' },
-  at: Place,
-): Claim {
-  const { remotePayment } = params.keys
-  const common = { ...at, kind: 'payment', locktime: 0, key: 'remotePayment' } as const
-  const { witnessScript } = output
-  return witnessScript === undefined
-    ? {
-        ...common,
-        sequence: NOW,
-        scriptCode: p2wpkhScriptCode(remotePayment),
-        witness: ['signature', remotePayment],
-      }
-    : { ...common, sequence: 1, scriptCode: witnessScript, witness: ['signature', witnessScript] }
-}
-
 function anchorClaims(
-  output: CommitmentOutput,
+  output: PublishedOutput,
   at: Place,
   own: 'local_anchor' | 'remote_anchor',
 ): readonly Claim[] {

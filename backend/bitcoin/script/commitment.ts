@@ -108,6 +108,23 @@ interface HtlcRole {
   readonly htlc: Htlc
 }
 
+/** An output of a commitment that was read from the chain: of an HTLC its ID and exact amount are not known. */
+export type PublishedOutput =
+  | Exclude<CommitmentOutput, { readonly role: 'htlc' }>
+  | (OutputBase & {
+      readonly role: 'htlc'
+      readonly witnessScript: Uint8Array
+      readonly htlc: Pick<Htlc, 'direction' | 'paymentHash' | 'cltvExpiry'>
+    })
+
+/** What must be known of a commitment on chain to claim its outputs; every {@link Commitment} is one. */
+export interface PublishedCommitment {
+  readonly params: Pick<CommitmentParams, 'format' | 'number' | 'keys' | 'toSelfDelay'>
+  readonly txid: Uint8Array
+  readonly outputs: readonly PublishedOutput[]
+  readonly delayedScript: Uint8Array
+}
+
 /** A commitment transaction with all that is known about it. */
 export interface Commitment {
   readonly params: CommitmentParams

@@ -3,8 +3,10 @@ export {
   buildClaimTransaction,
   type Claim,
   type ClaimKey,
+  claimOfDelayed,
   claimOfHtlcTransaction,
   claimOfOldAnchor,
+  claimOfPayment,
   claimsOfCounterparty,
   claimsOfHolder,
   claimsOfPunisher,
@@ -37,6 +39,8 @@ export {
   type Htlc,
   type HtlcOutput,
   htlcTransactionAmount,
+  type PublishedCommitment,
+  type PublishedOutput,
 } from './commitment.js'
 export {
   ANCHOR_AMOUNT,

@@ -1,0 +1,267 @@
+// A monitor on disk, in rows that change at different times:
+//
+//     lightning-monitor/<key index>/terms                     once
+//     lightning-monitor/<key index>/released                  with each revocation of ours
+//     lightning-monitor/<key index>/failure                   once
+//     lightning-monitor/<key index>/secrets                   with each revocation of the peer
+//     lightning-monitor/<key index>/holder/<number>           until it is released
+//     lightning-monitor/<key index>/counterparty/<number>     until it is revoked
+//     lightning-monitor/<key index>/preimage/<offerer>/<id>   as long as the HTLC is in a commitment
+//     lightning-monitor/<key index>/closing/<txid>            once
+//     lightning-revoked/<key index>/<number>                  once, if it has HTLC outputs; read when it is on chain
+//
+// What updates write is the difference between two states, as for the channel, in the commit of the channel's step.
+import { toHex } from '../../../channel/bytes.js'
+import { PerkunasError } from '../../../channel/errors.js'
+import {
+  bytes,
+  hex,
+  list,
+  object,
+  oneOf,
+  optional,
+  type Schema,
+  schemaCodec,
+  u64,
+  uint,
+} from '../../../peer/index.js'
+import { defineRecord, type RecordType, type Write } from '../../../persistence/index.js'
+import {
+  basepoints,
+  commitmentSignatures,
+  failureCause,
+  feerate,
+  hash,
+  msats,
+  outpoint,
+  pointSchema,
+  sats,
+  secretStore,
+  side,
+  transaction,
+} from '../channel/schemas.js'
+import type { CommitmentState } from '../keys/index.js'
+import { transactionID } from '../script/index.js'
+import type { MonitorTerms } from './record.js'
+import {
+  type Applied,
+  type CounterpartyCommitment,
+  faultOfMonitor,
+  type HolderCommitment,
+  type MonitorFailure,
+  type MonitorState,
+  type RevokedHtlc,
+} from './state.js'
+
+/** All keys of monitors start so. */
+export const MONITOR_ROWS = 'lightning-monitor/'
+/** All keys of revoked commitments start so. */
+export const REVOKED_ROWS = 'lightning-revoked/'
+
+const MAX_BYTES = 16 * 1024 * 1024
+/** In one commitment, by the protocol. */
+const MAX_HTLCS = 966
+
+const funding = object({ outpoint, amount: sats })
+const delays = uint(0xffff)
+const height = uint(0xffff_ffff)
+const terms: Schema<MonitorTerms> = object({
+  channelID: hex(32),
+  keyIndex: u64(),
+  setup: object({
+    format: oneOf('static_remotekey', 'anchors_zero_fee_htlc', 'zero_fee'),
+    opener: side,
+    remote: basepoints,
+    toSelfDelay: object({ local: delays, remote: delays }),
+    dustLimit: object({ local: sats, remote: sats }),
+  }),
+  basepoints,
+  funding,
+})
+const commitment: Schema<CommitmentState> = object({
+  number: u64(),
+  funding,
+  feerate,
+  toLocal: msats,
+  toRemote: msats,
+  htlcs: list(
+    object({
+      direction: oneOf('offered', 'received'),
+      id: u64(),
+      amount: msats,
+      paymentHash: hash,
+      cltvExpiry: height,
+    }),
+    { max: MAX_HTLCS },
+  ),
+})
+const holder: Schema<HolderCommitment> = object({ state: commitment, signatures: commitmentSignatures })
+const counterparty: Schema<CounterpartyCommitment> = object({ state: commitment, point: pointSchema })
+const revoked: Schema<readonly RevokedHtlc[]> = list(object({ paymentHash: hash, cltvExpiry: height }), {
+  max: MAX_HTLCS,
+})
+
+const ROWS = {
+  terms: row('lightning-monitor-terms', terms),
+  released: row('lightning-monitor-released', object({ released: u64() })),
+  failure: row(
+    'lightning-monitor-failure',
+    object({ cause: failureCause, publish: optional(object({ number: u64(), transaction })) }),
+  ),
+  secrets: row('lightning-monitor-secrets', secretStore),
+  holder: row('lightning-monitor-holder', holder),
+  counterparty: row('lightning-monitor-counterparty', counterparty),
+  preimage: row(
+    'lightning-monitor-preimage',
+    object({ htlc: object({ offerer: side, id: u64() }), paymentHash: hash, preimage: bytes(32) }),
+  ),
+  closing: row('lightning-monitor-closing', transaction),
+  revoked: row('lightning-monitor-revoked', revoked),
+}
+
+/**
+ * What updates write.
+ *
+ * @param before the state to which they were applied
+ */
+export function monitorWrites(
+  before: MonitorState | undefined,
+  { next, revoked }: Applied,
+): readonly Write[] {
+  const old = before === undefined ? new Map<string, Part>() : partsOf(before)
+  const fresh = partsOf(next)
+  const writes: Write[] = revoked.map(({ number, htlcs }) =>
+    ROWS.revoked.put(revokedKey(next.terms.keyIndex, number), htlcs),
+  )
+  for (const [key, part] of fresh) if (old.get(key)?.value !== part.value) writes.push(part.put(key))
+  for (const key of old.keys()) if (!fresh.has(key)) writes.push({ kind: 'delete', key })
+  return writes
+}
+
+/** Where a revoked commitment's HTLCs are, if it has any. */
+export function revokedKey(keyIndex: bigint, number: bigint): string {
+  return `${REVOKED_ROWS}${keyIndex}/${number}`
+}
+
+/** @throws PerkunasError INVALID_RECORD if the row is damaged or of a newer version */
+export function openRevoked(key: string, value: Uint8Array): readonly RevokedHtlc[] {
+  return ROWS.revoked.open(key, value)
+}
+
+/**
+ * The monitors of a store's rows, by key index.
+ *
+ * @param rows everything that begins with {@link MONITOR_ROWS}
+ * @throws PerkunasError INVALID_RECORD if a row is damaged, missing or of a newer version
+ */
+export function restoredMonitors(
+  rows: Iterable<readonly [string, Uint8Array]>,
+): ReadonlyMap<bigint, MonitorState> {
+  const drafts = new Map<bigint, Draft>()
+  for (const [key, value] of rows) {
+    const [, index, part, ...rest] = key.split('/')
+    if (index === undefined || !/^\d{1,20}$/.test(index)) throw invalid(key, 'no key index')
+    const keyIndex = BigInt(index)
+    const draft = drafts.get(keyIndex) ?? { holder: [], counterparty: [], preimages: [], closings: [] }
+    drafts.set(keyIndex, draft)
+    read(draft, part ?? '', key, value)
+    if (rest.length > 2) throw invalid(key, 'too many parts')
+  }
+  return new Map([...drafts].map(([keyIndex, draft]) => [keyIndex, restored(keyIndex, draft)]))
+}
+
+/** What a row says, and how it is written. The value's identity tells whether it changed. */
+interface Part {
+  readonly value: unknown
+  put(key: string): Write
+}
+
+function partsOf(state: MonitorState): Map<string, Part> {
+  const prefix = `${MONITOR_ROWS}${state.terms.keyIndex}/`
+  const { released, failure } = state
+  const parts = new Map<string, Part>()
+  const add = <T>(type: RecordType<T>, name: string, value: T, identity: unknown = value) =>
+    parts.set(`${prefix}${name}`, { value: identity, put: (key) => type.put(key, value) })
+  add(ROWS.terms, 'terms', state.terms)
+  add(ROWS.released, 'released', { released }, released)
+  if (failure !== undefined) add(ROWS.failure, 'failure', failure)
+  add(ROWS.secrets, 'secrets', state.secrets)
+  for (const one of state.holder) add(ROWS.holder, `holder/${one.state.number}`, one)
+  for (const one of state.counterparty) add(ROWS.counterparty, `counterparty/${one.state.number}`, one)
+  for (const one of state.preimages) add(ROWS.preimage, `preimage/${one.htlc.offerer}/${one.htlc.id}`, one)
+  for (const one of state.closings) add(ROWS.closing, `closing/${toHex(transactionID(one))}`, one)
+  return parts
+}
+
+interface Draft {
+  terms?: MonitorTerms
+  released?: bigint
+  failure?: MonitorFailure
+  secrets?: MonitorState['secrets']
+  readonly holder: HolderCommitment[]
+  readonly counterparty: CounterpartyCommitment[]
+  readonly preimages: MonitorState['preimages'][number][]
+  readonly closings: MonitorState['closings'][number][]
+}
+
+function read(draft: Draft, part: string, key: string, value: Uint8Array): void {
+  switch (part) {
+    case 'terms':
+      draft.terms = ROWS.terms.open(key, value)
+      return
+    case 'released':
+      draft.released = ROWS.released.open(key, value).released
+      return
+    case 'failure':
+      draft.failure = ROWS.failure.open(key, value)
+      return
+    case 'secrets':
+      draft.secrets = ROWS.secrets.open(key, value)
+      return
+    case 'holder':
+      draft.holder.push(ROWS.holder.open(key, value))
+      return
+    case 'counterparty':
+      draft.counterparty.push(ROWS.counterparty.open(key, value))
+      return
+    case 'preimage':
+      draft.preimages.push(ROWS.preimage.open(key, value))
+      return
+    case 'closing':
+      draft.closings.push(ROWS.closing.open(key, value))
+      return
+    default:
+      throw invalid(key, 'no part of a monitor')
+  }
+}
+
+function restored(keyIndex: bigint, { terms, released, secrets, ...rest }: Draft): MonitorState {
+  const prefix = `${MONITOR_ROWS}${keyIndex}/`
+  if (terms === undefined) throw invalid(`${prefix}terms`, 'it is missing')
+  if (released === undefined) throw invalid(`${prefix}released`, 'it is missing')
+  if (secrets === undefined) throw invalid(`${prefix}secrets`, 'it is missing')
+  const state = {
+    terms,
+    released,
+    secrets,
+    ...rest,
+    holder: byNumber(rest.holder),
+    counterparty: byNumber(rest.counterparty),
+  }
+  const fault = faultOfMonitor(state)
+  if (fault !== undefined || terms.keyIndex !== keyIndex)
+    throw invalid(`${prefix}terms`, fault ?? 'misplaced')
+  return state
+}
+
+function byNumber<T extends { readonly state: CommitmentState }>(list: readonly T[]): readonly T[] {
+  return [...list].sort((a, b) => (a.state.number < b.state.number ? -1 : 1))
+}
+
+function row<T>(name: string, schema: Schema<T>): RecordType<T> {
+  return defineRecord({ name, version: 1, ...schemaCodec(schema, { maxBytes: MAX_BYTES }) })
+}
+
+function invalid(key: string, reason: string): PerkunasError<'INVALID_RECORD'> {
+  return new PerkunasError('INVALID_RECORD', `record ${key}: ${reason}`, { key, reason })
+}
