@@ -1,10 +1,7 @@
-// Which modules and names the entries of persistence/ bring along.
+// Which modules the entries of persistence/ bring along.
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
-import * as index from '../../persistence/index.js'
-import * as indexeddb from '../../persistence/indexeddb.js'
-import * as lmdb from '../../persistence/lmdb.js'
 
 /** All packages that a module imports, itself or through files of ours. */
 async function packagesOf(file: URL, seen = new Set<string>()): Promise<Set<string>> {
@@ -28,18 +25,5 @@ describe('persistence: entries', () => {
       expect(found).to.deep.equal([])
     }
     expect([...(await packagesOf(entry('lmdb')))]).to.include.members(['lmdb', 'node:fs'])
-  })
-
-  it('export these names', () => {
-    expect(Object.keys(index).sort()).to.deep.equal([
-      'EngineStore',
-      'MAX_KEY_BYTES',
-      'MAX_VALUE_BYTES',
-      'MemoryStore',
-      'defineRecord',
-      'openEnvelope',
-    ])
-    expect(Object.keys(indexeddb)).to.deep.equal(['IndexedDBStore'])
-    expect(Object.keys(lmdb)).to.deep.equal(['LmdbStore'])
   })
 })
