@@ -197,6 +197,9 @@ const table = new Table({
 })
 const figure = (n: number | undefined) =>
   n === undefined ? '-' : n.toLocaleString('en').replaceAll(',', ' ')
+const explained =
+  "gas. reference: Perun's contracts (those of its Go bindings 0.6.0). Nitro: the Nitro protocol's. " +
+  'limit: what ours may take at most, or this command fails. Deposits are plain `deposit`.'
 const result: Record<string, number> = {}
 for (const { key, label, reference, nitro, limit, measure } of rows) {
   const gas = await measure()
@@ -206,8 +209,8 @@ for (const { key, label, reference, nitro, limit, measure } of rows) {
   if (gas > limit) process.exitCode = 1
 }
 if (process.argv.includes('--json')) {
-  console.error(table.toString())
+  console.error(`${table}\n${explained}`)
   console.log(JSON.stringify(result))
 } else {
-  console.log(table.toString())
+  console.log(`${table}\n${explained}`)
 }

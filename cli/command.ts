@@ -23,9 +23,9 @@ export interface Invocation {
 
 /** A subcommand. */
 export interface Command {
-  /** What follows its words: '<path> [--json]'. */
+  /** What follows its words: '<path> [--json]'; of several lines none is indented. */
   readonly usage: string
-  /** What it does, in one line. */
+  /** What it does, in lines that are not indented. */
   readonly summary: string
   /** Its options, as `parseArgs` of node:util takes them. */
   readonly options: NonNullable<ParseArgsConfig['options']>

@@ -32,7 +32,7 @@ async function main(args: readonly string[]): Promise<ExitCode> {
 }
 
 async function runCommand(words: string, command: Command, args: readonly string[]): Promise<ExitCode> {
-  const help = `perkunas ${words} ${command.usage}\n\n${command.summary}`
+  const help = `perkunas ${words} ${indented(command.usage, '  ')}\n\n${command.summary}`
   const parsed = parse(command, args)
   if (typeof parsed === 'string') {
     console.error(`${parsed}\n\n${help}`)
@@ -45,9 +45,9 @@ async function runCommand(words: string, command: Command, args: readonly string
   }
   const { min, max } = command.positionals
   if (positionals.length < min || positionals.length > max) {
-    console.error(
-      `${min === max ? min : `${min} to ${max}`} arguments expected, got ${positionals.length}\n\n${help}`,
-    )
+    const wanted = min === max ? String(min) : `${min} to ${max}`
+    const noun = max === 1 ? 'argument' : 'arguments'
+    console.error(`${wanted} ${noun} expected, got ${positionals.length}\n\n${help}`)
     return 2
   }
   const ended = new AbortController()
@@ -75,10 +75,15 @@ async function overview(): Promise<string> {
   const lines = await Promise.all(
     Object.entries(COMMANDS).map(async ([words, load]) => {
       const { usage, summary } = await load()
-      return `  perkunas ${words} ${usage}\n      ${summary}`
+      return indented(`  perkunas ${words} ${usage}\n${summary}`, '      ')
     }),
   )
   return ['usage:', ...lines, '  perkunas --version'].join('\n')
+}
+
+/** All lines but the first are indented. */
+function indented(text: string, by: string): string {
+  return text.replaceAll('\n', `\n${by}`)
 }
 
 function version(): string {

@@ -13,8 +13,8 @@ export const storeCheck: Command = {
   usage: '<path or postgres URL> [--schema <name>] [--json]',
   summary:
     'Reads a whole store (the directory of an LMDB store, or a PostgreSQL store in its schema, also while its\n' +
-    '      clients run) and verifies every record. Ends with 0 if all is well, 1 if anything is wrong, 2 if it can\n' +
-    '      not be opened.',
+    'clients run) and verifies every record. Ends with 0 if all is well, 1 if anything is wrong, 2 if it can\n' +
+    'not be opened.',
   options: { json: { type: 'boolean' }, schema: { type: 'string', default: 'perkunas' } },
   positionals: { min: 1, max: 1 },
   run,
@@ -41,6 +41,7 @@ const DAMAGED: StoreReport = {
   records: {},
   channels: 0,
   proposals: 0,
+  refunds: 0,
   phases: {},
   signatures: 0,
   faults: [{ key: '', reason: "the tree of pages is damaged: a page points to what isn't there" }],
@@ -113,10 +114,13 @@ function withoutPassword(url: string): string {
 }
 
 function* lines(path: string, report: StoreReport) {
-  const { entries, bytes, records, channels, proposals, phases, signatures, faults } = report
+  const { entries, bytes, records, channels, proposals, refunds, phases, signatures, faults } = report
   yield `${path}: ${entries} records of ${bytes} bytes, ${signatures} signatures verified`
   for (const [kind, count] of Object.entries(records)) yield `  ${kind}: ${count}`
-  yield `channels: ${channels}, of which ${proposals} are proposals that not everybody has funded`
+  yield `channels: ${channels}`
+  if (proposals > 0) yield `  being opened, not funded by all yet: ${proposals}`
+  if (refunds > 0) yield `  given up before all had funded, what was deposited comes back: ${refunds}`
+  if (channels > 0) yield 'phases:'
   for (const [phase, count] of Object.entries(phases)) yield `  ${phase}: ${count}`
   yield `faults: ${faults.length}`
   for (const { key, reason } of faults) yield key === '' ? `  ${reason}` : `  ${key}: ${reason}`

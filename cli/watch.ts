@@ -14,12 +14,12 @@ import type { Command, ExitCode, Invocation } from './command.js'
 export const watch: Command = {
   usage:
     '--store <dir> --identity <file> --key <file> --rpc <url> --adjudicator <address> --holder <address>...\n' +
-    '      --client <id>... [--first-block <n>] [--finality <n>] [--polling <ms>] [--max-fee <gwei>]\n' +
-    '      [--listen <host:port>] [--metrics-port <port>] [--max-channels <n>] [--max-bytes <n>]',
+    '--client <id>... [--first-block <n>] [--finality <n>] [--polling <ms>] [--max-fee <gwei>]\n' +
+    '[--listen <host:port>] [--metrics-port <port>] [--max-channels <n>] [--max-bytes <n>]',
   summary:
     'Refutes old states on Ethereum for clients that are away. It keeps the states that they publish (RemoteWatcher)\n' +
-    '      and a key that pays for transactions; it has no key of theirs. --identity and --key name files with 32 bytes\n' +
-    '      in hex each; an identity that is not there is made. What happens is printed, a JSON object a line.',
+    'and a key that pays for transactions; it has no key of theirs. --identity and --key name files with 32 bytes\n' +
+    'in hex each; an identity that is not there is made. What happens is printed, a JSON object a line.',
   options: {
     store: { type: 'string' },
     identity: { type: 'string' },
@@ -144,28 +144,31 @@ function text(options: Options, name: string): string | undefined {
 }
 
 function wanted(options: Options, name: string): string {
-  return text(options, name) ?? refuse(name, 'is needed')
+  return text(options, name) ?? refuseOption(name, 'is needed')
 }
 
 function list(options: Options, name: string): readonly string[] {
   const value = options[name]
   const texts = Array.isArray(value) ? value.filter((one): one is string => typeof one === 'string') : []
-  return texts.length > 0 ? texts : refuse(name, 'is needed')
+  return texts.length > 0 ? texts : refuseOption(name, 'is needed')
 }
 
 function number(options: Options, name: string): number | undefined {
   const value = text(options, name)
   if (value === undefined) return undefined
-  return /^\d{1,15}$/.test(value) ? Number(value) : refuse(name, `a number expected, got ${value}`)
+  return /^\d{1,15}$/.test(value) ? Number(value) : refuseOption(name, `takes a number, got ${value}`)
 }
 
 function peer(value: string): PeerID {
-  return isPeerID(value) ? value : refuse('client', `a public key expected (0x and 66 digits), got ${value}`)
+  return isPeerID(value)
+    ? value
+    : refuseOption('client', `takes a public key (0x and 66 digits), got ${value}`)
 }
 
 function endpoint(value: string): { readonly host: string; readonly port: number } {
   const [, host, port] = /^(.+):(\d{1,5})$/.exec(value) ?? []
-  if (host === undefined || Number(port) > 65_535) return refuse('listen', `host:port expected, got ${value}`)
+  if (host === undefined || Number(port) > 65_535)
+    return refuseOption('listen', `takes host:port, got ${value}`)
   return { host: host.replace(/^\[|\]$/g, ''), port: Number(port) }
 }
 
@@ -182,11 +185,15 @@ function secretIn(path: string, mayMake: boolean): Uint8Array {
   }
   const hex = content.startsWith('0x') ? content : `0x${content}`
   // What is wrong with it is not told: it may be a secret all the same.
-  return isHex(hex, 32) ? fromHex(hex) : refuse(path, '32 bytes in hex expected')
+  return isHex(hex, 32) ? fromHex(hex) : refuse(path, `${path}: 32 bytes in hex expected`)
 }
 
-function refuse(name: string, what: string): never {
-  throw new PerkunasError('INVALID_ARGUMENT', `${name}: ${what}`, { argument: name })
+function refuseOption(name: string, what: string): never {
+  return refuse(name, `--${name} ${what}`)
+}
+
+function refuse(argument: string, message: string): never {
+  throw new PerkunasError('INVALID_ARGUMENT', message, { argument })
 }
 
 /** What `make` makes of a value that is there, else nothing. */

@@ -30,8 +30,13 @@ export interface StoreReport {
   /** How many whole records there are of each kind and version: 'channel/terms 2'. */
   readonly records: Readonly<Record<string, number>>
   readonly channels: number
-  /** Those of them that not everybody has funded yet. */
+  /** Those of them that are being opened: not everybody has signed, or funded, yet. */
   readonly proposals: number
+  /**
+   * Those that were given up before all had funded. The ledger pays deposits back by the initial state, which has to be
+   * registered first: so each goes through the phases of a dispute as any other, `registered` for one.
+   */
+  readonly refunds: number
   /** How many channels stand where; phases without any are absent. */
   readonly phases: Readonly<Partial<Record<Phase, number>>>
   /** How many signatures were verified. */
@@ -75,6 +80,7 @@ class Report {
   #entries = 0
   #bytes = 0
   #channels = 0
+  #refunds = 0
   #signatures = 0
 
   constructor(rules: ReadonlyMap<BackendID, SignatureRules>) {
@@ -105,7 +111,8 @@ class Report {
     const key = `${CHANNELS}${id}`
     try {
       const record = restored(id, parts)
-      const { phase } = record.machine
+      const { phase, isFunded } = record.machine
+      if (!isFunded && !OPENING.includes(phase)) this.#refunds++
       this.#phases[phase] = (this.#phases[phase] ?? 0) + 1
       this.#check(key, record)
     } catch (error) {
@@ -121,6 +128,7 @@ class Report {
       records: this.#records,
       channels: this.#channels,
       proposals: OPENING.reduce((sum, phase) => sum + (this.#phases[phase] ?? 0), 0),
+      refunds: this.#refunds,
       phases: this.#phases,
       signatures: this.#signatures,
       faults: this.#faults,

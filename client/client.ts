@@ -513,6 +513,8 @@ function isPending(command: OpenCommand | undefined): command is PendingOpen {
 /** What funding ended with, in a form that names the channel. */
 function fundingFailure(channel: ChannelID, cause: PerkunasError): PerkunasError {
   if (isError(cause, 'FUNDING_TIMEOUT') || isError(cause, 'FUNDING_FAILED')) return cause
-  const message = `channel ${channel} could not be funded: ${cause.message}`
+  // What a ledger says may name the channel already.
+  const which = cause.message.includes(channel) ? 'the channel' : `channel ${channel}`
+  const message = `${which} could not be funded: ${cause.message}`
   return new PerkunasError('FUNDING_FAILED', message, { channel }, { cause })
 }

@@ -224,7 +224,9 @@ export class PeerBus implements Bus {
   #sendLater(peer: Peer, payload: Uint8Array): Promise<void> {
     if (peer.attempt === undefined && peer.address === undefined) {
       this.#forget(peer)
-      throw unreachable(peer.id, 'noAddress', 'no address of that peer is known, and it has not called')
+      const why =
+        'no address of that peer is known (`addresses` or `connect` of the bus give one), and it has not called'
+      throw unreachable(peer.id, 'noAddress', why)
     }
     const { maxQueueBytes } = { ...CONNECTION_LIMITS, ...this.#options.limits }
     if (peer.outbox.bytes + payload.length > maxQueueBytes && !peer.outbox.isEmpty) {

@@ -18,14 +18,25 @@ describe('perkunas: the command line', () => {
     const one = await perkunas('store', 'check', '--help')
     expect(one).includes({ code: 0, stderr: '' })
     expect(one.stdout).matches(/^perkunas store check <path/)
+    expect(one.stdout).not.matches(/^ /m)
+    const several = await perkunas('watch', '--help')
+    const [usage = '', summary = ''] = several.stdout.split('\n\n')
+    expect(usage).matches(/^perkunas watch --store .*(\n {2}\S.*)+$/)
+    expect(summary).matches(/^(\S.*\n)+$/)
+    for (const line of all.stdout.split('\n').slice(1)) {
+      expect(line).matches(/^( {2}perkunas| {6}\S|$)/)
+    }
   })
 
   for (const [args, message] of [
     [[], /^usage:/],
     [['store'], /^there is no command store\n/],
     [['store', 'burn', 'x'], /^there is no command store burn x\n/],
-    [['store', 'check'], /^1 arguments expected, got 0\n/],
-    [['store', 'check', 'a', 'b'], /^1 arguments expected, got 2\n/],
+    [['store', 'check'], /^1 argument expected, got 0\n/],
+    [['store', 'check', 'a', 'b'], /^1 argument expected, got 2\n/],
+    [['watch', 'a'], /^0 arguments expected, got 1\n/],
+    [['watch'], /^--client is needed\n$/],
+    [['watch', '--client', '0x12'], /^--client takes a public key .*, got 0x12\n$/],
     [['store', 'check', 'a', '--xml'], /^Unknown option '--xml'/],
     [['store', 'check', 'a', '--json=1'], /'--json' does not take an argument/],
   ] as const) {

@@ -2,7 +2,7 @@ import { copyFile, mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'chai'
-import { toHex, transfer } from '../../channel/index.js'
+import { isError, toHex, transfer } from '../../channel/index.js'
 import { signatureRules } from '../../cli/ledgers.js'
 import { checkStore } from '../../client/check.js'
 import { progressed, restored } from '../../client/records.js'
@@ -11,7 +11,7 @@ import { LmdbStore } from '../../persistence/lmdb.js'
 import { PostgresStore } from '../../persistence/postgres.js'
 import { sealEnvelope } from '../../persistence/record.js'
 import { startPostgres } from '../../scripts/postgres.js'
-import { group, open, who } from '../client/parties.js'
+import { group, open, WEALTH, who } from '../client/parties.js'
 import { perkunas } from './run.js'
 
 let path: string
@@ -58,6 +58,7 @@ describe('perkunas store check', () => {
       records: { 'channel/progress 2': 2, 'channel/terms 2': 2 },
       channels: 2,
       proposals: 0,
+      refunds: 0,
       phases: { acting: 1, signing: 1 },
       signatures: 5,
       faults: [],
@@ -67,6 +68,25 @@ describe('perkunas store check', () => {
     const incomplete = await perkunas('store', 'check', path)
     expect(incomplete.code).equals(1)
     expect(incomplete.stdout).matches(/faults: 1\n {2}channel\/0x[0-9a-f]{64}: .*(terms|progress) is missing/)
+  })
+
+  it('a channel given up before all had funded -> counted as such, beside its phase', async () => {
+    const world = await group(2)
+    const { client, store } = who(world, 0)
+    const allocation = { assets: [world.assets[0]], balances: [[WEALTH + 1n, 5n]] }
+    const error: unknown = await open(world, { allocation }).catch((thrown: unknown) => thrown)
+    expect(isError(error, 'FUNDING_FAILED')).equals(true)
+    const check = () => checkStore(store, signatureRules())
+    while ((await check()).phases.registered !== 1) await new Promise((resolve) => setImmediate(resolve))
+    expect(await check()).deep.includes({ channels: 1, proposals: 0, refunds: 1, phases: { registered: 1 } })
+    expect(client.channels()).has.length(1)
+    const copy = await filled(store.snapshot())
+    const { stdout } = await perkunas('store', 'check', path)
+    expect(stdout).matches(
+      /\nchannels: 1\n {2}given up before all had funded, .*: 1\nphases:\n {2}registered: 1\nfaults: 0\n$/,
+    )
+    await copy.close()
+    for (const party of world.parties) await party.client.close()
   })
 
   it('any byte of a record flipped -> a fault of its channel, which names it', async () => {

@@ -44,6 +44,7 @@ describe('proposal: refusals and silences', () => {
     const error = await failure(open(world, { allocation }))
     if (!isError(error, 'FUNDING_FAILED')) throw error
     expect(isError(error.cause, 'TRANSACTION_FAILED')).equals(true)
+    expect(error.message.split(error.facts.channel), 'named once').has.length(2)
     const channel = who(world, 0).client.channel(error.facts.channel)
     expect(channel?.id).equals(error.facts.channel)
     await passTime(world, () => world.parties.every(({ client }) => client.channels().length === 0))

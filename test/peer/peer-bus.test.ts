@@ -148,7 +148,7 @@ describe('peer: bus over connections', () => {
     const none = 'no connection with them: '
     expect(await why(bus, person(7).id)).to.deep.equal([
       'noAddress',
-      `${none}no address of that peer is known, and it has not called`,
+      `${none}no address of that peer is known (\`addresses\` or \`connect\` of the bus give one), and it has not called`,
     ])
     expect(await why(bus, bob.id)).to.deep.equal(['refused', `${none}nobody listens at memory://nobody`])
     expect(await why(bus, nowhere)).to.deep.equal([
