@@ -198,8 +198,7 @@ const table = new Table({
 const figure = (n: number | undefined) =>
   n === undefined ? '-' : n.toLocaleString('en').replaceAll(',', ' ')
 const explained =
-  "gas. reference: Perun's contracts (those of its Go bindings 0.6.0). Nitro: the Nitro protocol's. " +
-  'limit: what ours may take at most, or this command fails. Deposits are plain `deposit`.'
+  "In gas. reference: Perun's contracts; Nitro: Nitro's; limit: the most that ours may take. Deposits by `deposit`."
 const result: Record<string, number> = {}
 for (const { key, label, reference, nitro, limit, measure } of rows) {
   const gas = await measure()
