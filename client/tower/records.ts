@@ -24,12 +24,18 @@ const seenSchema = object({
 /** What was seen on the ledger, and up to where it was read. */
 export type Seen = Infer<typeof seenSchema>
 
-const states: RecordType<RegisterRequest> = defineRecord({
+/** Records of newest states. */
+export const states: RecordType<RegisterRequest> = defineRecord({
   name: 'tower/state',
   version: 1,
   ...schemaCodec(object(watchedFields)),
 })
-const seen: RecordType<Seen> = defineRecord({ name: 'tower/seen', version: 1, ...schemaCodec(seenSchema) })
+/** Records of what was seen. */
+export const seen: RecordType<Seen> = defineRecord({
+  name: 'tower/seen',
+  version: 1,
+  ...schemaCodec(seenSchema),
+})
 
 /** A channel as it is stored: for whom, the newest state, and what was seen. */
 export interface Stored {

@@ -30,6 +30,8 @@ import { SIM_BACKEND } from '../../backend/sim/encode.js'
 import { toHex } from '../../channel/index.js'
 import { messages } from '../../client/messages.js'
 import { created, progressed, restored } from '../../client/records.js'
+import { towerMessages } from '../../client/tower/messages.js'
+import { putSeen, putState, seen, states } from '../../client/tower/records.js'
 import { decodeMessage, decodeText, encodePayload, Joiner } from '../../peer/framing.js'
 import { createIdentity } from '../../peer/identity.js'
 import { unpack } from '../../peer/msgpack.js'
@@ -104,11 +106,36 @@ function spoken() {
   return { channelID, said: [...said.values(), ...others], records: records.flat(), terms: records[0]?.[0] }
 }
 
+/** What clients and towers say, and what towers write; the state with funds locked in a channel. */
+function watchedOver() {
+  const { params, states: sides } = reachActing(2)
+  const { state, signatures: all } = at(sides, 0).record.machine.current ?? raise()
+  const signatures = all.flatMap((signature) => signature ?? [])
+  const { channelID, allocation } = state
+  const locked = [{ channelID, balances: [10n], indexMap: [1, 0] }]
+  const signed = { params, state: { ...state, allocation: { ...allocation, locked } }, signatures }
+  const subChannels = [{ params, state, signatures }]
+  const standings = [{ kind: 'registered', version: 1n, deadline: 99n }] as const
+  const written = [
+    putState(tower, channelID, { signed, subChannels }),
+    putSeen(tower, channelID, 'cursor', standings),
+  ].flatMap((write) => (write.kind === 'put' ? [write] : []))
+  const said = [
+    towerMessages.encode({ kind: 'watch', signed, subChannels, cursor: 'cursor' }),
+    towerMessages.encode({ kind: 'watching', channelID, version: 1n }),
+    towerMessages.encode({ kind: 'notWatching', channelID, version: 1n, reason: 'no' }),
+    towerMessages.encode({ kind: 'unwatch', channelID }),
+  ]
+  return { said, written }
+}
+
 function raise(): never {
   throw new Error('it must be there')
 }
 
+const tower = `0x02${'70'.repeat(32)}` as const
 const life = spoken()
+const watch = watchedOver()
 const key = 'channel/0x11/terms'
 
 /** All that read bytes. */
@@ -144,6 +171,23 @@ export const BYTE_DECODERS: readonly ByteDecoder[] = [
       return restored(life.channelID, new Map([['terms', sealed]]))
     },
     samples: life.records,
+  },
+  // between clients and towers
+  { name: 'tower messages', read: towerMessages.decode, samples: watch.said },
+  ...[states, seen].map((record, i): ByteDecoder => {
+    const { key: of, value } = watch.written[i] ?? raise()
+    const { payload, ...kind } = openEnvelope(of, value)
+    return {
+      name: `tower records: ${record.name}`,
+      // An attacker who can write to the disk can also make the checksum fit.
+      read: (bytes) => record.open(of, sealEnvelope(of, { ...kind, payload: bytes })),
+      samples: [payload.slice()],
+    }
+  }),
+  {
+    name: 'tower records',
+    read: (bytes) => [states, seen].map((record, i) => record.open(watch.written[i]?.key ?? '', bytes)),
+    samples: watch.written.map(({ value }) => value),
   },
   // on the connection
   { name: 'frames', read: decodeMessage, samples: [...bytesIn('bolt01'), ...bytesIn('messages')] },

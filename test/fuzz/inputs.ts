@@ -67,7 +67,7 @@ function changed(bytes: Uint8Array, { at, length, value, how }: Change): Uint8Ar
       return joined(head, part, part, part, tail)
     case 'blow up':
       // Wherever a length or a count is, it becomes the largest of its kind.
-      return joined(head, part.fill(0xff), tail)
+      return joined(head, Uint8Array.from(part).fill(0xff), tail)
   }
 }
 
