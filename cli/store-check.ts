@@ -1,7 +1,6 @@
 // `perkunas store check <path>`: what is in a client's store, and is all of it whole?
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { isError } from '../channel/errors.js'
@@ -47,29 +46,6 @@ const DAMAGED: StoreReport = {
   faults: [{ key: '', reason: "the tree of pages is damaged: a page points to what isn't there" }],
 }
 
-/** What is no LMDB file is refused here: the library would follow its bytes wherever they point. */
-function refusalOf(path: string): string | undefined {
-  // Opening would make it.
-  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) return 'there is no such directory'
-  const file = `${path}/data.mdb`
-  if (statSync(file, { throwIfNoEntry: false }) === undefined) return 'there is no data.mdb in it'
-  const descriptor = openSync(file, 'r')
-  try {
-    const head = new DataView(new ArrayBuffer(HEAD_BYTES))
-    if (readSync(descriptor, head) < HEAD_BYTES || head.getUint32(MAGIC_AT, true) !== MAGIC) {
-      return 'data.mdb is no file of LMDB'
-    }
-    return fstatSync(descriptor).size % 4096 === 0 ? undefined : 'data.mdb was cut off'
-  } finally {
-    closeSync(descriptor)
-  }
-}
-
-/** A file of LMDB begins with a page header of 24 bytes and this magic number (little-endian, as all our platforms). */
-const MAGIC = 0xbeefc0de
-const MAGIC_AT = 24
-const HEAD_BYTES = 32
-
 type Outcome =
   | { readonly kind: 'read'; readonly report: StoreReport }
   | { readonly kind: 'unreadable'; readonly reason: string }
@@ -77,8 +53,6 @@ type Outcome =
 
 /** Reads in a process of its own: LMDB follows damaged pages to memory that is not there, which ends the process. */
 async function readDirectory(path: string): Promise<Outcome> {
-  const refusal = refusalOf(path)
-  if (refusal !== undefined) return { kind: 'unreadable', reason: refusal }
   const program = fileURLToPath(new URL('./store-reader.js', import.meta.url))
   const child = spawn(process.execPath, [program, path], { stdio: ['ignore', 'pipe', 'pipe'] })
   const [output, errors, [code]] = await Promise.all([

@@ -6,6 +6,7 @@ import { type Database, open, type RootDatabase } from 'lmdb'
 import { PerkunasError } from '../channel/errors.js'
 import { type Engine, EngineStore } from './engine.js'
 import { decodeKey, encodeKey, prefixEnd } from './keys.js'
+import { prepare } from './lmdb-file.js'
 import { Pace } from './pace.js'
 import type { Entry, ScanOptions, Write } from './store.js'
 
@@ -32,8 +33,8 @@ export interface LmdbOptions {
  */
 export class LmdbStore extends EngineStore {
   /**
-   * @param path of a directory, made if it does not exist
-   * @throws PerkunasError STORE_FAILED if it can't be opened; INVALID_ARGUMENT if the path is empty or none
+   * @param path of a directory, made if it does not exist, unless it is only read
+   * @throws PerkunasError STORE_FAILED if it can't be made or opened, or holds a file that is foreign or was cut off; INVALID_ARGUMENT if the path is empty or none
    */
   constructor(path: string, { blockUpTo = 0.5, readOnly = false }: LmdbOptions = {}) {
     // Without one the library would make a temporary directory, and everything be lost with it.
@@ -68,6 +69,7 @@ const TABLE = { encoding: 'binary', keyEncoding: 'binary', cache: false } as con
 function opened(path: string, readOnly: boolean, blockUpTo: number): LmdbEngine {
   let entries: Tables['entries'] | undefined
   try {
+    prepare(path, readOnly)
     entries = open<Uint8Array, Uint8Array>({
       ...TABLE,
       path,

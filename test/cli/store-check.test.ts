@@ -198,18 +198,16 @@ describe('perkunas store check', () => {
     expect(fault).matches(/^ {2}x\\u\{1b\}\[2J\\u\{a\}faults: 0: damaged/)
   })
 
-  it('a file that was cut off -> says so, 1 or 2', async () => {
+  it('a file that was cut off -> says so, 2', async () => {
     const store = await filled(new Map([...(await records())].slice(0, 2)))
     await store.commit([{ kind: 'put', key: 'x', value: new Uint8Array(100_000) }])
     await store.close()
-    await truncate(`${path}/data.mdb`, 4096 * 5)
-    const pages = await perkunas('store', 'check', path)
-    expect(pages.code).equals(1)
-    expect(pages.stdout).includes('the tree of pages is damaged')
-    await truncate(`${path}/data.mdb`, 4096 * 3 + 5)
-    const bytes = await perkunas('store', 'check', path)
-    expect(bytes).includes({ code: 2, stdout: '' })
-    expect(bytes.stderr).includes('data.mdb was cut off')
+    for (const length of [4096 * 5, 4096 * 3 + 5]) {
+      await truncate(`${path}/data.mdb`, length)
+      const ended = await perkunas('store', 'check', path)
+      expect(ended).includes({ code: 2, stdout: '' })
+      expect(ended.stderr).includes('data.mdb was cut off')
+    }
   })
 
   it('no store -> says so, 2, and makes none', async () => {
@@ -221,7 +219,7 @@ describe('perkunas store check', () => {
       expect(await perkunas('store', 'check', where)).deep.equals({
         code: 2,
         stdout: '',
-        stderr: `${where}: ${message}\n`,
+        stderr: `${where}: the LMDB store at ${where} can't be opened: ${message}\n`,
       })
     }
     await writeFile(join(path, 'data.mdb'), toHex(new Uint8Array(9_000)))

@@ -323,6 +323,8 @@ describe('forced progression', () => {
     await forcing
     expect(at(channels, 0).phase).equals('progressed')
     expect(at(channels, 0).state.version).equals(2n)
+    // Nothing is forgotten before it is paid.
+    expect(who(world, 0).store.snapshot().size).equals(2)
     let done = false
     const settling = at(channels, 0)
       .settle()

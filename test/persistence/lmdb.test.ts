@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { statSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -202,6 +202,48 @@ describe('LMDB store: opening', () => {
     expect(await writer.get('a')).to.deep.equal(Uint8Array.of(1))
     await reader.close()
     await writer.close()
+  })
+})
+
+describe('LMDB store: what it can not open', () => {
+  /** In a process of its own, which might hang or die. */
+  async function opening(where: string): Promise<string> {
+    const child = spawn(process.execPath, [CHILD, where, '0', '0', '9'], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+      timeout: 5_000,
+      killSignal: 'SIGKILL',
+    })
+    const [output, [, signal]] = await Promise.all([text(child.stdout), once(child, 'close')])
+    return signal === null ? output : `ended by ${signal}`
+  }
+
+  for (const where of ['/proc/nope', '/proc/nope/deeper', '/dev/full', '/etc/passwd']) {
+    it(`${where} -> STORE_FAILED at once`, async () => {
+      expect(await opening(where)).to.match(/^STORE_FAILED: .* can't be opened: /)
+    })
+  }
+
+  it('a foreign file, or one that was cut off anywhere -> STORE_FAILED', async () => {
+    const store = new LmdbStore(path)
+    for (const key of ['a', 'b', 'c']) {
+      await store.commit([{ kind: 'put', key, value: new Uint8Array(50_000) }])
+    }
+    await store.close()
+    const file = join(path, 'data.mdb')
+    const whole = await readFile(file)
+    for (const length of [5, 4_096, 4_096 * 3 + 5, 4_096 * 5, Math.floor(whole.length / 2)]) {
+      await writeFile(file, whole.subarray(0, length))
+      expect(await opening(path), `${length} bytes`).to.match(
+        /^STORE_FAILED: .* data.mdb (was cut off|is no file)/,
+      )
+    }
+    await writeFile(file, Buffer.alloc(20_000, 'foreign'))
+    expect(await opening(path)).to.match(/^STORE_FAILED: .* data.mdb is no file of LMDB/)
+    // A commit that came to nothing may leave a part of a page.
+    await writeFile(file, Buffer.concat([whole, Buffer.alloc(5)]))
+    const again = new LmdbStore(path)
+    expect((await again.get('c'))?.length).to.equal(50_000)
+    await again.close()
   })
 })
 
