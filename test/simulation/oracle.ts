@@ -1,5 +1,13 @@
 // What must hold whatever happens, and what honest parties were told that it is measured by.
-import { type Address, type Asset, type Hex, type State, sameState, totals } from '../../channel/index.js'
+import {
+  type Address,
+  type Asset,
+  type Hex,
+  type State,
+  sameAllocation,
+  sameState,
+  totals,
+} from '../../channel/index.js'
 import { type Chain, type ChannelHistory, histories, totalOf } from './chain.js'
 
 /** The invariants, by name. */
@@ -152,7 +160,7 @@ export class Oracle {
     const agreed = belief?.agreed
     const where = `${party.name} in ${channelID.slice(0, 10)}`
     if (agreed !== undefined) {
-      const older = base.version < agreed.version
+      const older = base.version < agreed.version && !isSameEnd(base, agreed)
       if (older || (base.version === agreed.version && !sameState(base, agreed))) {
         this.violated(
           'agreed state or newer decides',
@@ -207,4 +215,9 @@ export class Oracle {
     }
     return belief
   }
+}
+
+/** An end may be signed again with a higher version, if the first proposal crossed another: either pays the same. */
+function isSameEnd(a: State, b: State): boolean {
+  return a.isFinal && b.isFinal && sameAllocation(a.allocation, b.allocation)
 }
