@@ -113,6 +113,10 @@ export interface Facts {
   INVALID_CONTRACT: { readonly address: string; readonly reason: string }
   /** What the ledger can't do, by its capabilities. */
   UNSUPPORTED: { readonly what: string }
+  /** A node has no more than the header of a block: it was pruned. */
+  BLOCK_UNAVAILABLE: { readonly height: number }
+  /** A wallet has less on the ledger, confirmed and free, than is asked for with its fee. Amounts in the asset's unit. */
+  INSUFFICIENT_FUNDS: { readonly needed: bigint; readonly available: bigint }
 
   // Storage
   /** A commit failed: the process must not go on from its memory. */
