@@ -26,8 +26,14 @@ export interface Capabilities {
   readonly subChannels: boolean
   /** What happens to whoever registers an old state. */
   readonly dispute: 'refutation' | 'penalty'
-  /** May an update redistribute freely, or only by typed operations (locks, releases)? */
+  /** May an update redistribute freely, or only by typed operations (pay the other side, lock, release)? */
   readonly allocation: 'free' | 'typed'
+  /** Which locks a user may make. */
+  readonly locks: readonly 'hashTime'[]
+  /** How many updates of one channel may be under way at once. */
+  readonly updatesInFlight: number
+  /** Who brings money in: everybody the own share, or the opener all of it. */
+  readonly funding: 'each' | 'opener'
   /** How many blocks deep an event must lie before it counts as final, 1 for "at once". */
   readonly finalityDepth: number
 }

@@ -1,26 +1,20 @@
-// The controller of one channel: it feeds the channel's conversation and reflects it. No protocol here.
-import { defer, type Observable, startWith } from 'rxjs'
-import {
-  apply,
-  type ChannelID,
-  type Draft,
-  draftOf,
-  faultOfUpdate,
-  type Index,
-  isError,
-  nextVersion,
-  type Params,
-  PerkunasError,
-  type Phase,
-  type SignedState,
-  type State,
-  stateOf,
+// What a client's user holds of a channel, however its parties come to agree.
+import type { Observable } from 'rxjs'
+import type {
+  ChannelID,
+  Draft,
+  HashTimeLock,
+  Hex,
+  Index,
+  LockRequest,
+  Obligation,
+  Params,
+  Phase,
+  SignedState,
+  State,
 } from '../channel/index.js'
+import { PerkunasError } from '../channel/index.js'
 import type { PeerID } from '../peer/index.js'
-import { allSignatures, type ChannelState, currentOf } from './conversation.js'
-import type { ChannelRuntime } from './runtime.js'
-import type { Streams } from './streams.js'
-import { faultOfEnding, isIdle } from './update.js'
 import type { ChannelEvent } from './world.js'
 
 /** Options of the calls that wait for others. */
@@ -31,104 +25,53 @@ export interface ChannelCallOptions {
   readonly timeout?: number
 }
 
-/** How long others get, in milliseconds. */
-export interface ChannelTimeouts {
-  readonly update: number
-  readonly settlement: number
-}
-
-/** An update under way: what ends it early. */
-interface Call {
-  readonly signal: AbortSignal | undefined
-  /** Milliseconds. */
-  left(): number
-  timedOut(): PerkunasError
-}
-
-/** Where a channel is kept. */
-export interface ChannelHost {
-  /** The running channel, woken if it was at rest. */
-  readonly runtime: ChannelRuntime
-  readonly streams: Streams
-  readonly timeouts: ChannelTimeouts
-  /** Forgets the channel. */
-  close(): void
-}
-
 /**
  * A channel of ours.
+ *
+ * What a ledger's channels can do is in its `Capabilities`: where an allocation is `free` every update is possible; where
+ * it is `typed`, updates pay from one side to the other, and locks do the rest. What a channel can't do throws UNSUPPORTED.
  *
  * This object is light and can be kept for every channel; what it takes to run a channel is made when something
  * concerns it, and let go when nothing has for a while.
  */
-export class Channel {
-  readonly #host: ChannelHost
-  /** Our user's updates, one after another. */
-  #updates: Promise<unknown> = READY
-
-  /** Channels come from a `Client`. */
-  constructor(host: ChannelHost) {
-    this.#host = host
-  }
-
+export interface Channel {
   /** The channel ID, 32 bytes. */
-  get id(): ChannelID {
-    return this.#runtime.state.record.machine.channelID
-  }
-
+  readonly id: ChannelID
   /** Which participant we are. */
-  get index(): Index {
-    return this.#runtime.state.record.machine.index
-  }
-
+  readonly index: Index
   /** What never changes. */
-  get params(): Params {
-    return this.#runtime.state.record.machine.params
-  }
-
+  readonly params: Params
   /** Everybody's network identity, by participant index. */
-  get peers(): readonly PeerID[] {
-    return this.#runtime.state.record.peers
-  }
-
-  /** The newest agreed state. */
-  get state(): State {
-    return currentOf(this.#runtime.state.record).state
-  }
-
+  readonly peers: readonly PeerID[]
+  /**
+   * The newest state that is agreed on for good. Its version goes up with everything agreed; where parties hold different
+   * signed transactions of one channel, it counts our own steps, and says nothing about theirs.
+   */
+  readonly state: State
   /** Where the channel stands. */
-  get phase(): Phase {
-    return this.#runtime.state.record.machine.phase
-  }
-
-  /** The newest state with everybody's signature; undefined after the ledger has enforced a step. */
-  get signedState(): SignedState | undefined {
-    const current = currentOf(this.#runtime.state.record)
-    const signatures = allSignatures(current)
-    return signatures && { params: this.params, state: current.state, signatures }
-  }
-
+  readonly phase: Phase
+  /**
+   * The newest state with everybody's signature; undefined after the ledger has enforced a step, and where what was
+   * signed must not get into anybody's hands.
+   */
+  readonly signedState: SignedState | undefined
+  /** The locks in `state`. */
+  readonly locks: readonly HashTimeLock[]
+  /** What must happen in time, most urgent first. The client does it by itself as long as it runs. */
+  readonly obligations: readonly Obligation[]
   /**
    * Every agreed or enforced change of state, after it is durable. Completes when the channel is over or closed. What a
    * subscriber of this or of any other observable throws harms no channel, but nobody catches it: rxjs hands it to its
    * `config.onUnhandledError`, or throws it where it ends the process.
    */
-  get updates$(): Observable<{ readonly from: State; readonly to: State }> {
-    return defer(() => this.#host.streams.updates$)
-  }
-
+  readonly updates$: Observable<{ readonly from: State; readonly to: State }>
   /** The phase now and from now on. */
-  get phases$(): Observable<Phase> {
-    return defer(() => this.#host.streams.phases$.pipe(startWith(this.phase)))
-  }
-
+  readonly phases$: Observable<Phase>
   /** What the ledger says about the channel, alarms, and errors that did not end a call. */
-  get events$(): Observable<ChannelEvent> {
-    return defer(() => this.#host.streams.events$)
-  }
+  readonly events$: Observable<ChannelEvent>
 
   /**
-   * Proposes the state that `edit` makes of the newest one, and waits until everybody has signed it.
+   * Proposes the state that `edit` makes of the newest one, and waits until everybody has agreed for good.
    *
    * Calls are handled one after another, and each has its own time; an aborted one ends at once and is passed over.
    * When another participant's proposal comes first, `edit` is run again on the state that came of it; so it must
@@ -139,17 +82,11 @@ export class Channel {
    *
    * @returns the new state, durable and signed by all
    * @throws PerkunasError INVALID_TRANSITION, INVALID_STATE, INVALID_AMOUNT, APP_REFUSED, INVALID_ARGUMENT (an `edit`
-   *   that is async) before anything is sent;
+   *   that is async), UNSUPPORTED before anything is sent;
    *   PEER_REJECTED; PHASE_MISMATCH unless the channel is acting; UPDATE_TIMEOUT or ABORTED: then our signature
    *   is out and the state may still come to be, later calls wait for what becomes of it
    */
-  update(edit: (draft: Draft) => void, options: ChannelCallOptions = {}): Promise<State> {
-    const letGo = this.#runtime.hold()
-    const turn = this.#updates.then(() => this.#update(edit, options))
-    this.#updates = turn.then(letGo, letGo)
-    return unlessAborted(turn, options.signal, 'update')
-  }
-
+  update(edit: (draft: Draft) => void, options?: ChannelCallOptions): Promise<State>
   /**
    * Enforces a step of an app channel on the ledger without the others: registers the newest state, waits out the
    * refutation, then has the ledger check the step by the app's contract.
@@ -160,22 +97,32 @@ export class Channel {
    * @throws PerkunasError UNSUPPORTED where the ledger knows no apps or the channel has none; INVALID_TRANSITION,
    *   INVALID_STATE, APP_REFUSED, PHASE_MISMATCH; TRANSACTION_FAILED if the ledger refuses the step; ABORTED
    */
-  async forceUpdate(edit: (draft: Draft) => void, options: ChannelCallOptions = {}): Promise<State> {
-    const letGo = this.#runtime.hold()
-    try {
-      return await this.#force(edit, options)
-    } finally {
-      letGo()
-    }
-  }
+  forceUpdate(edit: (draft: Draft) => void, options?: ChannelCallOptions): Promise<State>
   /**
-   * Watches the channel on its ledger until it is over: old states that anybody registers are refuted. A client
+   * Locks money of ours for the other side under a hash. Resolves when the lock is agreed on for good: from then on it ends
+   * by `release` or `cancel` of the other side, or on the ledger after its deadline.
+   *
+   * @throws PerkunasError UNSUPPORTED unless {@link Capabilities.locks} has 'hashTime'; INVALID_AMOUNT, INVALID_ARGUMENT,
+   *   PHASE_MISMATCH; UPDATE_TIMEOUT, ABORTED: the lock may still come to be
+   */
+  lock(request: LockRequest, options?: ChannelCallOptions): Promise<HashTimeLock>
+  /**
+   * Takes what the other side has locked, by the preimage of its hash (32 bytes). Resolves when the money is ours for good.
+   *
+   * @throws PerkunasError UNSUPPORTED, INVALID_ARGUMENT (no such lock of the other side, another preimage); ABORTED
+   */
+  release(lock: Hex, preimage: Hex, options?: ChannelCallOptions): Promise<State>
+  /**
+   * Gives back what the other side has locked. Resolves when the lock is gone.
+   *
+   * @throws PerkunasError UNSUPPORTED, INVALID_ARGUMENT (no such lock of the other side); ABORTED
+   */
+  cancel(lock: Hex, reason: string, options?: ChannelCallOptions): Promise<State>
+  /**
+   * Watches the channel on its ledger until it is over: old states that anybody registers are answered. A client
    * watches its channels by itself; this is for who wants to wait for the end.
    */
-  async watch(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    await this.#until(({ record }) => record.machine.phase === 'withdrawn', options.signal)
-  }
-
+  watch(options?: { readonly signal?: AbortSignal }): Promise<void>
   /**
    * Ends the channel and pays our share out to us: together in one transaction if everybody answers, else through
    * the ledger's dispute, which takes the challenge duration.
@@ -184,239 +131,10 @@ export class Channel {
    *
    * @throws PerkunasError ABORTED; the settlement goes on by itself
    */
-  async settle(options: ChannelCallOptions = {}): Promise<void> {
-    const { signal } = options
-    const { phase } = this
-    if (phase === 'acting' || phase === 'signing') {
-      try {
-        await this.#finalize(options.timeout ?? this.#host.timeouts.settlement, signal)
-      } catch (error) {
-        if (signal?.aborted) throw error
-        // Refused, too late, or a dispute began meanwhile: the ledger decides.
-      }
-    }
-    if (this.phase === 'final') this.#runtime.dispatch({ kind: 'settle' })
-    else this.#runtime.dispatch({ kind: 'dispute', wanted: 'settlement' })
-    await this.#until(({ record }) => record.machine.phase === 'withdrawn', signal)
-  }
-
+  settle(options?: ChannelCallOptions): Promise<void>
   /** Forgets this object: nothing is sent and nothing done on the ledger; `Client.restore` brings the channel back. */
-  close(): void {
-    this.#host.close()
-  }
-
-  get #runtime(): ChannelRuntime {
-    return this.#host.runtime
-  }
-
-  async #force(edit: (draft: Draft) => void, options: ChannelCallOptions): Promise<State> {
-    const { context } = this.#runtime
-    if (!context.capabilities.apps || this.params.app === '0x') {
-      throw new PerkunasError('UNSUPPORTED', 'forceUpdate needs an app channel on a ledger that runs apps', {
-        what: 'forced progression',
-      })
-    }
-    const { signal } = options
-    if (signal?.aborted) throw asAborted(signal.reason, 'forceUpdate')
-    if (!FORCIBLE.includes(this.phase)) throw this.#mismatch(FORCIBLE)
-    this.#runtime.mustGoOn()
-    this.#step(edit)
-    this.#runtime.dispatch({ kind: 'dispute', wanted: 'progress' })
-    const enforceable = ({ record }: ChannelState) =>
-      (record.machine.phase === 'registered' &&
-        record.registered?.version === currentOf(record).state.version) ||
-      record.machine.phase === 'progressed'
-    await this.#until((state) => enforceable(state) || isOver(state), signal)
-    const { machine, registered } = this.#runtime.state.record
-    if (isOver(this.#runtime.state)) throw this.#mismatch(['registered', 'progressed'])
-    if (machine.phase === 'registered' && registered !== undefined) {
-      await this.#waitUntil(registered.deadline, signal)
-    }
-    const next = this.#step(edit)
-    const { machine: now } = this.#runtime.state.record
-    const checked = apply(now, { kind: 'progressing', state: next }, context.rules)
-    if (checked instanceof PerkunasError) throw checked
-    const signature = await this.#runtime.sign(next)
-    const before = this.#runtime.failure('progress')
-    let isWaiting = true
-    this.#runtime.expect('progress', () => isWaiting)
-    this.#runtime.dispatch({ kind: 'force', state: next, signature })
-    const failed = () => this.#runtime.failure('progress') !== before
-    try {
-      await this.#until(
-        ({ record }) => failed() || currentOf(record).state.version >= next.version || isOver({ record }),
-        signal,
-      )
-    } finally {
-      isWaiting = false
-    }
-    const failure = this.#runtime.failure('progress')
-    if (failed() && failure !== undefined) throw failure
-    return this.state
-  }
-
-  /** The newest state after a step that we could enforce. @throws PerkunasError the rule that speaks against it */
-  #step(edit: (draft: Draft) => void): State {
-    const { params, index } = this
-    const { ledger, app } = this.#runtime.context.rules
-    const { state: from } = currentOf(this.#runtime.state.record)
-    const draft = edited(from, edit)
-    const to = stateOf(from, draft, from.version + 1n)
-    const fault =
-      faultOfUpdate({ params, from, to, actor: index, version: to.version }, app) ??
-      ledger.faultOfState(params, to)
-    if (fault) throw fault
-    return to
-  }
-
-  /** The mere end, after our user's earlier updates; but no longer than the others go on answering those. */
-  async #finalize(timeout: number, signal: AbortSignal | undefined): Promise<void> {
-    const { clock } = this.#runtime.world
-    const silence = new AbortController()
-    const wait = () => clock.after(timeout, () => silence.abort(this.#timedOut(timeout)))
-    let cancel = wait()
-    const progress = this.#host.streams.updates$.subscribe(() => {
-      cancel()
-      cancel = wait()
-    })
-    try {
-      const both = signal ? AbortSignal.any([signal, silence.signal]) : silence.signal
-      await this.update(
-        (draft) => {
-          draft.isFinal = true
-        },
-        { timeout, signal: both },
-      )
-    } finally {
-      progress.unsubscribe()
-      cancel()
-    }
-  }
-
-  async #update(edit: (draft: Draft) => void, options: ChannelCallOptions): Promise<State> {
-    const { clock } = this.#runtime.world
-    const { signal, timeout = this.#host.timeouts.update } = options
-    const deadline = clock.now() + timeout
-    const call: Call = {
-      signal,
-      left: () => Math.max(0, deadline - clock.now()),
-      timedOut: () => this.#timedOut(timeout),
-    }
-    for (let attempt = 0; ; attempt++) {
-      const isReady = (state: ChannelState) => isIdle(state) || !mayAct(state)
-      // Asked first, since a channel is hardly ever busy, and a signal that expires costs 10 us.
-      if (!isReady(this.#runtime.state)) await this.#within(call, (expiry) => this.#until(isReady, expiry))
-      try {
-        return await this.#propose(edit, call)
-      } catch (error) {
-        if (!isError(error, 'UPDATE_CROSSED')) throw error
-      }
-      // Two proposals of one version cancel out. The lower index tries again at once, the others after the
-      // time that its proposal needs to reach them.
-      const pause = this.index * 20 * 2 ** Math.min(attempt, 6)
-      if (pause > 0) await this.#within(call, (expiry) => this.#pause(pause, expiry))
-    }
-  }
-
-  async #propose(edit: (draft: Draft) => void, { signal, left, timedOut }: Call): Promise<State> {
-    if (signal?.aborted) throw asAborted(signal.reason, 'update')
-    const { machine } = this.#runtime.state.record
-    if (machine.phase !== 'acting') throw this.#mismatch(['acting'])
-    this.#runtime.mustGoOn()
-    const { state } = currentOf(this.#runtime.state.record)
-    const draft = edited(state, edit)
-    const next = stateOf(state, draft, nextVersion(machine))
-    const checked = apply(
-      machine,
-      { kind: 'update', state: next, actor: this.index },
-      this.#runtime.context.rules,
-    )
-    if (checked instanceof PerkunasError) throw checked
-    const ending = faultOfEnding(this.#runtime.state.record, next)
-    if (ending) throw ending
-    const signed = this.#runtime.sign(next)
-    const signature = typeof signed === 'string' ? signed : await signed
-    if (signal?.aborted) throw asAborted(signal.reason, 'update')
-    let command = 0
-    const expire = (error: PerkunasError) => this.#runtime.dispatch({ kind: 'expired', command, error })
-    const abort = () => expire(asAborted(signal?.reason, 'update'))
-    const cancel = this.#runtime.world.clock.after(left(), () => expire(timedOut()))
-    try {
-      return await this.#runtime.command(next, signature, (id) => {
-        command = id
-        signal?.addEventListener('abort', abort)
-      })
-    } finally {
-      cancel()
-      signal?.removeEventListener('abort', abort)
-    }
-  }
-
-  /** Waits with a signal that is aborted with the caller's, when the call's time is over, or with the channel's end. */
-  async #within(call: Call, wait: (expiry: AbortSignal) => Promise<void>): Promise<void> {
-    const expiry = new AbortController()
-    const cancel = this.#runtime.world.clock.after(call.left(), () => expiry.abort(call.timedOut()))
-    try {
-      const { ended } = this.#runtime
-      await wait(AbortSignal.any([ended, expiry.signal, ...(call.signal ? [call.signal] : [])]))
-    } finally {
-      cancel()
-    }
-  }
-
-  async #until(wanted: (state: ChannelState) => boolean, signal?: AbortSignal): Promise<void> {
-    try {
-      await this.#runtime.until(wanted, signal)
-    } catch (error) {
-      throw signal?.aborted ? asAborted(signal.reason, 'channel') : error
-    }
-  }
-
-  /** Until the ledger's time has come, the caller gives up, or the channel is closed. */
-  async #waitUntil(deadline: bigint, given: AbortSignal | undefined): Promise<void> {
-    const { ended, world } = this.#runtime
-    const signal = given ? AbortSignal.any([given, ended]) : ended
-    try {
-      await world.backend.adjudicator.waitUntil(deadline, { signal })
-    } catch (error) {
-      throw signal.aborted ? asAborted(signal.reason, 'forceUpdate') : error
-    }
-  }
-
-  #pause(ms: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) return reject(asAborted(signal.reason, 'update'))
-      const abort = () => {
-        cancel()
-        reject(asAborted(signal.reason, 'update'))
-      }
-      const cancel = this.#runtime.world.clock.after(ms, () => {
-        signal.removeEventListener('abort', abort)
-        resolve()
-      })
-      signal.addEventListener('abort', abort, { once: true })
-    })
-  }
-
-  #timedOut(timeout: number): PerkunasError<'UPDATE_TIMEOUT'> {
-    const { staging, channelID, index } = this.#runtime.state.record.machine
-    const waitingFor =
-      staging?.signatures.flatMap((s, i) => (s === undefined && i !== index ? [i] : [])) ?? []
-    const version = staging?.state.version ?? this.state.version
-    return new PerkunasError(
-      'UPDATE_TIMEOUT',
-      `participants ${waitingFor.join(', ')} have not answered version ${version} of channel ${channelID} in ${timeout} ms`,
-      { channel: channelID, version, waitingFor },
-    )
-  }
-
-  #mismatch(expected: readonly Phase[]): PerkunasError<'PHASE_MISMATCH'> {
-    const message = `channel ${this.id} is ${this.phase}, ${expected.join(' or ')} expected`
-    return new PerkunasError('PHASE_MISMATCH', message, { channel: this.id, expected, actual: this.phase })
-  }
+  close(): void
 }
-
-const READY: Promise<unknown> = Promise.resolve()
 
 /** The typed error for an aborted call, whatever reason the caller gave. */
 export function asAborted(reason: unknown, call: string): PerkunasError {
@@ -424,52 +142,7 @@ export function asAborted(reason: unknown, call: string): PerkunasError {
   return new PerkunasError('ABORTED', `${call} was aborted`, { call }, { cause: reason })
 }
 
-/** What a caller's function makes of a state. */
-function edited(state: State, edit: (draft: Draft) => void): Draft {
-  if (typeof edit !== 'function')
-    throw new PerkunasError('INVALID_ARGUMENT', 'a function that edits the draft expected', {
-      argument: 'edit',
-    })
-  const draft = draftOf(state)
-  const result: unknown = edit(draft)
-  // What it does after an `await` would be lost without a word.
-  if (result instanceof Promise) {
-    result.catch(() => undefined)
-    const message = 'a function that edits the draft at once expected, got one that returns a promise'
-    throw new PerkunasError('INVALID_ARGUMENT', message, { argument: 'edit' })
-  }
-  return draft
-}
-
-/** In which phases a step can be enforced, or the dispute before it begun. */
-const FORCIBLE: readonly Phase[] = ['acting', 'signing', 'registering', 'registered', 'progressed']
-
-/** What a promise comes to, unless the caller gives up first; the promise itself goes on. */
-async function unlessAborted<T>(
-  promise: Promise<T>,
-  signal: AbortSignal | undefined,
-  call: string,
-): Promise<T> {
-  if (signal === undefined) return await promise
-  let abort: () => void = () => undefined
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(asAborted(signal.reason, call))
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort)
-  })
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    signal.removeEventListener('abort', abort)
-  }
-}
-
-/** Whether updates are possible now or soon. */
-function mayAct({ record }: ChannelState): boolean {
-  const { phase } = record.machine
-  return phase === 'funding' || phase === 'acting' || phase === 'signing'
-}
-
-function isOver({ record }: Pick<ChannelState, 'record'>): boolean {
-  return record.machine.phase === 'withdrawing' || record.machine.phase === 'withdrawn'
+/** The typed error of a call that a ledger's channels know nothing of. */
+export function unsupported(what: string): PerkunasError<'UNSUPPORTED'> {
+  return new PerkunasError('UNSUPPORTED', `${what} is nothing that channels on this ledger can do`, { what })
 }

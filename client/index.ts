@@ -1,11 +1,12 @@
 // Clients and channels: proposals, updates, disputes, and the runtime that makes them real.
-export { Channel, type ChannelCallOptions } from './channel.js'
+export type { Channel, ChannelCallOptions } from './channel.js'
 export { Client } from './client.js'
 export type { Clock, Entropy } from './environment.js'
 export type { ChannelProposal } from './messages.js'
 export {
   accept,
   type ClientOptions,
+  type CommonOptions,
   defaultTimeouts,
   type ProposalHandler,
   type ProposalOptions,
@@ -14,6 +15,13 @@ export {
   type UpdateHandler,
   type UpdateRequest,
 } from './options.js'
+export type {
+  ChannelProtocol,
+  ProtocolBackend,
+  ProtocolHost,
+  ProtocolOptions,
+  RunningProtocol,
+} from './protocol.js'
 export type { ProposalDecision } from './sessions.js'
 export { localWatcher, type Unwatched, type WatchedChannel, type Watcher } from './watcher.js'
 export type { ChannelEvent, Decision } from './world.js'

@@ -33,11 +33,21 @@ export interface Timeouts {
 /** The timeouts that a client has unless told otherwise. */
 export const defaultTimeouts: Timeouts = { proposal: 60_000, update: 30_000, settlement: 10_000 }
 
-/** What a client is made of. */
-export interface ClientOptions {
+/** What a client is made of, whatever its ledger. */
+export interface CommonOptions {
   /** Our identity and our peers. */
   readonly bus: Bus
   readonly store: Store
+  readonly timeouts?: Partial<Timeouts>
+  readonly clock?: Clock
+  readonly entropy?: Entropy
+}
+
+/** What a client is made of. */
+export interface ClientOptions extends CommonOptions {
+  /** The ledger: its rules, its Funder and its Adjudicator. */
+  readonly backend: Backend
+  readonly wallet: Wallet
   /**
    * Where several processes share the keys and the store of one client: the store's leases. Each peer is then served
    * by one process, which has all channels with it. A peer that reaches another process is sent away, and should know
@@ -46,23 +56,17 @@ export interface ClientOptions {
    * process needs an account of its own to pay for transactions, or their numbers would collide.
    */
   readonly leases?: Leases
-  readonly wallet: Wallet
-  /** The ledger: its rules, its Funder and its Adjudicator. */
-  readonly backend: Backend
   /** Which of the wallet's addresses we are by default; otherwise its first, or a new one. */
   readonly address?: Address
   /** The apps that our channels may have, besides none. */
   readonly apps?: AppResolver
   /** Sees what happens on the ledger; by default one in this process. */
   readonly watcher?: Watcher
-  readonly timeouts?: Partial<Timeouts>
   /**
    * How many channels without anything to do are kept running, 256 by default: each takes some 20 kB, against half of
    * one at rest, and saves the 0.1 ms of waking it up.
    */
   readonly warmChannels?: number
-  readonly clock?: Clock
-  readonly entropy?: Entropy
 }
 
 /** A channel that we want. */

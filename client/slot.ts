@@ -3,7 +3,8 @@
 import { type AppID, type ChannelID, PerkunasError, type Subscription } from '../channel/index.js'
 import type { PeerID } from '../peer/index.js'
 import type { Account } from '../wallet/index.js'
-import { Channel, type ChannelHost, type ChannelTimeouts } from './channel.js'
+import type { Channel } from './channel.js'
+import { type ChannelHost, type ChannelTimeouts, UnanimousChannel } from './controller.js'
 import type { ChannelContext, ChannelRecord } from './conversation.js'
 import type { ChannelMessage } from './messages.js'
 import { asStoreError, ChannelRuntime } from './runtime.js'
@@ -70,7 +71,7 @@ export class Slot implements ChannelHost {
 
   /** What users call. The same one as long as this client has the channel. */
   get channel(): Channel {
-    this.#channel ??= new Channel(this)
+    this.#channel ??= new UnanimousChannel(this)
     return this.#channel
   }
 

@@ -133,6 +133,9 @@ export function capabilitiesOf(of: {
     subChannels: true,
     dispute: 'refutation',
     allocation: 'free',
+    locks: [],
+    updatesInFlight: 1,
+    funding: 'each',
     finalityDepth,
   } as const)
 }

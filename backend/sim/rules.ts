@@ -26,6 +26,9 @@ export function simCapabilities(finalityDepth: number): Capabilities {
     subChannels: true,
     dispute: 'refutation',
     allocation: 'free',
+    locks: [],
+    updatesInFlight: 1,
+    funding: 'each',
     finalityDepth,
   }
 }

@@ -39,9 +39,9 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'fund before the channel is on disk',
-    file: 'client/client.js',
-    find: 'await this.#options.store.commit(created(record));',
-    replace: 'this.#options.store.commit(created(record)).catch(() => undefined);',
+    file: 'client/unanimous.js',
+    find: 'await this.#host.store.commit(created(record));',
+    replace: 'this.#host.store.commit(created(record)).catch(() => undefined);',
   },
   {
     name: 'skip the version check of updates',
