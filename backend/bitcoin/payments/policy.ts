@@ -1,0 +1,40 @@
+// What we ask of payments: every figure that is ours to choose, with its default, and the bounds that are not.
+import { type BlockDelta, blockDelta, type Msat, msat } from '../../../channel/units.js'
+
+/** Choices of a node, the same for all its payments. */
+export interface PaymentsPolicy {
+  /** HTLCs that one payment of ours may have at a time. */
+  readonly maxParts: number
+  /** Payments of ours that are under way at a time, and invoices of ours that wait for theirs. */
+  readonly maxOpen: { readonly outgoing: number; readonly incoming: number }
+  /** Seconds that an invoice is good for if nobody says otherwise. */
+  readonly invoiceExpiry: number
+  /** Blocks that a payer leaves us if nobody says otherwise; no less than {@link MIN_FINAL_CLTV_EXPIRY_DELTA}. */
+  readonly minFinalCltvExpiryDelta: BlockDelta
+  /** What becomes of payments that nobody asked for: keysend. */
+  readonly spontaneous: 'accept' | 'hold' | 'refuse'
+  /** The smallest of them. */
+  readonly spontaneousMinimum: Msat
+  /** Whether we tell payers how long we held an HTLC: to be as `option_attribution_data` is shown to peers. */
+  readonly attribution: boolean
+}
+
+/** The defaults. */
+export const PAYMENTS_POLICY: PaymentsPolicy = {
+  maxParts: 16,
+  maxOpen: { outgoing: 10_000, incoming: 100_000 },
+  invoiceExpiry: 3600,
+  minFinalCltvExpiryDelta: blockDelta(42),
+  spontaneous: 'accept',
+  spontaneousMinimum: msat(1n),
+  attribution: false,
+}
+
+/** Blocks before the expiry of an HTLC to us from which on it is not claimed any more, but failed. */
+export const FAIL_BACK_BUFFER: BlockDelta = blockDelta(39)
+/** Blocks that may come while an HTLC is on its way: a payer adds them, a payee forgives them. */
+export const TRANSIT_BLOCKS: BlockDelta = blockDelta(3)
+/** The least that an invoice of ours asks for: a payment that comes in time can be claimed in time. */
+export const MIN_FINAL_CLTV_EXPIRY_DELTA: BlockDelta = blockDelta(FAIL_BACK_BUFFER + TRANSIT_BLOCKS)
+/** Milliseconds from the first part of a payment in which the others must come. @see BOLT 4, "Basic Multi-Part Payments" */
+export const MPP_TIMEOUT = 60_000
