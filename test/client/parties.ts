@@ -80,16 +80,21 @@ export async function group(
 /** The party again after its process died: only what was stored and the keys are left. */
 export async function restarted(
   party: Party,
-  { network, apps }: Group,
+  group: Group,
   client: Partial<ClientOptions> = {},
 ): Promise<Party> {
   await kill(party)
+  const next = reborn(party, group, client)
+  await next.client.restore()
+  return next
+}
+
+/** A party whose process is dead, with a new one that has not restored anything yet. */
+export function reborn(party: Party, { network, apps }: Group, client: Partial<ClientOptions> = {}): Party {
   const store = party.store.clone()
   const wallet = new MemoryWallet([party.secret])
   const errors: PerkunasError[] = []
-  const next = { ...party, errors, ...began({ ...party, wallet, store, errors }, network, apps, client) }
-  await next.client.restore()
-  return next
+  return { ...party, errors, ...began({ ...party, wallet, store, errors }, network, apps, client) }
 }
 
 /** Ends a party's process without a word. */

@@ -1,0 +1,532 @@
+// What channels do for a client's user, whatever the ledger and whatever its protocol: the same program on all of them.
+// Cases are chosen by the capabilities. The verdict is what is owned on the ledger in the end.
+import { sha256 } from '@noble/hashes/sha2.js'
+import { expect } from 'chai'
+import {
+  type Amount,
+  type ErrorCode,
+  isError,
+  type PerkunasError,
+  toHex,
+  transfer,
+} from '../../channel/index.js'
+import { accept, type Channel, type Client, type ProposalOptions, reject } from '../../client/index.js'
+import type { ChannelParty, ChannelSetup, ChannelWorld, Secret } from './channels-setup.js'
+
+/** Declares the tests of a ledger's channels. */
+export function describeChannels<W extends ChannelWorld>(name: string, setup: ChannelSetup<W>): void {
+  const { capabilities } = setup
+  const worlds: W[] = []
+
+  async function scene(parties = 2): Promise<Scene> {
+    const world = await setup.setup({ parties })
+    worlds.push(world)
+    return new Scene(world, capabilities.funding === 'opener')
+  }
+
+  describe(`channels: ${name}`, () => {
+    afterEach(async () => {
+      for (const world of worlds.splice(0)) await setup.teardown(world)
+    })
+
+    it('a channel opens with the balances that were proposed, and both sides see the same', async () => {
+      const opening = await scene()
+      const [a, b] = await opening.open()
+      expect(a.phase).equals('acting')
+      expect(b.phase).equals('acting')
+      expect([a.index, b.index]).deep.equals([0, 1])
+      expect(balances(a)).deep.equals(opening.initial)
+      expect(balances(b)).deep.equals(opening.initial)
+      expect(a.peers).deep.equals(b.peers)
+      expect(opening.client(0).channel(a.id)).equals(a)
+      expect(opening.client(1).channels()).deep.equals([b])
+    })
+
+    it('a refused proposal costs nothing: PEER_REJECTED with the reason', async () => {
+      const opening = await scene()
+      opening.client(1).handleProposals(() => reject('not today'))
+      const error = await failure(opening.propose(), 'PEER_REJECTED')
+      expect(error.message).contains('not today')
+      expect(opening.client(0).channels()).deep.equals([])
+      await opening.expectOwned(0, 0n)
+    })
+
+    it('a proposal is aborted: ABORTED, and nothing is left of it', async () => {
+      const opening = await scene()
+      const abort = new AbortController()
+      opening.client(1).handleProposals(() => new Promise(() => undefined))
+      const proposed = opening.propose({ signal: abort.signal })
+      setTimeout(() => abort.abort(), 20)
+      await failure(proposed, 'ABORTED')
+      expect(opening.client(0).channels()).deep.equals([])
+      await opening.expectOwned(0, 0n)
+    })
+
+    it('payments in turns: each is agreed on both sides, to the last unit', async () => {
+      const opening = await scene()
+      const [a, b] = await opening.open()
+      const { unit } = opening.world
+      await pay(a, 3n * unit)
+      await opening.agree([a, b], opening.after(-3n))
+      await pay(b, unit)
+      await opening.agree([a, b], opening.after(-2n))
+      expect(a.state.version > 0n).equals(true)
+    })
+
+    it('payments from both sides at once all arrive', async () => {
+      const opening = await scene()
+      const [a, b] = await opening.open()
+      const { unit } = opening.world
+      await pay(a, 4n * unit)
+      await opening.agree([a, b], opening.after(-4n))
+      await Promise.all([pay(a, unit), pay(b, unit), pay(a, unit), pay(b, unit), pay(b, unit)])
+      await opening.agree([a, b], opening.after(-3n))
+    })
+
+    it('a payment of more than there is, or from the other side, is refused before anything is sent', async () => {
+      const opening = await scene()
+      const [a, b] = await opening.open()
+      const { version } = a.state
+      await failure(pay(a, 1_000n * opening.world.unit), 'INVALID_AMOUNT')
+      await failure(
+        a.update((draft) => {
+          const [row = []] = draft.balances
+          row[0] = (row[0] ?? 0n) + 1n
+        }),
+        'INVALID_STATE',
+        'INVALID_AMOUNT',
+        'INVALID_TRANSITION',
+      )
+      expect(a.state.version).equals(version)
+      expect(balances(b)).deep.equals(opening.initial)
+    })
+
+    it('a refused update changes nothing: PEER_REJECTED with the reason, and the channel goes on', async () => {
+      const opening = await scene()
+      const [a, b] = await opening.open()
+      const { unit } = opening.world
+      opening.client(1).handleUpdates(() => reject('too little'))
+      await failure(pay(a, unit), 'PEER_REJECTED')
+      await opening.agree([a, b], opening.initial)
+      opening.client(1).handleUpdates(() => accept())
+      await pay(a, unit)
+      await opening.agree([a, b], opening.after(-1n))
+    })
+
+    it('a handler is shown who proposes what', async () => {
+      const opening = await scene()
+      const [a, b] = await opening.open()
+      const { unit } = opening.world
+      const seen: unknown[] = []
+      opening.client(1).handleUpdates(({ channel, actor, current, proposed }) => {
+        const [before] = current.allocation.balances
+        const [after] = proposed.allocation.balances
+        seen.push([channel, actor, before, after])
+        return accept()
+      })
+      await pay(a, unit)
+      expect(seen).deep.equals([[b, 0, opening.initial, opening.after(-1n)]])
+    })
+
+    it('updates$, phases$ and channels tell of every change once', async () => {
+      const opening = await scene()
+      const [a, b] = await opening.open()
+      const told: unknown[] = []
+      b.updates$.subscribe(({ to }) => told.push(to.allocation.balances[0]))
+      await pay(a, opening.world.unit)
+      await pay(a, opening.world.unit)
+      await opening.agree([a, b], opening.after(-2n))
+      const moves = told.filter((row, i) => String(row) !== String(told[i - 1]))
+      expect(moves.at(-1)).deep.equals(opening.after(-2n))
+    })
+
+    it('settled together: both get what the channel says', async () => {
+      const opening = await scene()
+      const [a, b] = await opening.open()
+      await pay(a, 2n * opening.world.unit)
+      await opening.agree([a, b], opening.after(-2n))
+      await opening.passing(Promise.all([a.settle(), b.settle()]))
+      await opening.expectOwned(0, -2n)
+      await opening.expectOwned(1, 2n)
+      expect(opening.client(0).channels()).deep.equals([])
+    })
+
+    it('settled alone, the peer gone for good: each gets what the channel says', async () => {
+      const opening = await scene()
+      const [a, b] = await opening.open()
+      await pay(a, 2n * opening.world.unit)
+      await opening.agree([a, b], opening.after(-2n))
+      await opening.party(1).kill()
+      await opening.passing(a.settle({ timeout: 200 }))
+      await opening.expectOwned(0, -2n)
+    })
+
+    it('settled alone, the peer back only later: it gets its share, too', async () => {
+      const opening = await scene()
+      const [a, b] = await opening.open()
+      await pay(a, 2n * opening.world.unit)
+      await opening.agree([a, b], opening.after(-2n))
+      await opening.party(1).kill()
+      await opening.passing(a.settle({ timeout: 200 }))
+      const again = await opening.party(1).restart()
+      const [restored] = await again.restore()
+      if (restored !== undefined) await opening.passing(restored.settle())
+      await opening.expectOwned(1, 2n)
+    })
+
+    it('a restart on either side: the channel goes on where it was', async () => {
+      const opening = await scene()
+      const [a, b] = await opening.open()
+      const { unit } = opening.world
+      await pay(a, 3n * unit)
+      await opening.agree([a, b], opening.after(-3n))
+      for (const who of [0, 1]) {
+        await opening.party(who).kill()
+        const client = opening.handled(await opening.party(who).restart())
+        const restored = await client.restore()
+        expect(restored.map(({ id }) => id)).deep.equals([who === 0 ? a.id : b.id])
+      }
+      const [a2, b2] = [opening.channel(0, a.id), opening.channel(1, b.id)]
+      expect(balances(a2)).deep.equals(opening.after(-3n))
+      await opening.connected([a2, b2])
+      await pay(b2, unit)
+      await opening.agree([a2, b2], opening.after(-2n))
+      await opening.passing(Promise.all([a2.settle(), b2.settle()]))
+      await opening.expectOwned(0, -2n)
+      await opening.expectOwned(1, 2n)
+    })
+
+    it('a closed client answers every call with CLOSED', async () => {
+      const opening = await scene()
+      const [a] = await opening.open()
+      await opening.client(0).close()
+      await failure(pay(a, 1n), 'CLOSED')
+      await failure(opening.propose(), 'CLOSED')
+    })
+
+    if (capabilities.allocation === 'free') describeFree(scene)
+    if (capabilities.locks.includes('hashTime')) describeLocks(scene)
+    else {
+      it('locks are nothing that this ledger knows: UNSUPPORTED', async () => {
+        const opening = await scene()
+        const [a] = await opening.open()
+        const { hash } = secret()
+        await failure(a.lock({ hash, amount: opening.world.unit, deadline: 100n }), 'UNSUPPORTED')
+        await failure(a.release(hash, hash), 'UNSUPPORTED')
+        await failure(a.cancel(hash, 'no'), 'UNSUPPORTED')
+        expect(a.locks).deep.equals([])
+      })
+    }
+    if (!capabilities.apps) {
+      it('forced progression is nothing that this ledger knows: UNSUPPORTED', async () => {
+        const opening = await scene()
+        const [a] = await opening.open()
+        await failure(
+          a.forceUpdate(() => undefined),
+          'UNSUPPORTED',
+        )
+      })
+    }
+    if (capabilities.participants.max > 2) {
+      it('three participants: everybody pays everybody, and all get their shares', async () => {
+        const opening = await scene(3)
+        const channels = await opening.openAll()
+        const { unit } = opening.world
+        for (const channel of channels) await pay(channel, unit)
+        await opening.passing(Promise.all(channels.map((channel) => channel.settle())))
+        for (const who of [0, 1, 2]) await opening.expectOwned(who, 0n)
+      })
+    } else {
+      it('a third participant is refused before anything is sent', async () => {
+        const opening = await scene(3)
+        await failure(opening.proposeAll(), 'INVALID_PARAMS', 'UNSUPPORTED')
+      })
+    }
+  })
+}
+
+function describeFree(scene: () => Promise<Scene>): void {
+  it('an update may share out anew as its proposer likes, if the other agrees', async () => {
+    const opening = await scene()
+    const [a, b] = await opening.open()
+    const { unit } = opening.world
+    await a.update((draft) => {
+      const [row = []] = draft.balances
+      row[0] = (row[0] ?? 0n) - 2n * unit
+      row[1] = (row[1] ?? 0n) + 2n * unit
+    })
+    await opening.agree([a, b], opening.after(-2n))
+  })
+}
+
+function describeLocks(scene: () => Promise<Scene>): void {
+  it('a lock is released by its preimage: the money is the other side’s', async () => {
+    const opening = await scene()
+    const [a, b] = await opening.open()
+    const { preimage, hash } = secret()
+    const { unit } = opening.world
+    const lock = await a.lock({ hash, amount: unit, deadline: await opening.deadline() })
+    expect(lock).deep.include({ kind: 'hashTime', from: 0, amount: unit, hash })
+    const held = await opening.lockOf(b, hash)
+    await failure(b.release(held, secret().preimage), 'INVALID_ARGUMENT')
+    await failure(b.release(secret().hash, preimage), 'INVALID_ARGUMENT')
+    await b.release(held, preimage)
+    await opening.agree([a, b], opening.after(-1n))
+    expect(a.locks).deep.equals([])
+  })
+
+  it('a lock is cancelled: the money is back', async () => {
+    const opening = await scene()
+    const [a, b] = await opening.open()
+    const { hash } = secret()
+    await a.lock({ hash, amount: opening.world.unit, deadline: await opening.deadline() })
+    await b.cancel(await opening.lockOf(b, hash), 'no goods')
+    await opening.agree([a, b], opening.initial)
+    expect(b.locks).deep.equals([])
+  })
+
+  it('what is locked is neither side’s to spend, and the sum stays', async () => {
+    const opening = await scene()
+    const [a] = await opening.open()
+    const { hash } = secret()
+    const { unit } = opening.world
+    await a.lock({ hash, amount: 6n * unit, deadline: await opening.deadline() })
+    const { balances: rows, locked } = a.state.allocation
+    const total = [...(rows[0] ?? []), ...locked.map((each) => each.balances[0] ?? 0n)]
+    expect(total.reduce((x, y) => x + y)).equals(opening.initial.reduce((x, y) => x + y))
+    await failure(pay(a, 6n * unit), 'INVALID_AMOUNT')
+  })
+
+  it('a lock survives a restart on both sides and is released after it', async () => {
+    const opening = await scene()
+    const [a, b] = await opening.open()
+    const { preimage, hash } = secret()
+    await a.lock({ hash, amount: opening.world.unit, deadline: await opening.deadline() })
+    await opening.lockOf(b, hash)
+    for (const who of [0, 1]) {
+      await opening.party(who).kill()
+      await opening.handled(await opening.party(who).restart()).restore()
+    }
+    const [a2, b2] = [opening.channel(0, a.id), opening.channel(1, b.id)]
+    await opening.connected([a2, b2])
+    await b2.release(await opening.lockOf(b2, hash), preimage)
+    await opening.agree([a2, b2], opening.after(-1n))
+  })
+
+  it('the payer gone: a lock whose preimage is known is taken on the ledger', async () => {
+    const opening = await scene()
+    const [a, b] = await opening.open()
+    const { preimage, hash } = secret()
+    await pay(a, 2n * opening.world.unit)
+    await opening.agree([a, b], opening.after(-2n))
+    await a.lock({ hash, amount: opening.world.unit, deadline: await opening.deadline() })
+    const held = await opening.lockOf(b, hash)
+    await opening.party(0).kill()
+    b.release(held, preimage).catch(() => undefined)
+    await opening.passing(b.settle({ timeout: 200 }))
+    await opening.expectOwned(1, 3n)
+  })
+
+  it('the payee gone: a lock comes back on the ledger after its deadline', async () => {
+    const opening = await scene()
+    const [a, b] = await opening.open()
+    const { hash } = secret()
+    await a.lock({ hash, amount: opening.world.unit, deadline: await opening.deadline() })
+    await opening.lockOf(b, hash)
+    expect(a.obligations.length).greaterThan(0)
+    await opening.party(1).kill()
+    await opening.passing(a.settle({ timeout: 200 }))
+    await opening.expectOwned(0, 0n)
+  })
+}
+
+/** Everything about one test. */
+class Scene {
+  /** What each participant begins with. */
+  readonly initial: readonly Amount[]
+  readonly #before: Promise<readonly Amount[]>
+
+  constructor(
+    readonly world: ChannelWorld,
+    isOpenersMoney: boolean,
+  ) {
+    const { unit, parties } = world
+    const share = 10n * unit
+    this.initial = [0, 1].map((who) => (isOpenersMoney && who > 0 ? 0n : share))
+    this.#before = Promise.all(parties.map((_, i) => world.balanceOf(i)))
+    for (const { client } of parties) this.handled(client)
+  }
+
+  /** Accepts everything. */
+  handled(client: Client): Client {
+    client.handleProposals(accept)
+    client.handleUpdates(accept)
+    return client
+  }
+
+  party(who: number): ChannelParty {
+    const party = this.world.parties[who]
+    if (party === undefined) throw new Error(`the set-up made no party ${who}`)
+    return party
+  }
+
+  client(who: number): Client {
+    return this.party(who).client
+  }
+
+  channel(who: number, id: Channel['id']): Channel {
+    const channel = this.client(who).channel(id)
+    if (channel === undefined) throw new Error(`party ${who} has no channel ${id}`)
+    return channel
+  }
+
+  /** Balances after the first participant's changed by so many units, and the second's by as many the other way. */
+  after(units: bigint): readonly Amount[] {
+    const [a = 0n, b = 0n] = this.initial
+    return [a + units * this.world.unit, b - units * this.world.unit]
+  }
+
+  async propose(options: Partial<ProposalOptions> = {}): Promise<Channel> {
+    await this.#before
+    const { asset, challengeDuration } = this.world
+    return await this.mining(
+      this.client(0).proposeChannel({
+        peers: [this.party(1).peer],
+        allocation: { assets: [asset], balances: [[...this.initial]] },
+        challengeDuration,
+        ...options,
+      }),
+    )
+  }
+
+  /** A channel of the first two parties. */
+  async open(): Promise<readonly [Channel, Channel]> {
+    const opened = next(this.client(1))
+    return [await this.propose(), await this.mining(opened)]
+  }
+
+  proposeAll(): Promise<Channel> {
+    const { parties, unit } = this.world
+    return this.propose({
+      peers: parties.slice(1).map(({ peer }) => peer),
+      allocation: { assets: [this.world.asset], balances: [parties.map(() => 10n * unit)] },
+    })
+  }
+
+  /** A channel of all parties. */
+  async openAll(): Promise<readonly Channel[]> {
+    const opened = this.world.parties.slice(1).map(({ client }) => next(client))
+    return [await this.proposeAll(), ...(await this.mining(Promise.all(opened)))]
+  }
+
+  /** Waits until both sides see the same balances: the last word of an update is on its way when its caller goes on. */
+  async agree(channels: readonly Channel[], expected: readonly Amount[]): Promise<void> {
+    const row = expected.join()
+    await until(
+      () => channels.every((channel) => balances(channel).join() === row && channel.locks.length === 0),
+      () =>
+        `${channels.map((channel) => `${balances(channel).join()} (${channel.phase})`).join(' and ')}, ${row} expected`,
+    )
+  }
+
+  /** Waits until the parties of restarted channels can speak again. */
+  async connected(channels: readonly Channel[]): Promise<void> {
+    await until(
+      () => channels.every(({ phase }) => phase === 'acting'),
+      () => channels.map(({ phase }) => phase).join(),
+    )
+  }
+
+  /** The ID of the lock on a hash, as soon as this side has it. */
+  async lockOf(channel: Channel, hash: string): Promise<`0x${string}`> {
+    const find = () => channel.locks.find((lock) => lock.hash === hash)?.id
+    await until(
+      () => find() !== undefined,
+      () => `no lock on ${hash}`,
+    )
+    return find() ?? '0x'
+  }
+
+  /** A deadline for locks that leaves time for all that a test does. */
+  async deadline(): Promise<bigint> {
+    return (await this.world.now()) + this.world.challengeDuration
+  }
+
+  /** Lets blocks come while a promise waits for them. */
+  mining<T>(promise: Promise<T>): Promise<T> {
+    return this.#meanwhile(promise, 'block')
+  }
+
+  /** Lets deadlines pass while a promise waits for them. */
+  passing<T>(promise: Promise<T>): Promise<T> {
+    return this.#meanwhile(promise, 'deadline')
+  }
+
+  async #meanwhile<T>(promise: Promise<T>, wait: 'block' | 'deadline'): Promise<T> {
+    let isSettled = false
+    const watched = promise.finally(() => {
+      isSettled = true
+    })
+    watched.catch(() => undefined)
+    while (!isSettled) {
+      await this.world.pass(wait)
+      await new Promise((resolve) => setTimeout(resolve, 2))
+    }
+    return watched
+  }
+
+  /** What a party owns on the ledger, against what it had: so many units more, less at most the ledger's fees. */
+  async expectOwned(who: number, units: bigint): Promise<void> {
+    const before = (await this.#before)[who] ?? 0n
+    const expected = before + units * this.world.unit
+    const owned = await this.world.balanceOf(who)
+    const isRight = owned <= expected && owned >= expected - this.world.costs
+    expect(
+      isRight,
+      `party ${who} owns ${owned}, ${expected} less at most ${this.world.costs} expected`,
+    ).equals(true)
+  }
+}
+
+function balances(channel: Channel): readonly Amount[] {
+  return channel.state.allocation.balances[0] ?? []
+}
+
+/** Pays the next participant. */
+function pay(channel: Channel, amount: Amount) {
+  const to = (channel.index + 1) % channel.peers.length
+  return channel.update((draft) => transfer(draft, { from: channel.index, to, amount }))
+}
+
+function secret(): Secret {
+  const bytes = crypto.getRandomValues(new Uint8Array(32))
+  return { preimage: toHex(bytes), hash: toHex(sha256(bytes)) }
+}
+
+/** The next channel that a client opens. */
+function next(client: Client): Promise<Channel> {
+  return new Promise((resolve) => {
+    const subscription = client.newChannels$.subscribe((channel) => {
+      subscription.unsubscribe()
+      resolve(channel)
+    })
+  })
+}
+
+async function until(done: () => boolean, what: () => string): Promise<void> {
+  const deadline = Date.now() + 10_000
+  while (!done()) {
+    if (Date.now() > deadline) throw new Error(`it never happens: ${what()}`)
+    await new Promise((resolve) => setTimeout(resolve, 2))
+  }
+}
+
+async function failure(promise: Promise<unknown>, ...codes: readonly ErrorCode[]): Promise<PerkunasError> {
+  const error: unknown = await promise.then(
+    () => undefined,
+    (cause: unknown) => cause,
+  )
+  for (const code of codes) if (isError(error, code)) return error
+  if (error !== undefined) throw error
+  throw new Error(`it should have failed with ${codes.join(' or ')}`)
+}
