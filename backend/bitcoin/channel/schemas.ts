@@ -84,12 +84,16 @@ export const features: Schema<readonly FeatureName[]> = list(oneOf(...FEATURE_NA
 /** An output. */
 export const outpoint = object({ txid: hash, index: uint(0xffff_ffff) })
 
-/** A transaction as its bytes. */
-export const transaction: Schema<Transaction> = converted<Uint8Array, Transaction>(bytes({ max: 400_000 }), {
-  encode: encodeTransaction,
-  decode: decodeTransaction,
-  is: (value): value is Transaction => typeof value === 'object' && value !== null && 'inputs' in value,
-})
+/** A transaction as its bytes, of which there are at most so many. */
+export const transactionUpTo = (max: number): Schema<Transaction> =>
+  converted<Uint8Array, Transaction>(bytes({ max }), {
+    encode: encodeTransaction,
+    decode: decodeTransaction,
+    is: (value): value is Transaction => typeof value === 'object' && value !== null && 'inputs' in value,
+  })
+
+/** A transaction that nodes relay. */
+export const transaction: Schema<Transaction> = transactionUpTo(400_000)
 
 /** A message as its bytes. */
 export const wireMessage: Schema<LightningMessage> = converted<Uint8Array, LightningMessage>(

@@ -8,12 +8,19 @@
 //     lightning-monitor/<key index>/counterparty/<number>     until it is revoked
 //     lightning-monitor/<key index>/preimage/<offerer>/<id>   as long as the HTLC is in a commitment
 //     lightning-monitor/<key index>/closing/<txid>            once
+//     lightning-monitor/<key index>/fact/<txid>               when it is in a block, until it is undone
+//     lightning-monitor/<key index>/attempt/<id>              with each new price or transaction
+//     lightning-monitor/<key index>/orphan                    when the funding output's spend is undone
+//     lightning-monitor/<key index>/shown                     once, if a revoked commitment is on chain
+//     lightning-monitor/<key index>/ends                      with each HTLC that is settled on chain, and at the end
 //     lightning-revoked/<key index>/<number>                  once, if it has HTLC outputs; read when it is on chain
 //
-// What updates write is the difference between two states, as for the channel, in the commit of the channel's step.
+// What a step writes is the difference between two states, as for the channel; that of updates in the commit of the
+// channel's step.
 import { toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import {
+  bool,
   bytes,
   hex,
   list,
@@ -22,6 +29,7 @@ import {
   optional,
   type Schema,
   schemaCodec,
+  text,
   u64,
   uint,
 } from '../../../peer/index.js'
@@ -39,17 +47,22 @@ import {
   secretStore,
   side,
   transaction,
+  transactionUpTo,
 } from '../channel/schemas.js'
 import type { CommitmentState } from '../keys/index.js'
+import type { Attempt } from '../resolver/attempt.js'
 import { transactionID } from '../script/index.js'
+import { MAX_TRANSACTION_BYTES } from '../script/transaction.js'
+import { type Fact, withFact } from './facts.js'
+import type { Monitor, MonitorStep } from './machine.js'
 import type { MonitorTerms } from './record.js'
 import {
-  type Applied,
   type CounterpartyCommitment,
   faultOfMonitor,
   type HolderCommitment,
   type MonitorFailure,
   type MonitorState,
+  type RevokedCommitment,
   type RevokedHtlc,
 } from './state.js'
 
@@ -61,6 +74,10 @@ export const REVOKED_ROWS = 'lightning-revoked/'
 const MAX_BYTES = 16 * 1024 * 1024
 /** In one commitment, by the protocol. */
 const MAX_HTLCS = 966
+/** Of one attempt. */
+const MAX_COINS = 1000
+const MAX_SCRIPT = 10_000
+const MAX_NAME = 200
 
 const funding = object({ outpoint, amount: sats })
 const delays = uint(0xffff)
@@ -100,6 +117,33 @@ const counterparty: Schema<CounterpartyCommitment> = object({ state: commitment,
 const revoked: Schema<readonly RevokedHtlc[]> = list(object({ paymentHash: hash, cltvExpiry: height }), {
   max: MAX_HTLCS,
 })
+const shown: Schema<RevokedCommitment> = object({ number: u64(), htlcs: revoked })
+const fact: Schema<Fact> = object({
+  height,
+  blockHash: hex(32),
+  position: height,
+  txid: hash,
+  transaction: transactionUpTo(MAX_TRANSACTION_BYTES),
+})
+const script = bytes({ max: MAX_SCRIPT })
+const price = object({ since: height, start: feerate, feerate, at: height })
+const attempt: Schema<Attempt> = object({
+  id: text(MAX_NAME),
+  kind: oneOf('claim', 'htlc', 'anchor'),
+  members: list(outpoint, { max: MAX_HTLCS }),
+  due: optional(height),
+  price: optional(price),
+  isRefused: bool,
+  coins: list(object({ outpoint, amount: sats, script, weight: height }), { max: MAX_COINS }),
+  change: optional(script),
+  last: optional(object({ transaction, fee: sats, feerate })),
+})
+const key = object({ offerer: side, id: u64() })
+const ends: Schema<Pick<Monitor, 'settled' | 'abandoned' | 'isResolved'>> = object({
+  settled: list(key, { max: 2 * MAX_HTLCS }),
+  abandoned: list(outpoint, { max: 4 * MAX_HTLCS }),
+  isResolved: bool,
+})
 
 const ROWS = {
   terms: row('lightning-monitor-terms', terms),
@@ -111,27 +155,29 @@ const ROWS = {
   secrets: row('lightning-monitor-secrets', secretStore),
   holder: row('lightning-monitor-holder', holder),
   counterparty: row('lightning-monitor-counterparty', counterparty),
-  preimage: row(
-    'lightning-monitor-preimage',
-    object({ htlc: object({ offerer: side, id: u64() }), paymentHash: hash, preimage: bytes(32) }),
-  ),
+  preimage: row('lightning-monitor-preimage', object({ htlc: key, paymentHash: hash, preimage: bytes(32) })),
   closing: row('lightning-monitor-closing', transaction),
   revoked: row('lightning-monitor-revoked', revoked),
+  fact: row('lightning-monitor-fact', fact),
+  attempt: row('lightning-monitor-attempt', attempt),
+  orphan: row('lightning-monitor-orphan', transactionUpTo(MAX_TRANSACTION_BYTES)),
+  shown: row('lightning-monitor-shown', shown),
+  ends: row('lightning-monitor-ends', ends),
 }
 
 /**
- * What updates write.
+ * What a step writes.
  *
- * @param before the state to which they were applied
+ * @param before undefined for the first
  */
 export function monitorWrites(
-  before: MonitorState | undefined,
-  { next, revoked }: Applied,
+  before: Monitor | undefined,
+  { next, revoked }: Pick<MonitorStep, 'next' | 'revoked'>,
 ): readonly Write[] {
   const old = before === undefined ? new Map<string, Part>() : partsOf(before)
   const fresh = partsOf(next)
   const writes: Write[] = revoked.map(({ number, htlcs }) =>
-    ROWS.revoked.put(revokedKey(next.terms.keyIndex, number), htlcs),
+    ROWS.revoked.put(revokedKey(next.known.terms.keyIndex, number), htlcs),
   )
   for (const [key, part] of fresh) if (old.get(key)?.value !== part.value) writes.push(part.put(key))
   for (const key of old.keys()) if (!fresh.has(key)) writes.push({ kind: 'delete', key })
@@ -156,13 +202,13 @@ export function openRevoked(key: string, value: Uint8Array): readonly RevokedHtl
  */
 export function restoredMonitors(
   rows: Iterable<readonly [string, Uint8Array]>,
-): ReadonlyMap<bigint, MonitorState> {
+): ReadonlyMap<bigint, Monitor> {
   const drafts = new Map<bigint, Draft>()
   for (const [key, value] of rows) {
     const [, index, part, ...rest] = key.split('/')
     if (index === undefined || !/^\d{1,20}$/.test(index)) throw invalid(key, 'no key index')
     const keyIndex = BigInt(index)
-    const draft = drafts.get(keyIndex) ?? { holder: [], counterparty: [], preimages: [], closings: [] }
+    const draft = drafts.get(keyIndex) ?? newDraft()
     drafts.set(keyIndex, draft)
     read(draft, part ?? '', key, value)
     if (rest.length > 2) throw invalid(key, 'too many parts')
@@ -176,7 +222,7 @@ interface Part {
   put(key: string): Write
 }
 
-function partsOf(state: MonitorState): Map<string, Part> {
+function partsOf({ known: state, ...chain }: Monitor): Map<string, Part> {
   const prefix = `${MONITOR_ROWS}${state.terms.keyIndex}/`
   const { released, failure } = state
   const parts = new Map<string, Part>()
@@ -190,7 +236,29 @@ function partsOf(state: MonitorState): Map<string, Part> {
   for (const one of state.counterparty) add(ROWS.counterparty, `counterparty/${one.state.number}`, one)
   for (const one of state.preimages) add(ROWS.preimage, `preimage/${one.htlc.offerer}/${one.htlc.id}`, one)
   for (const one of state.closings) add(ROWS.closing, `closing/${toHex(transactionID(one))}`, one)
+  for (const one of chain.facts) add(ROWS.fact, `fact/${toHex(one.txid)}`, one)
+  for (const one of chain.attempts) add(ROWS.attempt, `attempt/${one.id}`, one)
+  if (chain.orphan !== undefined) add(ROWS.orphan, 'orphan', chain.orphan)
+  if (chain.revoked !== undefined) add(ROWS.shown, 'shown', chain.revoked)
+  const { settled, abandoned, isResolved } = chain
+  // Each of them changes with one of the others, or alone: together they are one row, whose identity is theirs.
+  const ends = { settled, abandoned, isResolved }
+  if (settled.length + abandoned.length > 0 || isResolved) {
+    add(ROWS.ends, 'ends', ends, `${identityOf(settled)} ${identityOf(abandoned)} ${isResolved}`)
+  }
   return parts
+}
+
+const identities = new WeakMap<object, number>()
+let identityCount = 0
+
+/** Of an object that is not changed in place. */
+function identityOf(value: object): number {
+  const known = identities.get(value)
+  if (known !== undefined) return known
+  identityCount += 1
+  identities.set(value, identityCount)
+  return identityCount
 }
 
 interface Draft {
@@ -202,6 +270,15 @@ interface Draft {
   readonly counterparty: CounterpartyCommitment[]
   readonly preimages: MonitorState['preimages'][number][]
   readonly closings: MonitorState['closings'][number][]
+  readonly facts: Fact[]
+  readonly attempts: Attempt[]
+  orphan?: Monitor['orphan']
+  shown?: RevokedCommitment
+  ends?: Pick<Monitor, 'settled' | 'abandoned' | 'isResolved'>
+}
+
+function newDraft(): Draft {
+  return { holder: [], counterparty: [], preimages: [], closings: [], facts: [], attempts: [] }
 }
 
 function read(draft: Draft, part: string, key: string, value: Uint8Array): void {
@@ -230,28 +307,56 @@ function read(draft: Draft, part: string, key: string, value: Uint8Array): void 
     case 'closing':
       draft.closings.push(ROWS.closing.open(key, value))
       return
+    case 'fact':
+      draft.facts.push(ROWS.fact.open(key, value))
+      return
+    case 'attempt':
+      draft.attempts.push(ROWS.attempt.open(key, value))
+      return
+    case 'orphan':
+      draft.orphan = ROWS.orphan.open(key, value)
+      return
+    case 'shown':
+      draft.shown = ROWS.shown.open(key, value)
+      return
+    case 'ends':
+      draft.ends = ROWS.ends.open(key, value)
+      return
     default:
       throw invalid(key, 'no part of a monitor')
   }
 }
 
-function restored(keyIndex: bigint, { terms, released, secrets, ...rest }: Draft): MonitorState {
+function restored(keyIndex: bigint, draft: Draft): Monitor {
+  const { terms, released, secrets, failure, preimages, closings } = draft
   const prefix = `${MONITOR_ROWS}${keyIndex}/`
   if (terms === undefined) throw invalid(`${prefix}terms`, 'it is missing')
   if (released === undefined) throw invalid(`${prefix}released`, 'it is missing')
   if (secrets === undefined) throw invalid(`${prefix}secrets`, 'it is missing')
-  const state = {
+  const known: MonitorState = {
     terms,
     released,
     secrets,
-    ...rest,
-    holder: byNumber(rest.holder),
-    counterparty: byNumber(rest.counterparty),
+    preimages,
+    closings,
+    holder: byNumber(draft.holder),
+    counterparty: byNumber(draft.counterparty),
+    ...(failure === undefined ? {} : { failure }),
   }
-  const fault = faultOfMonitor(state)
+  const fault = faultOfMonitor(known)
   if (fault !== undefined || terms.keyIndex !== keyIndex)
     throw invalid(`${prefix}terms`, fault ?? 'misplaced')
-  return state
+  const { facts, attempts, orphan, shown, ends } = draft
+  return {
+    known,
+    facts: facts.reduce<readonly Fact[]>(withFact, []),
+    attempts,
+    settled: ends?.settled ?? [],
+    abandoned: ends?.abandoned ?? [],
+    isResolved: ends?.isResolved ?? false,
+    ...(orphan === undefined ? {} : { orphan }),
+    ...(shown === undefined ? {} : { revoked: shown }),
+  }
 }
 
 function byNumber<T extends { readonly state: CommitmentState }>(list: readonly T[]): readonly T[] {

@@ -4,6 +4,7 @@ import type { Step } from '../../../../backend/bitcoin/channel/step.js'
 import { findCommitmentSecret, type Signer } from '../../../../backend/bitcoin/keys/index.js'
 import type { ChainClaims, OutputClaim } from '../../../../backend/bitcoin/monitor/claims.js'
 import { contextOf } from '../../../../backend/bitcoin/monitor/claims.js'
+import { newMonitor } from '../../../../backend/bitcoin/monitor/machine.js'
 import {
   monitorWrites,
   openRevoked,
@@ -68,7 +69,10 @@ export class MonitoredPair extends Pair {
     if (result.monitor.length === 0) return
     const before = watch.state
     const applied = applyUpdates(before, result.monitor)
-    for (const write of monitorWrites(before, applied)) {
+    for (const write of monitorWrites(before && newMonitor(before), {
+      ...applied,
+      next: newMonitor(applied.next),
+    })) {
       if (write.kind === 'put') watch.disk.set(write.key, write.value)
       else watch.disk.delete(write.key)
     }
@@ -95,9 +99,9 @@ export class MonitoredPair extends Pair {
 
   restoredMonitor({ name }: Party): MonitorState {
     const rows = [...this.watches[name].disk].filter(([key]) => !key.startsWith(REVOKED_ROWS))
-    const state = restoredMonitors(rows).get(0n)
-    if (state === undefined) throw new Error('no monitor')
-    return state
+    const monitor = restoredMonitors(rows).get(0n)
+    if (monitor === undefined) throw new Error('no monitor')
+    return monitor.known
   }
 
   /** An HTLC with the hash of that number. */
