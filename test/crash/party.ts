@@ -14,8 +14,8 @@ import { createIdentity, PeerBus } from '../../peer/index.js'
 import { tcpDialer, tcpListener } from '../../peer/tcp.js'
 import type { Store } from '../../persistence/index.js'
 import { LmdbStore } from '../../persistence/lmdb.js'
+import { serve } from '../../scripts/remote.js'
 import { MemoryWallet } from '../../wallet/index.js'
-import { serve } from './remote.js'
 
 /** Who a process is; the same after each restart. */
 export interface PartyOptions {

@@ -6,12 +6,12 @@ import { join } from 'node:path'
 import { deployContracts, ether } from '../../backend/ethereum/index.js'
 import { type ChannelID, fromHex, type Hex, toHex } from '../../channel/index.js'
 import { startAnvil } from '../../scripts/anvil.js'
+import { Remote } from '../../scripts/remote.js'
 import { MemoryWallet } from '../../wallet/index.js'
 import { stranger } from '../backend/ethereum/world.js'
 import { Random } from '../simulation/random.js'
 import { Onlooker } from './ledger.js'
 import type { PartyCalls, PartyOptions, Told, View } from './party.js'
-import { Remote } from './remote.js'
 
 /** What a run does. */
 export interface CrashOptions {

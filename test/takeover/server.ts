@@ -3,7 +3,7 @@ import { type ChannelID, fromHex, type Hex, isError } from '../../channel/index.
 import { createIdentity, PeerBus } from '../../peer/index.js'
 import { tcpListener } from '../../peer/tcp.js'
 import { PostgresStore } from '../../persistence/postgres.js'
-import { serve } from '../crash/remote.js'
+import { serve } from '../../scripts/remote.js'
 import { type Keys, keepPaying, type Ledger, makeClient } from './party.js'
 
 /** Who it is, and where its store is. */

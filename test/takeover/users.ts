@@ -6,7 +6,7 @@ import { messages } from '../../client/messages.js'
 import { createIdentity, PeerBus } from '../../peer/index.js'
 import { tcpDialer } from '../../peer/tcp.js'
 import { MemoryStore } from '../../persistence/index.js'
-import { serve } from '../crash/remote.js'
+import { serve } from '../../scripts/remote.js'
 import { type Keys, keepPaying, type Ledger, makeClient } from './party.js'
 
 /** One user, and whom it knows. */

@@ -59,6 +59,11 @@ export class Remote<C extends Calls, T> {
     })
   }
 
+  /** Whether it can be asked something. */
+  get isRunning(): boolean {
+    return this.#child.connected
+  }
+
   /** Ends it as a power cut would, and returns when it is gone. */
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL')
