@@ -126,14 +126,21 @@ async function launch(binary: string, options: BitcoindOptions): Promise<Bitcoin
   }
   const url = `http://127.0.0.1:${port}`
   const credentials = readFileSync(join(directory, 'regtest', '.cookie'), 'utf8')
-  const rpc = (method: string, params: readonly unknown[] = []) => call({ url, credentials, method, params })
+  const rpc = (method: string, params: readonly unknown[] = []) =>
+    bitcoindCall({ url, credentials, method, params })
   const info = await rpc('getnetworkinfo')
   const subversion = typeof info === 'object' && info !== null && 'subversion' in info ? info.subversion : ''
   return { url, credentials, pid, subversion: String(subversion), rpc, stop, [Symbol.asyncDispose]: stop }
 }
 
-// Knots has Core's rules for transactions of version 3 and for ephemeral anchors, but by default not all of them on.
-const KNOTS_LIKE_CORE = ['-mempooltruc=enforce', '-permitephemeral=anchor,send,dust']
+// Knots has Core's rules for transactions of version 3 and for ephemeral anchors, but by default not all of them on; and
+// its wallet's addresses, those of change too, are not segwit unless asked for.
+const KNOTS_LIKE_CORE = [
+  '-mempooltruc=enforce',
+  '-permitephemeral=anchor,send,dust',
+  '-addresstype=bech32',
+  '-changetype=bech32',
+]
 
 function isKnots(binary: string): boolean {
   return /Knots/.test(execFileSync(binary, ['--version'], { encoding: 'utf8' }))
@@ -155,7 +162,8 @@ function freePort(): Promise<number> {
   })
 }
 
-async function call(request: {
+/** One JSON-RPC call of a node by its address, for processes that have no {@link Bitcoind}. @throws Error with the node's message */
+export async function bitcoindCall(request: {
   readonly url: string
   readonly credentials: string
   readonly method: string
