@@ -139,6 +139,12 @@ export class PeerBus implements Bus {
     return this.#peers.get(id)?.active !== undefined
   }
 
+  /** What both sides said of themselves on the connection that is up; undefined without one. */
+  initsOf(id: PeerID): { readonly local: Init; readonly remote: Init } | undefined {
+    const { localInit: local, remoteInit: remote } = this.#peers.get(id)?.active ?? {}
+    return local === undefined || remote === undefined ? undefined : { local, remote }
+  }
+
   onMessage(handler: MessageHandler): () => void {
     return this.#dispatch.onMessage(handler)
   }

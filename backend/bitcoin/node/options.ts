@@ -1,0 +1,79 @@
+// What a node is made of, and what our user decides.
+import type { Hex } from '../../../channel/bytes.js'
+import type { FeeratePerKw, Msat, Sat } from '../../../channel/units.js'
+import type { Clock, PeerID } from '../../../peer/index.js'
+import type { Store } from '../../../persistence/index.js'
+import type { AdmissionLimits, Asked, ChannelPolicy } from '../channel/index.js'
+import type { StepCounter } from '../keys/index.js'
+import type { OnchainWallet } from '../wallet/index.js'
+import type { NodeBus, NodeChain } from './ports.js'
+import type { HtlcSwitch } from './switch.js'
+
+/** What a node is made of. The node closes none of it. */
+export interface LightningNodeOptions {
+  /** With `init` and `understands` of `lightningInit`. */
+  readonly bus: NodeBus
+  /** One store for one node: its keys begin with `lightning`. */
+  readonly store: Store
+  readonly chain: NodeChain
+  readonly wallet: Pick<
+    OnchainWallet,
+    'changeScript' | 'fund' | 'sign' | 'published' | 'reservations' | 'release'
+  >
+  /** All keys of channels come from it: 16 bytes or more. Who loses it loses the money. */
+  readonly seed: Uint8Array
+  readonly policy?: Partial<ChannelPolicy>
+  readonly admission?: Partial<AdmissionLimits>
+  /** What decides about HTLCs. */
+  readonly htlcs: HtlcSwitch
+  /** What signers remember beside the store; see `StepCounter`. By default what this process has seen. */
+  readonly steps?: StepCounter
+  readonly clock?: Clock
+  /** Random bytes. */
+  readonly entropy?: (bytes: number) => Uint8Array
+}
+
+/** A channel to be opened. */
+export interface OpenOptions {
+  /** Node ID. */
+  readonly peer: PeerID
+  /** Where it is, if the bus does not know; remembered. */
+  readonly address?: string
+  readonly capacity: Sat
+  /** A gift to the peer. */
+  readonly push?: Msat
+  readonly feerate?: FeeratePerKw
+  readonly isAnnounced?: boolean
+  /** Where we are paid to when it closes in agreement; by default a script of the wallet. */
+  readonly shutdownScript?: Uint8Array
+  /** Say the script now, so that nobody can change it later, not even we. */
+  readonly isUpfront?: boolean
+}
+
+/** A channel that a peer wants to open to us. */
+export interface InboundChannel {
+  readonly channel: bigint
+  /** Node ID. */
+  readonly peer: PeerID
+  readonly temporaryID: Hex
+  readonly capacity: Sat
+  /** What the peer gives us. */
+  readonly push: Msat
+  readonly feerate: FeeratePerKw
+  readonly isAnnounced: boolean
+  readonly type: Asked['terms']['type']
+}
+
+/** What our user says to it. */
+export type OpenDecision =
+  | {
+      readonly accept: true
+      readonly shutdownScript?: Uint8Array
+      readonly isUpfront?: boolean
+      /** Use it before its funding is confirmed: who opened it may still take that back. */
+      readonly isZeroConf?: boolean
+    }
+  | { readonly accept: false; readonly reason: string }
+
+/** Decides; what it throws counts as a refusal. */
+export type OpenHandler = (request: InboundChannel) => OpenDecision | Promise<OpenDecision>

@@ -1,0 +1,32 @@
+// What a node needs of the world beside a store and a wallet: connections and a chain.
+import type { Hex } from '../../../channel/bytes.js'
+import type { PeerBus } from '../../../peer/index.js'
+import type { BlockID, ChainEvent, FeeTable } from '../chain/index.js'
+import type { Transaction } from '../script/index.js'
+
+/** Connections: what `PeerBus` has. Its `init` and `understands` are those of `lightningInit`. */
+export type NodeBus = Pick<
+  PeerBus,
+  'id' | 'sendRaw' | 'onRaw' | 'onPeer' | 'connect' | 'release' | 'isConnected' | 'disconnect' | 'initsOf'
+>
+
+/** The chain as a node follows it. */
+export interface NodeChain {
+  /** Of the first block, as hashed: BOLT 7's `chain_hash`. */
+  readonly chainHash: Hex
+  /**
+   * Tells of every block after those that are known, and goes on so.
+   *
+   * @param known the last blocks that the handler has seen, newest last; empty for one that begins with the tip
+   * @param handler the next event waits for its promise
+   * @returns once the handler has seen the tip of that moment
+   */
+  follow(
+    known: readonly BlockID[],
+    handler: (event: ChainEvent) => Promise<void>,
+  ): Promise<{ stop(): Promise<void> }>
+  /** Hands on a transaction, or parents and their child. Never rejects: what did not get through is published again. */
+  publish(transactions: readonly Transaction[]): Promise<void>
+  /** What it knows of fees now. */
+  fees(): Promise<FeeTable>
+}

@@ -1,0 +1,120 @@
+// A channel as its user sees it: what is durable, in the words of both kinds of channels.
+import type { Hex } from '../../../channel/bytes.js'
+import type { PerkunasError } from '../../../channel/errors.js'
+import { type FeeratePerKw, type Msat, msat, type Sat, sat, toMsat } from '../../../channel/units.js'
+import type { PeerID } from '../../../peer/index.js'
+import {
+  type ChannelEnv,
+  type ChannelState,
+  type Failure,
+  isLive,
+  type Live,
+  type Obligation,
+  obligations,
+  type OpenHtlc,
+  type Phase,
+  spendable,
+} from '../channel/index.js'
+import { MAX_HTLCS } from '../channel/policy.js'
+import { spareOf, talliesOf } from '../channel/tally.js'
+import type { ShortChannelID } from '../wire/index.js'
+import type { Entry } from './entries.js'
+
+/** Of both sides. */
+export type Both<T> = Readonly<Record<'local' | 'remote', T>>
+
+/** What is true of a channel from its first message on. */
+export interface ChannelView {
+  /** Its name here, for ever: the index of its keys. */
+  readonly channel: bigint
+  /** Node ID. */
+  readonly peer: PeerID
+  readonly phase: Phase
+  /** By which the two know it while it has no other ID; the opener's random bytes. */
+  readonly temporaryID?: Hex
+  readonly opener?: 'local' | 'remote'
+  readonly capacity: Sat
+  /** Once its first commitments are signed. */
+  readonly live?: LiveView
+  /** A mistake of ours: nothing happens to it until a restart. */
+  readonly stopped?: PerkunasError
+}
+
+/** What is true of a channel with money in it. */
+export interface LiveView {
+  readonly channelID: Hex
+  readonly isConnected: boolean
+  /** Gross: what is in HTLCs counts as still with who offered it, and the sum is the capacity. */
+  readonly balances: Both<Msat>
+  /** The most that one HTLC of ours can carry now. */
+  readonly spendable: Msat
+  /** About the most that one HTLC of the peer can. */
+  readonly receivable: Msat
+  /** What each side must keep. */
+  readonly reserve: Both<Sat>
+  readonly htlcs: readonly OpenHtlc[]
+  /** HTLCs that can be in flight at a time, in each direction. */
+  readonly maxInFlight: number
+  readonly feerate: FeeratePerKw
+  readonly confirmations: number
+  readonly minimumDepth: number
+  readonly shortChannelID?: ShortChannelID
+  /** By which the peer sends to us, and we to it. */
+  readonly alias?: ShortChannelID
+  readonly remoteAlias?: ShortChannelID
+  /** What the peer must do by when, earliest first, or the channel goes on chain. */
+  readonly obligations: readonly Obligation[]
+  readonly failure?: Failure
+}
+
+/** The view of a channel. */
+export function viewOfEntry({ keyIndex, peer, shown, stopped }: Entry, env: ChannelEnv): ChannelView {
+  const common = { channel: keyIndex, peer, phase: shown.phase, ...(stopped === undefined ? {} : { stopped }) }
+  if (shown.phase === 'closed') return { ...common, capacity: sat(0n) }
+  const { temporaryID, opener, capacity } = shown.terms
+  return {
+    ...common,
+    temporaryID,
+    opener,
+    capacity,
+    ...(isLive(shown) ? { live: viewOfLive(shown, env) } : {}),
+  }
+}
+
+/** Whether HTLCs can be added now. */
+export function isUsable(state: ChannelState): state is Live {
+  return isLive(state) && state.phase === 'normal' && state.link.kind === 'up'
+}
+
+function viewOfLive(live: Live, env: ChannelEnv): LiveView {
+  const { terms, book, ready, failure, link } = live
+  const canPay = isUsable(live)
+  return {
+    channelID: terms.channelID,
+    isConnected: link.kind === 'up',
+    balances: book.balances,
+    spendable: canPay ? spendable(live, env) : msat(0n),
+    receivable: canPay ? receivable(live) : msat(0n),
+    // Each side says what the other must keep.
+    reserve: { local: terms.remote.reserve, remote: terms.local.reserve },
+    htlcs: book.htlcs,
+    maxInFlight: Math.min(MAX_HTLCS, terms.remote.maxAcceptedHtlcs),
+    feerate: book.feerate,
+    confirmations: ready.depth,
+    minimumDepth: terms.minimumDepth,
+    ...(ready.shortChannelID === undefined ? {} : { shortChannelID: ready.shortChannelID }),
+    ...(terms.alias === undefined ? {} : { alias: terms.alias }),
+    ...(ready.remoteAlias === undefined ? {} : { remoteAlias: ready.remoteAlias }),
+    obligations: obligations(live),
+    ...(failure === undefined ? {} : { failure }),
+  }
+}
+
+/** As far as both sides know: the peer may keep more in hand than it must. */
+function receivable({ terms, book }: Live): Msat {
+  const { eventual, inFlight } = talliesOf(terms, book, 'remote')
+  const spare = [eventual.local, eventual.remote].map((tally) => spareOf(terms, tally, 'remote', { more: 1 }))
+  const most = [...spare, terms.local.maxInFlight - inFlight, toMsat(terms.capacity)]
+  const least = most.reduce((a, b) => (a < b ? a : b))
+  return msat(least > 0n ? least : 0n)
+}
