@@ -184,6 +184,11 @@ export function monitorWrites(
   return writes
 }
 
+/** The writes that remove a monitor for good, but for the rows of {@link REVOKED_ROWS}, whose number it does not know. */
+export function monitorRemoval(monitor: Monitor): readonly Write[] {
+  return [...partsOf(monitor).keys()].map((key) => ({ kind: 'delete', key }))
+}
+
 /** Where a revoked commitment's HTLCs are, if it has any. */
 export function revokedKey(keyIndex: bigint, number: bigint): string {
   return `${REVOKED_ROWS}${keyIndex}/${number}`
