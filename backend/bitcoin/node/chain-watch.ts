@@ -1,6 +1,6 @@
 // What a node looks for in blocks: the funding outputs of its channels, as they come and as they are spent.
 import { concat, toHex } from '../../../channel/bytes.js'
-import { sat } from "../../../channel/units.js"
+import { sat } from '../../../channel/units.js'
 import type { Write } from '../../../persistence/index.js'
 import type { Block, BlockID } from '../chain/index.js'
 import { type ChannelInput, isLive, type Live } from '../channel/index.js'
@@ -62,7 +62,9 @@ export class ChainWatch {
 
   /** Another block is the newest. */
   connected({ height, hash }: Block): Write {
-    this.#blocks = [...this.#blocks.filter((one) => one.height < height), { height, hash }].slice(-KEPT_BLOCKS)
+    this.#blocks = [...this.#blocks.filter((one) => one.height < height), { height, hash }].slice(
+      -KEPT_BLOCKS,
+    )
     return NODE_RECORDS.blocks.put(NODE_KEYS.blocks, this.#blocks)
   }
 

@@ -8,6 +8,7 @@ import { type BlockHeight, blockHeight } from '../../../channel/units.js'
 import type { PeerID } from '../../../peer/index.js'
 import type { Write } from '../../../persistence/index.js'
 import type { Block, BlockID } from '../chain/index.js'
+import { shownText } from '../channel/failure.js'
 import {
   type AdmissionLimits,
   type ChannelEnv,
@@ -27,10 +28,10 @@ import {
   step,
   wantsFlush,
 } from '../channel/index.js'
-import { shownText } from '../channel/failure.js'
 import type { FeatureName } from '../features.js'
+import type { Monitor } from '../monitor/index.js'
 import { monitorRemoval, monitorWrites, REVOKED_ROWS } from '../monitor/rows.js'
-import { applyUpdates, type MonitorState } from '../monitor/state.js'
+import { applyUpdates } from '../monitor/state.js'
 import type { LightningMessage, OpenChannel } from '../wire/index.js'
 import { ChainWatch } from './chain-watch.js'
 import type { NodeEffect, Turn } from './effects.js'
@@ -55,7 +56,12 @@ export type NodeInput =
   | { readonly kind: 'tick' }
   /** To one channel, if it is still there. */
   | { readonly kind: 'channel'; readonly channel: bigint; readonly input: ChannelInput }
-  | { readonly kind: 'funded'; readonly channel: bigint; readonly funding: OwnFunding; readonly index: number }
+  | {
+      readonly kind: 'funded'
+      readonly channel: bigint
+      readonly funding: OwnFunding
+      readonly index: number
+    }
   /** Our user's: runs within the turn. What it throws is its own answer. */
   | { readonly kind: 'command'; readonly run: (core: Core) => void }
 
@@ -254,8 +260,7 @@ export class Core {
     const keyIndex = this.#nextKeyIndex
     const begun = receivedOpen(message, { keyIndex, features }, this.#env)
     if (begun.next.phase === 'closed') {
-      for (const effect of begun.effects)
-        if (effect.kind === 'send') this.#send(peer, effect.message)
+      for (const effect of begun.effects) if (effect.kind === 'send') this.#send(peer, effect.message)
       return
     }
     this.#takeKeyIndex()
@@ -342,8 +347,8 @@ export class Core {
     if (next !== entry.state || monitor.length > 0) this.#changed.add(entry)
     entry.state = next
     if (monitor.length > 0) {
-      const applied = applyUpdates(entry.monitor, monitor)
-      entry.monitor = applied.next
+      const applied = applyUpdates(entry.monitor?.known, monitor)
+      entry.monitor = { ...(entry.monitor ?? AT_REST), known: applied.next }
       entry.revoked.push(...applied.revoked)
     }
     for (const effect of effects) this.#channelEffect(entry, effect)
@@ -464,9 +469,10 @@ export class Core {
   }
 }
 
+const AT_REST = { facts: [], attempts: [], settled: [], abandoned: [], isResolved: false }
 const ALL_CHANNELS: Hex = `0x${'00'.repeat(32)}`
 
-function removalOf(monitor: MonitorState | undefined): readonly Write[] {
+function removalOf(monitor: Monitor | undefined): readonly Write[] {
   return monitor === undefined ? [] : monitorRemoval(monitor)
 }
 

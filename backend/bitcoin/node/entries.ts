@@ -3,7 +3,7 @@ import type { Hex } from '../../../channel/bytes.js'
 import type { PerkunasError } from '../../../channel/errors.js'
 import type { PeerID } from '../../../peer/index.js'
 import { type ChannelState, isLive, wireID } from '../channel/index.js'
-import type { MonitorState, RevokedCommitment } from '../monitor/state.js'
+import type { Monitor, RevokedCommitment } from '../monitor/index.js'
 import type { Transaction } from '../script/index.js'
 import type { FundingPlace } from './rows.js'
 
@@ -18,11 +18,11 @@ export interface Entry {
   readonly keyIndex: bigint
   readonly peer: PeerID
   state: ChannelState
-  monitor: MonitorState | undefined
+  monitor: Monitor | undefined
   /** Revoked commitments that are not written yet. */
   revoked: RevokedCommitment[]
   /** What the store has, or is about to have; undefined before the first commitments, which nothing is lost without. */
-  written: { readonly state: ChannelState; readonly monitor: MonitorState | undefined } | undefined
+  written: { readonly state: ChannelState; readonly monitor: Monitor | undefined } | undefined
   /** Durable: what our user sees. */
   shown: ChannelState
   funding: OwnFunding | undefined

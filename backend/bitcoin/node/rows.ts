@@ -7,7 +7,18 @@
 //     lightning-node/peer/<id>              where a peer with channels was reached
 //     lightning-node/blocks                 the last blocks, newest last
 import type { Hex } from '../../../channel/bytes.js'
-import { bool, hex, list, object, optional, type Schema, schemaCodec, text, u64, uint } from '../../../peer/index.js'
+import {
+  bool,
+  hex,
+  list,
+  object,
+  optional,
+  type Schema,
+  schemaCodec,
+  text,
+  u64,
+  uint,
+} from '../../../peer/index.js'
 import { defineRecord, type RecordType } from '../../../persistence/index.js'
 import { transaction } from '../channel/schemas.js'
 
@@ -32,7 +43,10 @@ export interface FundingPlace {
 export const NODE_RECORDS = {
   next: row('lightning-node-next', object({ keyIndex: u64() })),
   channel: row('lightning-node-channel', object({ peer: hex(33) })),
-  funding: row('lightning-node-funding', object({ height, hash: hex(32), position: uint(0xff_ffff), isCoinbase: bool })),
+  funding: row(
+    'lightning-node-funding',
+    object({ height, hash: hex(32), position: uint(0xff_ffff), isCoinbase: bool }),
+  ),
   ownFunding: row('lightning-node-own-funding', object({ reservation: hex(16), transaction })),
   peer: row('lightning-node-peer', object({ address: optional(text(1000)) })),
   blocks: row('lightning-node-blocks', list(object({ height, hash: hex(32) }), { max: KEPT_BLOCKS })),

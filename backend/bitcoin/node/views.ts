@@ -10,8 +10,8 @@ import {
   isLive,
   type Live,
   type Obligation,
-  obligations,
   type OpenHtlc,
+  obligations,
   type Phase,
   spendable,
 } from '../channel/index.js'
@@ -69,7 +69,12 @@ export interface LiveView {
 
 /** The view of a channel. */
 export function viewOfEntry({ keyIndex, peer, shown, stopped }: Entry, env: ChannelEnv): ChannelView {
-  const common = { channel: keyIndex, peer, phase: shown.phase, ...(stopped === undefined ? {} : { stopped }) }
+  const common = {
+    channel: keyIndex,
+    peer,
+    phase: shown.phase,
+    ...(stopped === undefined ? {} : { stopped }),
+  }
   if (shown.phase === 'closed') return { ...common, capacity: sat(0n) }
   const { temporaryID, opener, capacity } = shown.terms
   return {
@@ -114,7 +119,7 @@ function viewOfLive(live: Live, env: ChannelEnv): LiveView {
 function receivable({ terms, book }: Live): Msat {
   const { eventual, inFlight } = talliesOf(terms, book, 'remote')
   const spare = [eventual.local, eventual.remote].map((tally) => spareOf(terms, tally, 'remote', { more: 1 }))
-  const most = [...spare, terms.local.maxInFlight - inFlight, toMsat(terms.capacity)]
-  const least = most.reduce((a, b) => (a < b ? a : b))
+  const limits = [...spare, terms.local.maxInFlight - inFlight, toMsat(terms.capacity)]
+  const [least = 0n] = limits.sort((a, b) => (a < b ? -1 : 1))
   return msat(least > 0n ? least : 0n)
 }

@@ -1,0 +1,13 @@
+// A Lightning node: channels, their monitors and payments, driven over connections, a store, a chain and a wallet.
+export type { NodeEvent } from './effects.js'
+export { type LightningInit, lightningInit, NODE_FEATURES } from './init.js'
+export { LightningNode } from './node.js'
+export type {
+  InboundChannel,
+  LightningNodeOptions,
+  OpenDecision,
+  OpenHandler,
+  OpenOptions,
+} from './options.js'
+export type { NodeBus, NodeChain } from './ports.js'
+export type { Both, ChannelView, LiveView } from './views.js'

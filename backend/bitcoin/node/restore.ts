@@ -1,0 +1,107 @@
+// A node from its store: one scan of each kind of record, and what does not fit together is refused.
+import { PerkunasError } from '../../../channel/errors.js'
+import { blockHeight } from '../../../channel/units.js'
+import type { Store } from '../../../persistence/index.js'
+import type { BlockID } from '../chain/index.js'
+import { CHANNEL_ROWS, isLive, restoredChannels } from '../channel/index.js'
+import { MONITOR_ROWS, restoredMonitors } from '../monitor/rows.js'
+import type { Entry, OwnFunding } from './entries.js'
+import { type FundingPlace, NODE_KEYS, NODE_RECORDS, NODE_ROWS } from './rows.js'
+
+/** What a store has of a node. */
+export interface Restored {
+  readonly nextKeyIndex: bigint
+  readonly blocks: readonly BlockID[]
+  readonly entries: readonly Entry[]
+}
+
+/** @throws PerkunasError INVALID_RECORD if a record is damaged, missing, or of a newer version; STORE_FAILED */
+export async function restored(store: Store): Promise<Restored> {
+  const [own, channelRows, monitorRows] = await Promise.all(
+    [NODE_ROWS, CHANNEL_ROWS, MONITOR_ROWS].map((prefix) => all(store, prefix)),
+  )
+  const node = ownRows(own ?? [])
+  const states = restoredChannels(channelRows ?? [])
+  const monitors = restoredMonitors(monitorRows ?? [])
+  const entries = [...states].map(([keyIndex, state]): Entry => {
+    const key = NODE_KEYS.channel(keyIndex)
+    const peer = node.peers.get(keyIndex)
+    const monitor = monitors.get(keyIndex)
+    if (peer === undefined) throw invalid(key, 'it is missing')
+    if (!isLive(state) || monitor === undefined) throw invalid(key, 'its channel has no monitor')
+    // M1 and M3 over both records: they were written together.
+    const { signer } = state
+    const { released, secrets } = monitor.known
+    if (released !== signer.released || secrets.next !== signer.secrets.next) {
+      throw invalid(key, 'its channel and its monitor are not of the same step')
+    }
+    if (keyIndex >= node.nextKeyIndex) throw invalid(NODE_KEYS.next, `key index ${keyIndex} is in use`)
+    return {
+      keyIndex,
+      peer,
+      state,
+      monitor,
+      revoked: [],
+      written: { state, monitor },
+      shown: state,
+      funding: node.fundings.get(keyIndex),
+      place: node.places.get(keyIndex),
+      stopped: undefined,
+    }
+  })
+  const orphan = [...monitors.keys()].find((keyIndex) => !states.has(keyIndex))
+  if (orphan !== undefined) throw invalid(`${MONITOR_ROWS}${orphan}`, 'it has no channel')
+  return { nextKeyIndex: node.nextKeyIndex, blocks: node.blocks, entries }
+}
+
+type Row = readonly [key: string, value: Uint8Array]
+
+async function all(store: Store, prefix: string): Promise<readonly Row[]> {
+  const rows: Row[] = []
+  for await (const row of store.scan(prefix)) rows.push(row)
+  return rows
+}
+
+function ownRows(rows: readonly Row[]) {
+  const found = {
+    nextKeyIndex: 0n,
+    blocks: [] as readonly BlockID[],
+    peers: new Map<bigint, Entry['peer']>(),
+    places: new Map<bigint, FundingPlace>(),
+    fundings: new Map<bigint, OwnFunding>(),
+  }
+  for (const [key, value] of rows) {
+    const [, kind, index = ''] = key.split('/')
+    switch (kind) {
+      case 'next':
+        found.nextKeyIndex = NODE_RECORDS.next.open(key, value).keyIndex
+        break
+      case 'blocks':
+        found.blocks = NODE_RECORDS.blocks
+          .open(key, value)
+          .map(({ height, hash }) => ({ height: blockHeight(height), hash }))
+        break
+      case 'channel':
+        found.peers.set(indexOf(key, index), NODE_RECORDS.channel.open(key, value).peer)
+        break
+      case 'funding':
+        found.places.set(indexOf(key, index), NODE_RECORDS.funding.open(key, value))
+        break
+      case 'own-funding':
+        found.fundings.set(indexOf(key, index), NODE_RECORDS.ownFunding.open(key, value))
+        break
+      default:
+        throw invalid(key, 'it is no record of a node')
+    }
+  }
+  return found
+}
+
+function indexOf(key: string, text: string): bigint {
+  if (!/^\d{1,20}$/.test(text)) throw invalid(key, 'no key index')
+  return BigInt(text)
+}
+
+function invalid(key: string, reason: string): PerkunasError<'INVALID_RECORD'> {
+  return new PerkunasError('INVALID_RECORD', `record ${key}: ${reason}`, { key, reason })
+}

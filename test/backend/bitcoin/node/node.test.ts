@@ -1,0 +1,48 @@
+// Two nodes over real connections, with a chain and wallets in memory.
+import { expect } from 'chai'
+import { sha256 } from '../../../../backend/bitcoin/script/index.js'
+import { toHex } from '../../../../channel/bytes.js'
+import { msat, sat } from '../../../../channel/units.js'
+import { preimageOf, TestWorld } from './world.js'
+
+describe('LightningNode', () => {
+  let world: TestWorld
+
+  beforeEach(() => {
+    world = new TestWorld()
+  })
+
+  afterEach(() => world.stop())
+
+  it('opens a channel, pays in both directions, and closes it in agreement', async () => {
+    const alice = world.node('alice')
+    const bob = world.node('bob')
+    const [a, b] = [await alice.start(), await bob.start()]
+    const opened = await a.open({ peer: bob.id, capacity: sat(1_000_000n), push: msat(300_000_000n) })
+    expect(opened.phase).to.equal('awaitingReady')
+    await world.chain.mine(6)
+    const isNormal = ({ phase }: { phase: string }) => phase === 'normal'
+    await a.until(opened.channel, isNormal)
+    await b.until(0n, isNormal)
+
+    bob.htlcs.preimages.set(toHex(sha256(preimageOf(1))), preimageOf(1))
+    alice.htlcs.preimages.set(toHex(sha256(preimageOf(2))), preimageOf(2))
+    await alice.offer(0n, msat(20_000_000n), 1)
+    await bob.offer(0n, msat(5_000_000n), 2)
+    await alice.offer(0n, msat(7_000_000n), 3)
+    const isSettled = ({ live }: { live?: { htlcs: readonly unknown[] } }) => live?.htlcs.length === 0
+    await a.until(0n, isSettled)
+    await b.until(0n, isSettled)
+    expect([...alice.htlcs.ends]).to.have.deep.members([
+      ['alice 1', 'fulfilled'],
+      ['alice 3', 'failed'],
+    ])
+    expect([...bob.htlcs.ends]).to.deep.equal([['bob 2', 'fulfilled']])
+    expect(a.channel(0n)?.live?.balances).to.deep.equal({ local: 685_000_000n, remote: 315_000_000n })
+    expect(b.channel(0n)?.live?.balances).to.deep.equal({ local: 315_000_000n, remote: 685_000_000n })
+
+    await a.close(0n)
+    await a.until(0n, ({ phase }) => phase === 'negotiating')
+    await b.until(0n, ({ phase }) => phase === 'negotiating')
+  })
+})

@@ -1,0 +1,381 @@
+// A world in memory for nodes: one chain whose transactions spend what there is and are not looked at further, wallets that
+// mint their own coins, and payments without onions.
+import { expect } from 'chai'
+import type { BlockID, ChainEvent, FeeTable } from '../../../../backend/bitcoin/chain/index.js'
+import type { Handoff } from '../../../../backend/bitcoin/channel/index.js'
+import type { HtlcKey } from '../../../../backend/bitcoin/monitor/record.js'
+import {
+  LightningNode,
+  type LightningNodeOptions,
+  lightningInit,
+  type NodeChain,
+} from '../../../../backend/bitcoin/node/index.js'
+import type { Consequence, HtlcSwitch, Wish } from '../../../../backend/bitcoin/node/switch.js'
+import {
+  encodeTransaction,
+  type Outpoint,
+  p2wpkh,
+  sha256,
+  type Transaction,
+  transactionID,
+} from '../../../../backend/bitcoin/script/index.js'
+import type { Funded, FundRequest, Reservation } from '../../../../backend/bitcoin/wallet/index.js'
+import { concat, toHex } from '../../../../channel/bytes.js'
+import { blockHeight, feeratePerKw, type Msat, sat } from '../../../../channel/units.js'
+import { createIdentity, type MemoryTransport, memoryTransport, PeerBus } from '../../../../peer/index.js'
+import { MemoryStore, type Store } from '../../../../persistence/index.js'
+
+export const CHAIN_HASH = toHex(new Uint8Array(32).fill(6))
+
+const FEES: FeeTable = {
+  floor: feeratePerKw(253),
+  estimates: [{ blocks: 6, feerate: feeratePerKw(1000) }],
+}
+
+interface Mined extends BlockID {
+  readonly previous: BlockID['hash']
+  readonly transactions: readonly Transaction[]
+}
+
+type Handler = (event: ChainEvent) => Promise<void>
+
+/** One chain for all. */
+export class TestChain implements NodeChain {
+  readonly chainHash = CHAIN_HASH
+  readonly #blocks: Mined[] = []
+  readonly mempool = new Map<string, Transaction>()
+  readonly #handlers = new Set<Handler>()
+  /** Each output by what has spent it in a block. */
+  readonly #spent = new Map<string, string>()
+  #count = 0
+
+  constructor() {
+    for (let i = 0; i < 100; i++) this.#append([])
+  }
+
+  get tip(): Mined {
+    const tip = this.#blocks.at(-1)
+    if (tip === undefined) throw new Error('an empty chain')
+    return tip
+  }
+
+  async follow(known: readonly BlockID[], handler: Handler): Promise<{ stop(): Promise<void> }> {
+    let at = known.length
+    for (; at > 0; at--) {
+      const block = known[at - 1]
+      if (block === undefined || this.#at(block.height)?.hash === block.hash) break
+      await handler({ kind: 'disconnected', block, isTip: false })
+    }
+    const from = known[at - 1]?.height ?? this.tip.height - 1
+    for (const block of this.#blocks.filter(({ height }) => height > from)) await handler(this.#told(block))
+    this.#handlers.add(handler)
+    return { stop: async () => void this.#handlers.delete(handler) }
+  }
+
+  async publish(transactions: readonly Transaction[]): Promise<void> {
+    for (const transaction of transactions) {
+      const inputs = transaction.inputs.map(({ outpoint }) => keyOf(outpoint))
+      if (inputs.some((key) => this.#spent.has(key))) continue
+      const rivals = [...this.mempool].filter(([, one]) =>
+        one.inputs.some(({ outpoint }) => inputs.includes(keyOf(outpoint))),
+      )
+      for (const [id] of rivals) this.mempool.delete(id)
+      this.mempool.set(toHex(transactionID(transaction)), transaction)
+    }
+  }
+
+  async fees(): Promise<FeeTable> {
+    return FEES
+  }
+
+  /** Blocks, the first with what is in the mempool. All that follow the chain have seen them when it resolves. */
+  async mine(count = 1): Promise<void> {
+    for (let i = 0; i < count; i++) {
+      const transactions = i === 0 ? [...this.mempool.values()] : []
+      if (i === 0) this.mempool.clear()
+      const block = this.#append(transactions)
+      await Promise.all([...this.#handlers].map((handler) => handler(this.#told(block))))
+    }
+  }
+
+  /** Undoes the newest blocks; their transactions are in the mempool again. */
+  async undo(count: number): Promise<void> {
+    for (let i = 0; i < count; i++) {
+      const block = this.#blocks.pop()
+      if (block === undefined) throw new Error('no more blocks')
+      for (const transaction of block.transactions) {
+        for (const { outpoint } of transaction.inputs) this.#spent.delete(keyOf(outpoint))
+        this.mempool.set(toHex(transactionID(transaction)), transaction)
+      }
+      const { height, hash } = block
+      const event: ChainEvent = { kind: 'disconnected', block: { height, hash }, isTip: false }
+      await Promise.all([...this.#handlers].map((handler) => handler(event)))
+    }
+  }
+
+  /** What a script was paid in blocks. */
+  paid(script: Uint8Array): bigint {
+    const outputs = this.#blocks.flatMap(({ transactions }) => transactions.flatMap((one) => one.outputs))
+    return outputs
+      .filter((one) => toHex(one.script) === toHex(script))
+      .reduce((sum, { amount }) => sum + amount, 0n)
+  }
+
+  #at(height: number): Mined | undefined {
+    return this.#blocks.find((one) => one.height === height)
+  }
+
+  #append(transactions: readonly Transaction[]): Mined {
+    const height = blockHeight((this.#blocks.at(-1)?.height ?? 0) + 1)
+    const hash = toHex(sha256(new TextEncoder().encode(`block ${this.#count++}`)))
+    const block = { height, hash, previous: this.#blocks.at(-1)?.hash ?? hash, transactions }
+    this.#blocks.push(block)
+    for (const transaction of transactions) {
+      for (const { outpoint } of transaction.inputs)
+        this.#spent.set(keyOf(outpoint), toHex(transactionID(transaction)))
+    }
+    return block
+  }
+
+  #told({ transactions, ...block }: Mined): ChainEvent {
+    return {
+      kind: 'connected',
+      isTip: block.hash === this.tip.hash,
+      block: {
+        ...block,
+        time: 0,
+        transactions: transactions.map((transaction, i) => ({
+          txid: transactionID(transaction),
+          position: i + 1,
+          bytes: encodeTransaction(transaction),
+          spends: transaction.inputs.map(({ outpoint }) => outpointBytes(outpoint)),
+          pays: transaction.outputs.map(({ script }) => script),
+          isCoinbase: false,
+          decode: () => transaction,
+        })),
+      },
+    }
+  }
+}
+
+/** A wallet whose coins are from nowhere. It is durable, as a wallet must be. */
+export class TestWallet {
+  readonly reserved = new Map<string, Reservation>()
+  readonly scripts: Uint8Array[] = []
+  isPoor = false
+  #count = 0
+
+  constructor(readonly name: string) {}
+
+  async changeScript(): Promise<Uint8Array> {
+    const script = p2wpkh(sha256(this.#bytes(`script ${this.#count++}`)).subarray(0, 33))
+    this.scripts.push(script)
+    return script
+  }
+
+  async fund({ purpose, outputs }: FundRequest): Promise<Funded> {
+    if (this.isPoor) throw new Error('no coins')
+    const outpoint = { txid: sha256(this.#bytes(`coin ${this.#count++}`)), index: 0 }
+    const transaction: Transaction = {
+      version: 2,
+      inputs: [{ outpoint, sequence: 0xffff_fffd, witness: [] }],
+      outputs,
+      locktime: 0,
+    }
+    const id = toHex(outpoint.txid.subarray(0, 16))
+    const reservation: Reservation = { id, purpose, outpoints: [outpoint] }
+    this.reserved.set(id, reservation)
+    return { reservation, transaction, coins: [], fee: sat(0n), psbt: new Uint8Array() }
+  }
+
+  async sign(transaction: Transaction): Promise<Transaction> {
+    return transaction
+  }
+
+  async published(): Promise<void> {}
+
+  async reservations(): Promise<readonly Reservation[]> {
+    return [...this.reserved.values()]
+  }
+
+  async release(id: string): Promise<void> {
+    this.reserved.delete(id)
+  }
+
+  #bytes(what: string): Uint8Array {
+    return new TextEncoder().encode(`${this.name} ${what}`)
+  }
+}
+
+/** Payments without onions: whoever knows the preimage of what is locked takes it, everybody else fails it. */
+export class TestSwitch implements HtlcSwitch {
+  readonly preimages = new Map<string, Uint8Array>()
+  /** What became of what we sent, by reference, each once. */
+  readonly ends = new Map<string, 'fulfilled' | 'failed' | 'refused'>()
+  readonly received = new Map<string, Msat>()
+  readonly #references = new Map<string, string>()
+
+  handed(channel: bigint, handoff: Handoff): Consequence {
+    const wishes: Wish[] = []
+    switch (handoff.kind) {
+      case 'added':
+        this.#references.set(nameOf(channel, handoff.htlc), handoff.reference)
+        break
+      case 'refused':
+        this.#end(handoff.reference, 'refused')
+        break
+      case 'locked': {
+        const { htlc } = handoff
+        if (htlc.offerer === 'local') break
+        const preimage = this.preimages.get(toHex(htlc.paymentHash))
+        const removal =
+          preimage === undefined
+            ? ({ kind: 'fail', reason: new Uint8Array(10) } as const)
+            : ({ kind: 'fulfill', preimage } as const)
+        if (preimage !== undefined) this.received.set(nameOf(channel, htlc), htlc.amount)
+        wishes.push({ channel, intent: { kind: 'remove', id: htlc.id, removal } })
+        break
+      }
+      case 'fulfilled':
+      case 'failed':
+        if (handoff.htlc.reference !== undefined) this.#end(handoff.htlc.reference, handoff.kind)
+        break
+      case 'removed':
+        break
+    }
+    return { wishes, effects: [] }
+  }
+
+  reached(): Consequence {
+    return { wishes: [], effects: [] }
+  }
+
+  ticked(): Consequence {
+    return { wishes: [], effects: [] }
+  }
+
+  takeWrites(): readonly never[] {
+    return []
+  }
+
+  #end(reference: string, how: 'fulfilled' | 'failed' | 'refused'): void {
+    expect(this.ends.get(reference), `${reference} ends once`).to.equal(undefined)
+    this.ends.set(reference, how)
+  }
+}
+
+/** A node that may be stopped and started again with what was durable. */
+export class TestNode {
+  readonly wallet: TestWallet
+  readonly htlcs = new TestSwitch()
+  store: Store
+  node: LightningNode | undefined
+  bus: PeerBus | undefined
+  readonly #seed: Uint8Array
+  readonly #secret: Uint8Array
+
+  constructor(
+    readonly name: string,
+    readonly world: TestWorld,
+    store: Store = new MemoryStore(),
+  ) {
+    this.wallet = new TestWallet(name)
+    this.#seed = sha256(new TextEncoder().encode(`seed of ${name}`))
+    this.#secret = sha256(new TextEncoder().encode(`identity of ${name}`))
+    this.store = store
+  }
+
+  get id() {
+    return createIdentity(this.#secret).id
+  }
+
+  get running(): LightningNode {
+    if (this.node === undefined) throw new Error(`${this.name} does not run`)
+    return this.node
+  }
+
+  async start(options: Partial<LightningNodeOptions> = {}): Promise<LightningNode> {
+    const bus = new PeerBus({
+      identity: createIdentity(this.#secret),
+      dialers: [this.world.transport.dialer],
+      addresses: Object.fromEntries(this.world.nodes.map(({ id, name }) => [id, `memory://${name}`])),
+      limits: { backoffMin: 1, backoffMax: 5 },
+      ...lightningInit(CHAIN_HASH),
+    })
+    this.bus = bus
+    await bus.listen(this.world.transport.listener(this.name))
+    this.node = await LightningNode.start({
+      bus,
+      store: this.store,
+      chain: this.world.chain,
+      wallet: this.wallet,
+      seed: this.#seed,
+      htlcs: this.htlcs,
+      ...options,
+    })
+    this.node.handleChannels(() => ({ accept: true }))
+    return this.node
+  }
+
+  async stop(): Promise<void> {
+    const { node, bus } = this
+    this.node = undefined
+    this.bus = undefined
+    await node?.stop()
+    await bus?.close()
+  }
+
+  /** Offers an HTLC, for the preimage of that number. */
+  async offer(channel: bigint, amount: Msat, number: number, cltvExpiry = 0): Promise<void> {
+    const height = cltvExpiry || this.world.chain.tip.height + 60
+    await this.running.want(channel, {
+      kind: 'want',
+      intent: {
+        kind: 'add',
+        reference: `${this.name} ${number}`,
+        amount,
+        paymentHash: sha256(preimageOf(number)),
+        cltvExpiry: blockHeight(height),
+        onion: new Uint8Array(1366).fill(number & 0xff),
+      },
+    })
+  }
+}
+
+/** See above. */
+export class TestWorld {
+  readonly chain = new TestChain()
+  readonly transport: MemoryTransport = memoryTransport()
+  readonly nodes: TestNode[] = []
+
+  node(name: string, store?: Store): TestNode {
+    const node = new TestNode(name, this, store)
+    this.nodes.push(node)
+    return node
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.stop()))
+  }
+}
+
+/** Of the payment with that number. */
+export function preimageOf(number: number): Uint8Array {
+  const bytes = new Uint8Array(32)
+  new DataView(bytes.buffer).setUint32(0, number)
+  return bytes
+}
+
+function nameOf(channel: bigint, { offerer, id }: HtlcKey): string {
+  return `${channel} ${offerer} ${id}`
+}
+
+function keyOf(outpoint: Outpoint): string {
+  return toHex(outpointBytes(outpoint))
+}
+
+function outpointBytes({ txid, index }: Outpoint): Uint8Array {
+  const bytes = new Uint8Array(4)
+  new DataView(bytes.buffer).setUint32(0, index, true)
+  return concat(txid, bytes)
+}
