@@ -1,0 +1,146 @@
+// Opening a Lightning channel in the words of `Client.proposeChannel`, and being asked for one in those of a proposal handler.
+import {
+  type Asset,
+  EMPTY,
+  type Hex,
+  NO_APP,
+  NO_AUX,
+  type Params,
+  PerkunasError,
+} from '../../../channel/index.js'
+import {
+  type BlockDelta,
+  blockDelta,
+  type Msat,
+  msat,
+  type Sat,
+  toMsat,
+  toSat,
+} from '../../../channel/units.js'
+import type { ChannelProposal, ProposalOptions } from '../../../client/index.js'
+import { faultOfPeerID, type PeerID } from '../../../peer/index.js'
+
+/** Which kind of ledger Bitcoin is, in a channel's `AddressMap` and `Asset`. */
+export const BITCOIN = 2
+
+/** A challenge duration in blocks: how long the other side's share is held back after a force-close (`to_self_delay`). */
+export const CHALLENGE_DURATION = { min: 1n, max: 2016n } as const
+
+/** The asset of all Lightning channels on a chain: thousandths of a satoshi. @param chainHash BOLT 7's `chain_hash` */
+export function bitcoinAsset(chainHash: Hex): Asset {
+  return { backend: BITCOIN, id: chainHash }
+}
+
+/** What a proposal comes to. */
+export interface Opening {
+  readonly peer: PeerID
+  readonly capacity: Sat
+  /** A gift to the peer: what it begins with. */
+  readonly push: Msat
+  readonly delay: BlockDelta
+}
+
+/**
+ * What our user's proposal comes to.
+ *
+ * Of a Lightning channel (BOLT 2, "Channel Establishment v1") the opener brings in everything. So what the peer begins with is
+ * a gift, and is refused unless the agreement says so.
+ *
+ * @throws PerkunasError INVALID_ARGUMENT, INVALID_PARAMS, INVALID_AMOUNT, UNSUPPORTED
+ */
+export function openingOf(options: ProposalOptions, self: PeerID, asset: Asset): Opening {
+  const {
+    peers,
+    allocation,
+    challengeDuration,
+    agreement,
+    app = NO_APP,
+    data = EMPTY,
+    aux = NO_AUX,
+  } = options
+  if (!Array.isArray(peers) || peers.length !== 1) {
+    const rule = 'exactly one peer: a Lightning channel has two participants'
+    throw new PerkunasError('INVALID_PARAMS', `${rule}; got ${peers?.length}`, { rule })
+  }
+  const [peer = ''] = peers
+  const why = peer === self ? 'it is our own ID' : faultOfPeerID(peer)
+  if (why) throw new PerkunasError('INVALID_ARGUMENT', `peers[0]: ${why}`, { argument: 'peers.0' })
+  if (app !== NO_APP || data !== EMPTY || aux !== NO_AUX) throw unsupported('an app in a Lightning channel')
+  const [first, ...others] = allocation?.assets ?? []
+  if (first?.backend !== asset.backend || first.id !== asset.id || others.length > 0) {
+    throw unsupported('any asset but this chain’s bitcoin, in thousandths of a satoshi,')
+  }
+  const [row = [], ...rows] = allocation.balances
+  const [own, theirs] = row
+  if (own === undefined || theirs === undefined || row.length > 2 || rows.length > 0) {
+    const message = 'balances: one row of two amounts expected, ours first'
+    throw new PerkunasError('INVALID_ARGUMENT', message, { argument: 'balances' })
+  }
+  const [push, total] = [msat(theirs), msat(msat(own) + msat(theirs))]
+  if (total % 1000n !== 0n) {
+    const message = `a channel holds whole satoshis: ${total} msat is none`
+    throw new PerkunasError('INVALID_AMOUNT', message, { actual: total })
+  }
+  const wanted = agreement?.[0] ?? (push === 0n ? [total, 0n] : row)
+  if (wanted[0] !== total || wanted[1] !== 0n) {
+    throw unsupported(
+      `the peer's share of the funding, since the opener brings in all of it (agreement [[${total}n, 0n]]),`,
+    )
+  }
+  return { peer: peer as PeerID, capacity: toSat(total), push, delay: delayOf(challengeDuration) }
+}
+
+/** What a peer asks for. */
+export interface Asked extends Omit<Opening, 'delay'> {
+  readonly temporaryID: Hex
+  readonly delay: number
+}
+
+/** The same as a proposal, for our user's handler. */
+export function proposalOf(
+  { peer, capacity, push, delay, temporaryID }: Asked,
+  self: PeerID,
+  asset: Asset,
+): ChannelProposal {
+  const total = toMsat(capacity)
+  return {
+    kind: 'channelProposal',
+    session: temporaryID,
+    challengeDuration: BigInt(delay),
+    nonceShare: temporaryID,
+    app: NO_APP,
+    data: EMPTY,
+    assets: [asset],
+    balances: [[total - push, push]],
+    agreement: [[total, 0n]],
+    participant: { [BITCOIN]: peer },
+    peers: [peer, self],
+    aux: NO_AUX,
+  }
+}
+
+/** A channel's params, for its user. Both sides' node IDs are the participants, the opener first. */
+export function paramsOf(peers: readonly PeerID[], delay: number, temporaryID: Hex): Params {
+  return {
+    challengeDuration: BigInt(delay),
+    participants: peers.map((peer) => ({ [BITCOIN]: peer })),
+    app: NO_APP,
+    nonce: BigInt(temporaryID),
+    ledgerChannel: true,
+    virtualChannel: false,
+    aux: NO_AUX,
+  }
+}
+
+function delayOf(challengeDuration: bigint): BlockDelta {
+  const { min, max } = CHALLENGE_DURATION
+  if (typeof challengeDuration === 'bigint' && challengeDuration >= min && challengeDuration <= max) {
+    return blockDelta(Number(challengeDuration))
+  }
+  const rule = `a challenge duration from ${min} to ${max} blocks`
+  throw new PerkunasError('INVALID_PARAMS', `${rule} expected, got ${challengeDuration}`, { rule })
+}
+
+function unsupported(what: string): PerkunasError<'UNSUPPORTED'> {
+  return new PerkunasError('UNSUPPORTED', `${what} is nothing that this ledger can do`, { what })
+}

@@ -1,0 +1,104 @@
+// What Client.proposeChannel asks for, as a Lightning channel (BOLT 2, "Channel Establishment v1").
+import { expect } from 'chai'
+import {
+  BITCOIN,
+  bitcoinAsset,
+  openingOf,
+  proposalOf,
+} from '../../../../backend/bitcoin/protocol/proposal.js'
+import { type ErrorCode, type Hex, PerkunasError } from '../../../../channel/index.js'
+import type { ProposalOptions } from '../../../../client/index.js'
+
+const SELF: Hex = `0x02${'01'.padStart(64, '0')}`
+const PEER: Hex = `0x02${'02'.padStart(64, '0')}`
+const asset = bitcoinAsset(`0x${'06'.repeat(32)}`)
+
+function wish(changes: Partial<ProposalOptions> = {}): ProposalOptions {
+  return {
+    peers: [PEER],
+    allocation: { assets: [asset], balances: [[1_000_000_000n, 0n]] },
+    challengeDuration: 144n,
+    ...changes,
+  }
+}
+
+function balances(...row: bigint[]): Partial<ProposalOptions> {
+  return { allocation: { assets: [asset], balances: [row] } }
+}
+
+describe('bitcoin: proposals', () => {
+  it('an opener brings in all: capacity in satoshis, nothing pushed', () => {
+    expect(openingOf(wish(), SELF, asset)).deep.equals({
+      peer: PEER,
+      capacity: 1_000_000n,
+      push: 0n,
+      delay: 144,
+    })
+  })
+
+  it('a gift is one only if the agreement says so', () => {
+    const gift = balances(900_000_000n, 100_000_000n)
+    const { push, capacity } = openingOf(wish({ ...gift, agreement: [[1_000_000_000n, 0n]] }), SELF, asset)
+    expect([push, capacity]).deep.equals([100_000_000n, 1_000_000n])
+    expect(code(wish(gift))).equals('UNSUPPORTED')
+    expect(code(wish({ ...gift, agreement: [[900_000_000n, 100_000_000n]] }))).equals('UNSUPPORTED')
+  })
+
+  const refused: readonly (readonly [string, Partial<ProposalOptions>, ErrorCode])[] = [
+    ['no peer', { peers: [] }, 'INVALID_PARAMS'],
+    ['two peers', { peers: [PEER, SELF] }, 'INVALID_PARAMS'],
+    ['ourselves', { peers: [SELF] }, 'INVALID_ARGUMENT'],
+    ['no node ID', { peers: ['0x02'] }, 'INVALID_ARGUMENT'],
+    ['an app', { app: `0x${'11'.repeat(20)}` }, 'UNSUPPORTED'],
+    ['data', { data: '0x00' }, 'UNSUPPORTED'],
+    [
+      'another asset',
+      { allocation: { assets: [{ backend: 1, id: asset.id }], balances: [[1_000n, 0n]] } },
+      'UNSUPPORTED',
+    ],
+    [
+      'another chain',
+      { allocation: { assets: [bitcoinAsset('0x00')], balances: [[1_000n, 0n]] } },
+      'UNSUPPORTED',
+    ],
+    ['three columns', balances(1_000n, 0n, 0n), 'INVALID_ARGUMENT'],
+    ['a part of a satoshi', balances(1_001n, 0n), 'INVALID_AMOUNT'],
+    ['less than nothing', balances(2_000n, -1_000n), 'INVALID_AMOUNT'],
+    ['more than there is', balances(2_100_000_000_000_000_001n, 0n), 'INVALID_AMOUNT'],
+    ['no delay', { challengeDuration: 0n }, 'INVALID_PARAMS'],
+    ['two weeks and a block', { challengeDuration: 2017n }, 'INVALID_PARAMS'],
+  ]
+  for (const [what, changes, expected] of refused) {
+    it(`${what} is refused: ${expected}`, () => {
+      expect(code(wish(changes))).equals(expected)
+    })
+  }
+
+  it('what a peer asks for is shown as a proposal whose session is the temporary channel ID', () => {
+    const temporaryID: Hex = `0x${'ab'.repeat(32)}`
+    const opening = openingOf(
+      wish({ ...balances(900_000n, 100_000n), agreement: [[1_000_000n, 0n]] }),
+      SELF,
+      asset,
+    )
+    const shown = proposalOf({ ...opening, peer: SELF, temporaryID }, PEER, asset)
+    expect(shown).deep.include({
+      session: temporaryID,
+      peers: [SELF, PEER],
+      balances: [[900_000n, 100_000n]],
+      agreement: [[1_000_000n, 0n]],
+      challengeDuration: 144n,
+      participant: { [BITCOIN]: SELF },
+    })
+  })
+})
+
+function code(options: ProposalOptions): ErrorCode | undefined {
+  try {
+    openingOf(options, SELF, asset)
+  } catch (error) {
+    if (error instanceof PerkunasError) return error.code
+    throw error
+  }
+  return undefined
+}
