@@ -10,6 +10,7 @@
 import { fromHex, type Hex, toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import {
+  type BlockDelta,
   blockDelta,
   type FeeratePerKw,
   type Msat,
@@ -65,6 +66,8 @@ export interface OpenRequest {
   readonly type?: ChannelType
   /** By default `env.fees.commitment`. */
   readonly feerate?: FeeratePerKw
+  /** Blocks that the peer's share waits if it closes alone; by default the policy's. */
+  readonly toSelfDelay?: BlockDelta
   readonly shutdownScript: Uint8Array
   /** Say the script now, so that nobody can change it later, not even we. */
   readonly isUpfront?: boolean
@@ -84,7 +87,8 @@ export function openChannel(request: OpenRequest, env: ChannelEnv): Step {
   const { push = msat(0n), isAnnounced = false, feerate = env.fees.commitment } = request
   const type = request.type ?? defaultType(features, isAnnounced)
   const keys = env.keys(keyIndex)
-  const local = ourSide(env.policy, { keys, capacity, isAnnounced, dustLimitOfPeer: env.policy.dustLimit })
+  const side = ourSide(env.policy, { keys, capacity, isAnnounced, dustLimitOfPeer: env.policy.dustLimit })
+  const local = { ...side, toSelfDelay: request.toSelfDelay ?? side.toSelfDelay }
   const terms: ProposedTerms = {
     keyIndex,
     temporaryID,

@@ -55,6 +55,7 @@ export class LightningNode implements AsyncDisposable {
   /** In hex: where closings may pay us. */
   readonly #scripts = new Set<string>()
   readonly #clock: Clock
+  readonly #schedule: (task: () => void) => void
   readonly #inbox = new Inbox<PeerID | typeof OWN, NodeInput>()
   /** Peers that are not read, since too much of theirs waits. */
   readonly #held = new Map<PeerID, () => void>()
@@ -64,6 +65,7 @@ export class LightningNode implements AsyncDisposable {
   /** Why the last channels came to their end, for whoever waits for something else of them. */
   readonly #ends = new Map<bigint, PerkunasError>()
   readonly #events = new Subject<NodeEvent>()
+  readonly #changes = new Subject<bigint>()
   readonly #errors = new Subject<PerkunasError>()
   readonly #endings: (() => void)[] = []
   #connectionCount = 0
@@ -77,6 +79,7 @@ export class LightningNode implements AsyncDisposable {
     const { chain, seed, htlcs, policy, admission, steps = memoryCounter() } = options
     this.#options = options
     this.#clock = options.clock ?? systemClock
+    this.#schedule = options.schedule ?? nextTurn
     const keys = channelKeys({
       seed,
       ownsScript: (script) => this.#scripts.has(toHex(script)),
@@ -127,6 +130,11 @@ export class LightningNode implements AsyncDisposable {
   /** What happens, when it is durable. */
   get events$(): Observable<NodeEvent> {
     return this.#events.asObservable()
+  }
+
+  /** Channels whose view has changed, by their names here. */
+  get changes$(): Observable<bigint> {
+    return this.#changes.asObservable()
   }
 
   /** What went wrong beside any call; after the last one the node has stopped. */
@@ -397,7 +405,7 @@ export class LightningNode implements AsyncDisposable {
     this.#inbox.push(source, input)
     if (this.#isWorking) return
     this.#isWorking = true
-    nextTurn(() => void this.#work())
+    this.#schedule(() => void this.#work())
   }
 
   /** Turn after turn until nothing waits. */
@@ -406,7 +414,7 @@ export class LightningNode implements AsyncDisposable {
       while (this.#stopped === undefined && !this.#inbox.isEmpty) {
         await this.#turn()
         // Sockets have their chance.
-        if (!this.#inbox.isEmpty) await new Promise<void>((resolve) => nextTurn(resolve))
+        if (!this.#inbox.isEmpty) await new Promise<void>((resolve) => this.#schedule(resolve))
       }
     } catch (cause) {
       this.#fail(asError(cause, 'node'))
@@ -427,14 +435,15 @@ export class LightningNode implements AsyncDisposable {
     }
     const changed = this.#core.committed()
     for (const effect of effects) this.#perform(effect)
+    for (const { keyIndex } of changed) this.#changes.next(keyIndex)
     for (const entry of changed) if (entry.state.phase === 'closed') this.#over(entry, entry.state.reason)
     this.#waiters.check()
     this.#goOnReading()
   }
 
   *#taken(): Generator<NodeInput> {
-    const end = performance.now() + TURN.milliseconds
-    for (let count = 0; count < TURN.inputs && (count === 0 || performance.now() < end); count++) {
+    const end = this.#clock.now() + TURN.milliseconds
+    for (let count = 0; count < TURN.inputs && (count === 0 || this.#clock.now() < end); count++) {
       const input = this.#inbox.next()
       if (input === undefined) return
       yield input
@@ -491,7 +500,8 @@ export class LightningNode implements AsyncDisposable {
     const entry = this.#core.entries.get(channel)
     if (entry?.state.phase !== 'asked') return
     const { terms } = entry.state
-    const request: InboundChannel = { ...terms, channel, peer: entry.peer }
+    const { toSelfDelay } = entry.state.remote
+    const request: InboundChannel = { ...terms, channel, peer: entry.peer, toSelfDelay }
     let input: ChannelInput
     try {
       input = await this.#decided(await this.#handleOpen(request))
@@ -602,6 +612,7 @@ export class LightningNode implements AsyncDisposable {
     this.#held.clear()
     this.#waiters.end(error)
     this.#events.complete()
+    this.#changes.complete()
     this.#errors.complete()
   }
 }

@@ -1,6 +1,6 @@
 // What a node is made of, and what our user decides.
 import type { Hex } from '../../../channel/bytes.js'
-import type { FeeratePerKw, Msat, Sat } from '../../../channel/units.js'
+import type { BlockDelta, FeeratePerKw, Msat, Sat } from '../../../channel/units.js'
 import type { Clock, PeerID } from '../../../peer/index.js'
 import type { Store } from '../../../persistence/index.js'
 import type { AdmissionLimits, Asked, ChannelPolicy } from '../channel/index.js'
@@ -29,6 +29,8 @@ export interface LightningNodeOptions {
   /** What signers remember beside the store; see `StepCounter`. By default what this process has seen. */
   readonly steps?: StepCounter
   readonly clock?: Clock
+  /** Calls back soon, other tasks in between: turns of the node are apart by it. By default the event loop's next turn. */
+  readonly schedule?: (task: () => void) => void
   /** Random bytes. */
   readonly entropy?: (bytes: number) => Uint8Array
 }
@@ -44,6 +46,8 @@ export interface OpenOptions {
   readonly push?: Msat
   readonly feerate?: FeeratePerKw
   readonly isAnnounced?: boolean
+  /** Blocks that the peer's share waits if it closes alone; by default the policy's. */
+  readonly toSelfDelay?: BlockDelta
   /** Where we are paid to when it closes in agreement; by default a script of the wallet. */
   readonly shutdownScript?: Uint8Array
   /** Say the script now, so that nobody can change it later, not even we. */
@@ -61,6 +65,8 @@ export interface InboundChannel {
   readonly push: Msat
   readonly feerate: FeeratePerKw
   readonly isAnnounced: boolean
+  /** Blocks that our share waits if we close alone. */
+  readonly toSelfDelay: number
   readonly type: Asked['terms']['type']
 }
 

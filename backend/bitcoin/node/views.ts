@@ -53,6 +53,12 @@ export interface LiveView {
   /** What each side must keep. */
   readonly reserve: Both<Sat>
   readonly htlcs: readonly OpenHtlc[]
+  /** How many HTLCs each side ever offered. */
+  readonly offered: Both<bigint>
+  /** Blocks that each side's share waits if that side closes alone. */
+  readonly delay: Both<number>
+  /** Both have signed a transaction that closes it. */
+  readonly isClosingAgreed: boolean
   /** HTLCs that can be in flight at a time, in each direction. */
   readonly maxInFlight: number
   readonly feerate: FeeratePerKw
@@ -103,6 +109,9 @@ function viewOfLive(live: Live, env: ChannelEnv): LiveView {
     // Each side says what the other must keep.
     reserve: { local: terms.remote.reserve, remote: terms.local.reserve },
     htlcs: book.htlcs,
+    offered: book.offered,
+    delay: { local: terms.remote.toSelfDelay, remote: terms.local.toSelfDelay },
+    isClosingAgreed: live.closing.complete !== undefined,
     maxInFlight: Math.min(MAX_HTLCS, terms.remote.maxAcceptedHtlcs),
     feerate: book.feerate,
     confirmations: ready.depth,
