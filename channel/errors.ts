@@ -102,6 +102,14 @@ export interface Facts {
   /** A watchtower does not watch over a state of ours. */
   NOT_WATCHED: { readonly channel: Hex; readonly version: bigint; readonly reason: string }
 
+  // Payments
+  /** A payment with that ID or payment hash is there already, and another one. */
+  PAYMENT_EXISTS: { readonly payment: Hex }
+  /** No such payment, or it is over. */
+  UNKNOWN_PAYMENT: { readonly payment: Hex }
+  /** A payment can't be begun; nothing of it was sent. */
+  PAYMENT_REFUSED: { readonly rule: string }
+
   // Ledgers
   /** The node of a chain does not answer. */
   LEDGER_UNREACHABLE: { readonly ledger: string }

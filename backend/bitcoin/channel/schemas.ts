@@ -60,7 +60,8 @@ function numberOf<N extends number>(brand: (value: number) => N): Schema<N> {
 export const msats = amountOf<Msat>()
 /** Amounts. */
 export const sats = amountOf<Sat>()
-const height = numberOf<BlockHeight>(blockHeight)
+/** A block's height. */
+export const height = numberOf<BlockHeight>(blockHeight)
 /** A feerate. */
 export const feerate = numberOf<FeeratePerKw>(feeratePerKw)
 const point = bytes(33)

@@ -1,4 +1,5 @@
 // Payments over channels (BOLT 4, BOLT 11) as a pure machine above them: step(state, input, context).
+export { payableChannel } from './channels.js'
 export type {
   InvoiceRequest,
   NodeKeys,
@@ -7,6 +8,7 @@ export type {
   PaymentsContext,
   PaymentsInput,
 } from './input.js'
+export { step } from './payments.js'
 export {
   FAIL_BACK_BUFFER,
   MIN_FINAL_CLTV_EXPIRY_DELTA,
@@ -15,6 +17,15 @@ export {
   type PaymentsPolicy,
   TRANSIT_BLOCKS,
 } from './policy.js'
+export {
+  PAYMENT_ROWS,
+  pastIncoming,
+  pastPayments,
+  pastRemoval,
+  pastWrites,
+  paymentWrites,
+  restoredPayments,
+} from './record.js'
 export {
   type CancelReason,
   type IncomingPart,

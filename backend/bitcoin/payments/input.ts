@@ -76,7 +76,12 @@ export type PaymentsInput =
   /** Tries nothing more for a payment of ours. What is under way may still be paid. */
   | { readonly kind: 'abandon'; readonly id: PaymentID }
   /** Makes an invoice. It is handed out with the answer, when it is durable. */
-  | { readonly kind: 'createInvoice'; readonly request: InvoiceRequest }
+  | {
+      readonly kind: 'createInvoice'
+      readonly request: InvoiceRequest
+      /** If the payment hash is not a new one: whether the store has a payment of it that is over. */
+      readonly isPast?: boolean
+    }
   /** Takes a held payment. */
   | { readonly kind: 'release'; readonly paymentHash: Hex; readonly preimage?: Uint8Array }
   /** Takes an invoice back, or gives a held payment back. */

@@ -32,7 +32,7 @@ export const PAYMENTS_POLICY: PaymentsPolicy = {
 
 /** Blocks before the expiry of an HTLC to us from which on it is not claimed any more, but failed. */
 export const FAIL_BACK_BUFFER: BlockDelta = blockDelta(39)
-/** Blocks that may come while an HTLC is on its way: a payer adds them, a payee forgives them. */
+/** Blocks that may come while an HTLC is on its way: a payer adds them, a payee forgives them as far as it has the time. */
 export const TRANSIT_BLOCKS: BlockDelta = blockDelta(3)
 /** The least that an invoice of ours asks for: a payment that comes in time can be claimed in time. */
 export const MIN_FINAL_CLTV_EXPIRY_DELTA: BlockDelta = blockDelta(FAIL_BACK_BUFFER + TRANSIT_BLOCKS)

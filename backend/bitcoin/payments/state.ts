@@ -149,10 +149,8 @@ export type PaymentFailure =
 
 /** What an invoice of ours says. */
 export interface InvoiceTerms {
-  /** 32 bytes. */
-  readonly paymentSecret: Uint8Array
+  /** The least that is taken, and half of the most. */
   readonly amount?: Msat
-  readonly paymentMetadata?: Uint8Array
   /** Milliseconds since 1970. */
   readonly expiresAt: number
   readonly minFinalCltvExpiryDelta: BlockDelta
@@ -164,15 +162,17 @@ export interface InvoiceTerms {
 export interface IncomingPayment {
   /** 32 bytes. */
   readonly paymentHash: Hex
-  /** Absent if nobody had to ask for it. */
+  /** Absent if it was not asked for: keysend. */
   readonly invoice?: InvoiceTerms
+  /** What every part of it must say: 32 bytes. Without one it has a single part. Secret. */
+  readonly paymentSecret?: Uint8Array
   /** 32 bytes. Absent as long as only our user has it. */
   readonly preimage?: Uint8Array
   /** Whether our user decides when all of it is there. */
   readonly isHeld: boolean
   /** Milliseconds since 1970. */
   readonly since: number
-  /** HTLCs that are not gone. */
+  /** HTLCs of it that were taken and are not gone. What was failed is none of its parts any more. */
   readonly parts: readonly IncomingPart[]
   /** What its parts are to be together, as the payer says in each. */
   readonly total?: Msat
@@ -186,6 +186,8 @@ export interface IncomingPart {
   readonly channelID: Hex
   readonly htlcID: bigint
   readonly amount: Msat
+  /** What the payer meant it to be: no more than `amount`. */
+  readonly intended: Msat
   readonly cltvExpiry: BlockHeight
   /** With the payer, to say a failure or the hold time by. Secret. */
   readonly sharedSecret: Uint8Array

@@ -20,6 +20,8 @@ export type PaymentsEffect =
   // Before the commit
   | { readonly kind: 'want'; readonly channelID: Hex; readonly intent: Intent }
   | { readonly kind: 'unwant'; readonly channelID: Hex; readonly reference: string }
+  /** It is over: `pastWrites` are part of the commit. */
+  | { readonly kind: 'archive'; readonly payment: OutgoingPayment | IncomingPayment }
   // After it
   | { readonly kind: 'tell'; readonly event: PaymentEvent }
   /** To the command. */
@@ -39,3 +41,29 @@ export type PaymentEvent =
   | { readonly kind: 'received'; readonly payment: IncomingPayment }
   /** It was held, and is not any more. */
   | { readonly kind: 'cancelled'; readonly payment: IncomingPayment }
+
+/** A step. */
+export function to(next: PaymentsState, effects: readonly PaymentsEffect[] = []): PaymentsStep {
+  return { next, effects }
+}
+
+/** A command that can't be done. */
+export function refused(state: PaymentsState, error: PerkunasError): PaymentsStep {
+  return to(state, [{ kind: 'refuse', error }])
+}
+
+/** One step after another. */
+export function inTurn<T>(
+  state: PaymentsState,
+  items: Iterable<T>,
+  go: (state: PaymentsState, item: T) => PaymentsStep,
+): PaymentsStep {
+  let next = state
+  const effects: PaymentsEffect[] = []
+  for (const item of items) {
+    const one = go(next, item)
+    next = one.next
+    effects.push(...one.effects)
+  }
+  return to(next, effects)
+}

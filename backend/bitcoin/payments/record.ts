@@ -1,0 +1,139 @@
+// Payments on disk: one row each, under another key once they are over, so that a restart reads only those that are not.
+//
+//     payment/open/out/<ID>              ours
+//     payment/open/in/<payment hash>     to us
+//     payment/past/out/<ID>
+//     payment/past/in/<payment hash>     invoices; behind the hash a time for what came without one
+//     payment/paid/<payment hash>        the ID of the payment of ours that has paid it
+import { type Hex, isHex, toHex } from '../../../channel/bytes.js'
+import { isError, PerkunasError } from '../../../channel/errors.js'
+import { hex, type Schema, schemaCodec } from '../../../peer/index.js'
+import { defineRecord, type RecordType, type Store, type Write } from '../../../persistence/index.js'
+import { decodeInvoice } from '../invoice/index.js'
+import type { PastPayments, PaymentsInput } from './input.js'
+import { incomingPayment, outgoingPayment } from './schemas.js'
+import type { IncomingPayment, OutgoingPayment, PaymentsState, PayRequest } from './state.js'
+import { NO_PAYMENTS } from './state.js'
+import { differences, put } from './table.js'
+
+/** All keys of payments that are not over start so. */
+export const PAYMENT_ROWS = 'payment/open/'
+
+const MAX_BYTES = 1024 * 1024
+const ROWS = {
+  outgoing: row<OutgoingPayment>('lightning-payment', outgoingPayment),
+  incoming: row<IncomingPayment>('lightning-incoming', incomingPayment),
+  paid: row<Hex>('lightning-paid', hex(32)),
+}
+
+/**
+ * What steps write: the difference between what is on disk and a state. The writes of their `archive` effects come
+ * with it, see {@link pastWrites}.
+ */
+export function paymentWrites(before: PaymentsState, after: PaymentsState): readonly Write[] {
+  const writes: Write[] = []
+  for (const [id, , payment] of differences(before.outgoing, after.outgoing)) {
+    const key = `${PAYMENT_ROWS}out/${id}`
+    writes.push(payment === undefined ? { kind: 'delete', key } : ROWS.outgoing.put(key, payment))
+  }
+  for (const [hash, , payment] of differences(before.incoming, after.incoming)) {
+    const key = `${PAYMENT_ROWS}in/${hash}`
+    writes.push(payment === undefined ? { kind: 'delete', key } : ROWS.incoming.put(key, payment))
+  }
+  return writes
+}
+
+/** The writes for a payment that is over. */
+export function pastWrites(payment: OutgoingPayment | IncomingPayment): readonly Write[] {
+  const { paymentHash } = payment
+  if (!('id' in payment)) return [ROWS.incoming.put(pastKey(payment), payment)]
+  const { id, status } = payment
+  const put = ROWS.outgoing.put(`payment/past/out/${id}`, payment)
+  return status.kind === 'succeeded' ? [put, ROWS.paid.put(`payment/paid/${paymentHash}`, id)] : [put]
+}
+
+/** The writes that forget a payment that is over: its ID means nothing from then on, and its invoice could be paid again. */
+export function pastRemoval(payment: OutgoingPayment | IncomingPayment): readonly Write[] {
+  if (!('id' in payment)) return [{ kind: 'delete', key: pastKey(payment) }]
+  return [
+    { kind: 'delete', key: `payment/past/out/${payment.id}` },
+    ...(payment.status.kind === 'succeeded'
+      ? [{ kind: 'delete' as const, key: `payment/paid/${payment.paymentHash}` }]
+      : []),
+  ]
+}
+
+/**
+ * The payments of a store's rows.
+ *
+ * @param rows everything that begins with {@link PAYMENT_ROWS}
+ * @throws PerkunasError INVALID_RECORD if a row is damaged or of a newer version, or two payments have one hash
+ */
+export function restoredPayments(rows: Iterable<readonly [string, Uint8Array]>): PaymentsState {
+  let { outgoing, paying, incoming }: PaymentsState = NO_PAYMENTS
+  for (const [key, value] of rows) {
+    const [, , way, name] = key.split('/')
+    if (way === 'out' && isHex(name, 32)) {
+      const payment = ROWS.outgoing.open(key, value)
+      outgoing = put(outgoing, payment.id, payment)
+      paying = put(paying, payment.paymentHash, payment.id)
+      if (payment.id !== name || paying.size !== outgoing.size) throw invalid(key, 'it is another one’s')
+    } else if (way === 'in' && isHex(name, 32)) {
+      const payment = ROWS.incoming.open(key, value)
+      incoming = put(incoming, payment.paymentHash, payment)
+      if (payment.paymentHash !== name) throw invalid(key, 'it is another one’s')
+    } else throw invalid(key, 'no key of a payment')
+  }
+  return { outgoing, paying, incoming }
+}
+
+/** What the input `pay` must know of payments that are over. */
+export async function pastPayments(
+  store: Pick<Store, 'get'>,
+  { id, request }: Pick<PaymentsInput & { readonly kind: 'pay' }, 'id' | 'request'>,
+): Promise<PastPayments> {
+  if (!isHex(id, 32)) return {}
+  const paymentHash = hashOf(request)
+  const [payment, paidBy] = await Promise.all([
+    read(store, ROWS.outgoing, `payment/past/out/${id}`),
+    paymentHash && read(store, ROWS.paid, `payment/paid/${paymentHash}`),
+  ])
+  return { ...(payment && { payment }), ...(paidBy && { paidBy }) }
+}
+
+/** The payment to us that is over, by the hash of its invoice. */
+export async function pastIncoming(
+  store: Pick<Store, 'get'>,
+  paymentHash: Hex,
+): Promise<IncomingPayment | undefined> {
+  return read(store, ROWS.incoming, `payment/past/in/${paymentHash}`)
+}
+
+function pastKey({ paymentHash, invoice, since }: IncomingPayment): string {
+  return `payment/past/in/${paymentHash}${invoice === undefined ? `/${since}` : ''}`
+}
+
+/** If it can be said without paying. */
+function hashOf(request: PayRequest): Hex | undefined {
+  if (request.kind === 'hash') return isHex(request.paymentHash, 32) ? request.paymentHash : undefined
+  if (request.kind === 'spontaneous') return undefined
+  try {
+    return toHex(decodeInvoice(request.invoice).paymentHash)
+  } catch (error) {
+    if (isError(error, 'INVALID_MESSAGE') || isError(error, 'TOO_LARGE')) return undefined
+    throw error
+  }
+}
+
+async function read<T>(store: Pick<Store, 'get'>, type: RecordType<T>, key: string): Promise<T | undefined> {
+  const value = await store.get(key)
+  return value === undefined ? undefined : type.open(key, value)
+}
+
+function row<T>(name: string, schema: Schema<T>): RecordType<T> {
+  return defineRecord({ name, version: 1, ...schemaCodec(schema, { maxBytes: MAX_BYTES }) })
+}
+
+function invalid(key: string, reason: string): PerkunasError<'INVALID_RECORD'> {
+  return new PerkunasError('INVALID_RECORD', `record ${key}: ${reason}`, { key, reason })
+}
