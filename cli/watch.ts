@@ -15,7 +15,8 @@ export const watch: Command = {
   usage:
     '--store <dir> --identity <file> --key <file> --rpc <url> --adjudicator <address> --holder <address>...\n' +
     '--client <id>... [--first-block <n>] [--finality <n>] [--polling <ms>] [--max-fee <gwei>]\n' +
-    '[--listen <host:port>] [--metrics-port <port>] [--max-channels <n>] [--max-bytes <n>]',
+    '[--listen <host:port>] [--metrics-port <port>] [--max-channels <n>] [--max-bytes <n>]\n' +
+    '[--max-signatures <n>]',
   summary:
     'Refutes old states on Ethereum for clients that are away. It keeps the states that they publish (RemoteWatcher)\n' +
     'and a key that pays for transactions; it has no key of theirs. --identity and --key name files with 32 bytes\n' +
@@ -36,6 +37,7 @@ export const watch: Command = {
     'metrics-port': { type: 'string' },
     'max-channels': { type: 'string' },
     'max-bytes': { type: 'string' },
+    'max-signatures': { type: 'string' },
   },
   positionals: { min: 0, max: 0 },
   run,
@@ -75,6 +77,7 @@ async function run({ options, print, complain, signal }: Invocation): Promise<Ex
         limits: {
           ...defined(number(options, 'max-channels'), (channels) => ({ channels })),
           ...defined(number(options, 'max-bytes'), (bytes) => ({ bytes })),
+          ...defined(number(options, 'max-signatures'), (signatures) => ({ signatures })),
         },
         onEvent: (event) => say(logged(event)),
       })

@@ -15,7 +15,7 @@ export interface Unwatched {
   readonly reason: 'unwatched'
   /** The version that nobody but us can refute with. */
   readonly newest: bigint
-  /** The newest version that whoever watches for us has. */
+  /** The newest version that whoever watches for us has; the same one if it lacks a sub-channel's newest state. */
   readonly held: bigint | undefined
 }
 
@@ -23,6 +23,8 @@ export interface Unwatched {
 export interface WatchedChannel {
   /** The newest state, if it has everybody's signature. */
   newest(): SignedState | undefined
+  /** All that its locked funds need, parents before children: the newest state of each sub-channel; none by default. */
+  subChannels?(): readonly SignedState[]
   /** The channel's user hears of it. */
   atRisk(risk: Unwatched): void
 }
@@ -40,7 +42,10 @@ export interface Watcher {
     onEvent: (event: LedgerEvent) => void,
     channel?: WatchedChannel,
   ): Pick<Subscription, 'close'>
-  /** A newer state of a channel is durable. With a promise, nothing that depends on it leaves before that resolves. */
+  /**
+   * A newer state of a channel is durable, or one of a sub-channel: then by the ID of the channel that it is settled with.
+   * With a promise, nothing that depends on it leaves before that resolves.
+   */
   enabled?(channelID: ChannelID): void | Promise<void>
   /** A channel is over; its watching ends. */
   over?(channelID: ChannelID): void

@@ -1,18 +1,16 @@
 // What a client and its watchtower say to each other. They speak over a bus of their own, so that none of it gets in
 // between what participants say.
 //
-//   client → tower   watch(state with all signatures, cursor)   the newest state of a channel
-//   tower → client   watching(channelID, version)               that state, or a newer one, is on the tower's disk
-//                    notWatching(channelID, version, reason)    it won't be refuted with that state
+//   client → tower   watch(state with all signatures, cursor)   the newest state of a channel, and of its sub-channels
+//   tower → client   watching(channelID, versions)              those states, or newer ones, are on the tower's disk
+//                    notWatching(channelID, versions, reason)   it won't be refuted with those states
 //   client → tower   unwatch(channelID)                         the channel is over
 import {
   AUX_LENGTH,
-  type ChannelID,
   MAX_ID_LENGTH,
   MAX_PARTICIPANTS,
   MAX_SUB_ALLOCATIONS,
   type Params,
-  type RegisterRequest,
 } from '../../channel/index.js'
 import {
   bool,
@@ -67,11 +65,18 @@ export const watchedFields = { signed, subChannels: list(signed, { max: MAX_SUB_
 export const cursorSchema = nullable(text(MAX_CURSOR_BYTES))
 
 const watch = defineMessage({ name: 'watch', version: 1, fields: { ...watchedFields, cursor: cursorSchema } })
-const watching = defineMessage({ name: 'watching', version: 1, fields: { channelID: id, version: u64() } })
+
+/** Of a channel and its sub-channels. */
+const versions = {
+  channelID: id,
+  version: u64(),
+  subChannels: list(object({ channelID: id, version: u64() }), { max: MAX_SUB_ALLOCATIONS }),
+}
+const watching = defineMessage({ name: 'watching', version: 2, fields: versions })
 const notWatching = defineMessage({
   name: 'notWatching',
-  version: 1,
-  fields: { channelID: id, version: u64(), reason: text(MAX_REASON_BYTES) },
+  version: 2,
+  fields: { ...versions, reason: text(MAX_REASON_BYTES) },
 })
 const unwatch = defineMessage({ name: 'unwatch', version: 1, fields: { channelID: id } })
 
@@ -82,11 +87,6 @@ export type TowerMessage = MessageOf<(typeof definitions)[number]>
 
 /** Bytes to messages and back. Decoding throws INVALID_MESSAGE or TOO_LARGE, whatever came. */
 export const towerMessages: Codec<TowerMessage> = messageCodec(definitions)
-
-/** The channel that a request is about. */
-export function channelOf({ signed: { state } }: RegisterRequest): ChannelID {
-  return state.channelID
-}
 
 function nonceHex(nonce: bigint): `0x${string}` {
   return `0x${nonce.toString(16).padStart(64, '0')}`

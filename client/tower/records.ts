@@ -1,15 +1,16 @@
 // What a watchtower writes: each channel's newest state when a client gives it, and what the ledger says of it.
-import type { ChannelID, RegisterRequest } from '../../channel/index.js'
+import { type ChannelID, MAX_SUB_ALLOCATIONS, type RegisterRequest } from '../../channel/index.js'
 import type { PeerID } from '../../peer/index.js'
-import { type Infer, list, object, oneOf, schemaCodec, u64 } from '../../peer/index.js'
+import { hex, type Infer, list, object, oneOf, schemaCodec, u64 } from '../../peer/index.js'
 import { defineRecord, type RecordType, type Store, type Write } from '../../persistence/index.js'
 import { cursorSchema, watchedFields } from './messages.js'
-import { MAX_STANDINGS, type Standing } from './standing.js'
+import { MAX_STANDINGS, type SeenOf } from './standing.js'
+import { channelOf } from './tree.js'
 
 const STATES = 'tower/state/'
 const SEEN = 'tower/seen/'
 
-const seenSchema = object({
+const seenFields = {
   cursor: cursorSchema,
   standings: list(
     object({
@@ -19,30 +20,40 @@ const seenSchema = object({
     }),
     { max: MAX_STANDINGS },
   ),
+}
+const seenSchema = object({
+  ...seenFields,
+  subChannels: list(object({ channelID: hex(32), ...seenFields }), { max: MAX_SUB_ALLOCATIONS }),
 })
+/** More than any message: a tree is made of several. */
+const limits = { maxBytes: 64 * 1024 * 1024 }
+const seenCodec = schemaCodec(seenSchema, limits)
+/** Before there were sub-channels. */
+const first = schemaCodec(object(seenFields))
 
-/** What was seen on the ledger, and up to where it was read. */
+/** What was seen on the ledger of a channel and of its sub-channels, and up to where it was read for each. */
 export type Seen = Infer<typeof seenSchema>
 
 /** Records of newest states. */
 export const states: RecordType<RegisterRequest> = defineRecord({
   name: 'tower/state',
   version: 1,
-  ...schemaCodec(object(watchedFields)),
+  ...schemaCodec(object(watchedFields), limits),
 })
 /** Records of what was seen. */
 export const seen: RecordType<Seen> = defineRecord({
   name: 'tower/seen',
-  version: 1,
-  ...schemaCodec(seenSchema),
+  version: 2,
+  ...seenCodec,
+  migrations: { 1: (payload) => seenCodec.encode({ ...first.decode(payload), subChannels: [] }) },
 })
 
 /** A channel as it is stored: for whom, the newest state, and what was seen. */
 export interface Stored {
   readonly client: PeerID
   readonly request: RegisterRequest
-  readonly cursor: string | undefined
-  readonly standings: readonly Standing[]
+  /** By channel: itself, and those sub-channels of which anything was seen. */
+  readonly seen: ReadonlyMap<ChannelID, SeenOf>
   /** Of the state's record. */
   readonly bytes: number
 }
@@ -58,14 +69,12 @@ export function putState(
   return { ...write, kind: 'put' }
 }
 
-/** The write that stores what was seen of a channel. */
-export function putSeen(
-  client: PeerID,
-  channelID: ChannelID,
-  cursor: string | undefined,
-  standings: readonly Standing[],
-): Write {
-  return seen.put(`${SEEN}${client}/${channelID}`, { cursor: cursor ?? null, standings: [...standings] })
+/** The write that stores what was seen of a channel and its sub-channels. */
+export function putSeen(client: PeerID, channelID: ChannelID, known: ReadonlyMap<ChannelID, SeenOf>): Write {
+  const subChannels = [...known].flatMap(([id, of]) =>
+    id === channelID ? [] : [{ channelID: id, ...written(of) }],
+  )
+  return seen.put(`${SEEN}${client}/${channelID}`, { ...written(known.get(channelID)), subChannels })
 }
 
 /** The writes that forget a channel. */
@@ -79,12 +88,18 @@ export async function* stored(store: Store): AsyncGenerator<Stored> {
     const request = states.open(key, value)
     const [client = '', channelID = ''] = key.slice(STATES.length).split('/')
     const known = await seen.get(store, `${SEEN}${client}/${channelID}`)
+    const all = known === undefined ? [] : [{ channelID: channelOf(request), ...known }, ...known.subChannels]
     yield {
       client: `0x${client.slice(2)}`,
       request,
-      cursor: known?.cursor ?? undefined,
-      standings: known?.standings ?? [],
+      seen: new Map(
+        all.map(({ channelID: id, cursor, standings }) => [id, { cursor: cursor ?? undefined, standings }]),
+      ),
       bytes: value.length,
     }
   }
+}
+
+function written(of: SeenOf | undefined) {
+  return { cursor: of?.cursor ?? null, standings: [...(of?.standings ?? [])] }
 }

@@ -7,13 +7,14 @@ import {
   type Adjudicator,
   type ChannelID,
   PerkunasError,
-  type SignedState,
+  type RegisterRequest,
   type Subscription,
 } from '../../channel/index.js'
 import type { Bus, PeerID } from '../../peer/index.js'
 import { type Clock, systemClock } from '../environment.js'
 import { localWatcher, type WatchedChannel, type Watcher } from '../watcher.js'
 import { type TowerMessage, towerMessages } from './messages.js'
+import { covers, sameVersions, type Versions, versionsOf } from './tree.js'
 
 /** How a client uses a tower. */
 export interface RemoteWatcherOptions {
@@ -45,13 +46,13 @@ const PATIENCE = 30_000
 interface Entry {
   readonly channel: WatchedChannel
   readonly cursor: string | undefined
-  /** The newest version on the tower's disk, and the newest that it has refused. */
-  held: bigint | undefined
-  refused: bigint | undefined
+  /** The newest versions on the tower's disk, and those that it has refused last. */
+  held: Versions | undefined
+  refused: Versions | undefined
   /** On its way. */
-  sent: bigint | undefined
+  sent: Versions | undefined
   isAtRisk: boolean
-  readonly waiting: Set<{ readonly version: bigint; readonly resolve: () => void }>
+  readonly waiting: Set<{ readonly versions: Versions; readonly resolve: () => void }>
   cancelAlarm: (() => void) | undefined
 }
 
@@ -121,9 +122,8 @@ export class RemoteWatcher implements Watcher {
     if (entry === undefined) return
     this.#changed(channelID, entry)
     const { wait = 0 } = this.#options
-    const version = entry.channel.newest()?.state.version
-    if (wait <= 0 || version === undefined) return
-    return this.#acknowledged(entry, version, wait)
+    const tree = wait > 0 ? treeOf(entry) : undefined
+    if (tree !== undefined) return this.#acknowledged(entry, versionsOf(tree), wait)
   }
 
   over(channelID: ChannelID): void {
@@ -142,11 +142,11 @@ export class RemoteWatcher implements Watcher {
     this.#options.bus.release(this.#options.tower)
   }
 
-  /** Resolves when the tower has that version or has refused it, or when the time is over. */
-  #acknowledged(entry: Entry, version: bigint, ms: number): Promise<void> {
+  /** Resolves when the tower has those versions or has refused them, or when the time is over. */
+  #acknowledged(entry: Entry, versions: Versions, ms: number): Promise<void> {
     return new Promise((resolve) => {
       const waiter = {
-        version,
+        versions,
         resolve: () => {
           cancel()
           entry.waiting.delete(waiter)
@@ -157,7 +157,7 @@ export class RemoteWatcher implements Watcher {
         this.#alarm(entry)
         waiter.resolve()
       })
-      if ((entry.held ?? -1n) >= version) return waiter.resolve()
+      if (entry.held !== undefined && covers(entry.held, versions)) return waiter.resolve()
       entry.waiting.add(waiter)
     })
   }
@@ -179,11 +179,11 @@ export class RemoteWatcher implements Watcher {
       const entry = this.#entries.get(channelID)
       if (entry?.sent !== undefined) continue // its turn comes when that is answered
       this.#due.delete(channelID)
-      const signed = entry?.channel.newest()
-      if (entry === undefined || signed === undefined || !isBehind(entry, signed)) continue
-      entry.sent = signed.state.version
+      const tree = entry && treeOf(entry)
+      if (entry === undefined || tree === undefined || !isBehind(entry, tree)) continue
+      entry.sent = versionsOf(tree)
       this.#inFlight++
-      this.#send({ kind: 'watch', signed, subChannels: [], cursor: entry.cursor ?? null })
+      this.#send({ kind: 'watch', ...tree, cursor: entry.cursor ?? null })
     }
   }
 
@@ -194,16 +194,17 @@ export class RemoteWatcher implements Watcher {
     if (entry === undefined) return
     if (entry.sent !== undefined) this.#inFlight--
     entry.sent = undefined
+    const versions: Versions = { version, subChannels: message.subChannels }
     if (message.kind === 'watching') {
-      if (entry.held === undefined || version > entry.held) entry.held = version
+      if (entry.held === undefined || !covers(entry.held, versions)) entry.held = versions
     } else {
-      entry.refused = version
+      entry.refused = versions
       const text = `the tower does not watch version ${version} of channel ${channelID}: ${message.reason}`
       const facts = { channel: channelID, version, reason: message.reason }
       this.#options.onError?.(new PerkunasError('NOT_WATCHED', text, facts))
       this.#alarm(entry)
     }
-    for (const waiter of [...entry.waiting]) if (waiter.version <= version) waiter.resolve()
+    for (const waiter of [...entry.waiting]) if (covers(versions, waiter.versions)) waiter.resolve()
     if (isBehind(entry)) this.#due.add(channelID)
     else {
       entry.isAtRisk = false
@@ -226,7 +227,7 @@ export class RemoteWatcher implements Watcher {
     const newest = entry.channel.newest()
     if (newest === undefined || entry.isAtRisk) return
     entry.isAtRisk = true
-    entry.channel.atRisk({ reason: 'unwatched', newest: newest.state.version, held: entry.held })
+    entry.channel.atRisk({ reason: 'unwatched', newest: newest.state.version, held: entry.held?.version })
   }
 
   #send(message: TowerMessage): void {
@@ -238,11 +239,18 @@ export class RemoteWatcher implements Watcher {
   }
 }
 
-/** Whether the tower lacks a state that it might take. */
-function isBehind(
-  { channel, held, refused }: Entry,
-  signed: SignedState | undefined = channel.newest(),
-): boolean {
-  const version = signed?.state.version
-  return version !== undefined && version > (held ?? -1n) && version !== refused
+/** What the tower is to have. A channel that no ledger knows by itself comes with its parent. */
+function treeOf({ channel }: Entry): RegisterRequest | undefined {
+  const signed = channel.newest()
+  if (signed === undefined || !signed.params.ledgerChannel) return undefined
+  return { signed, subChannels: channel.subChannels?.() ?? [] }
+}
+
+/** Whether the tower lacks something that it might take. */
+function isBehind(entry: Entry, tree: RegisterRequest | undefined = treeOf(entry)): boolean {
+  if (tree === undefined) return false
+  const { held, refused } = entry
+  const versions = versionsOf(tree)
+  if (held !== undefined && covers(held, versions)) return false
+  return refused === undefined || !sameVersions(refused, versions)
 }

@@ -1,11 +1,26 @@
-// What is registered of one channel, from the ledger's events in whatever order reorgs bring them.
-import type { LedgerEvent } from '../../channel/index.js'
+// What is registered of a tree of channels, from the ledger's events in whatever order reorgs bring them.
+import type { ChannelID, LedgerEvent, RegisterRequest } from '../../channel/index.js'
+import { members } from './tree.js'
 
 /** Something that an event said and no reorg took back. */
 export interface Standing {
   readonly kind: 'registered' | 'progressed' | 'cleared' | 'concluded'
   readonly version: bigint
   /** 0 without one. In the ledger's unit. */
+  readonly deadline: bigint
+}
+
+/** What was seen of one channel, and up to where the ledger was read for it. */
+export interface SeenOf {
+  readonly cursor: string | undefined
+  readonly standings: readonly Standing[]
+}
+
+/** An older state that is registered, of the channel that is watched or of a sub-channel. */
+export interface Risk {
+  readonly channelID: ChannelID
+  readonly registered: bigint
+  readonly newest: bigint
   readonly deadline: bigint
 }
 
@@ -26,8 +41,40 @@ export function after(standings: readonly Standing[], event: LedgerEvent): reado
   return kept.slice(-MAX_STANDINGS)
 }
 
-/** The older state that is registered now and could be refuted by one of version `newest`. */
-export function refutable(standings: readonly Standing[], newest: bigint): Standing | undefined {
-  const standing = standings.at(-1)
-  return standing?.kind === 'registered' && standing.version < newest ? standing : undefined
+/**
+ * What registering a tree would refute, if the ledger still takes it: that with the earliest deadline. Also if it is a
+ * sub-channel of which an older state is registered, and the root with the newest one or not at all: then it came with
+ * another channel that locks funds for it, and its own time runs all the same.
+ */
+export function riskOf(
+  tree: RegisterRequest,
+  standingsOf: (channelID: ChannelID) => readonly Standing[],
+): Risk | undefined {
+  const { channelID: root, version } = tree.signed.state
+  const last = standingsOf(root).at(-1)
+  const isTaken =
+    last === undefined || ((last.kind === 'registered' || last.kind === 'cleared') && last.version <= version)
+  if (!isTaken) return undefined
+  let first: Risk | undefined
+  for (const { state } of members(tree)) {
+    const { channelID, version: newest } = state
+    const standing = standingsOf(channelID).at(-1)
+    if (standing?.kind !== 'registered' || standing.version >= newest) continue
+    const { version: registered, deadline } = standing
+    if (first === undefined || deadline < first.deadline) first = { channelID, registered, newest, deadline }
+  }
+  return first
+}
+
+/** Whether a tree that was concluded with that version of its root ended with anything older than what is known. */
+export function isLost(
+  tree: RegisterRequest,
+  version: bigint,
+  standingsOf: (channelID: ChannelID) => readonly Standing[],
+): boolean {
+  if (version !== tree.signed.state.version) return version < tree.signed.state.version
+  return tree.subChannels.some(({ state }) => {
+    const last = standingsOf(state.channelID).at(-1)
+    return last !== undefined && last.kind !== 'cleared' && last.version < state.version
+  })
 }

@@ -11,20 +11,23 @@ import {
   type SignedState,
 } from '../../channel/index.js'
 import type { Bus, PeerID } from '../../peer/index.js'
-import type { Store } from '../../persistence/index.js'
+import type { Store, Write } from '../../persistence/index.js'
 import { type Clock, systemClock } from '../environment.js'
 import { asStoreError } from '../runtime.js'
 import { localWatcher } from '../watcher.js'
 import { Guard, type GuardEvent, type GuardHost } from './guard.js'
-import { channelOf, type TowerMessage, towerMessages } from './messages.js'
+import { type TowerMessage, towerMessages } from './messages.js'
 import { newMetrics, type TowerMetrics } from './metrics.js'
 import { putSeen, putState, removed, stored } from './records.js'
+import { channelOf, covers, faultOfTree, members, treeOf, versionsOf } from './tree.js'
 
 /** What a tower does for one client at most. */
 export interface TowerLimits {
   readonly channels: number
   /** Of the states that are kept. */
   readonly bytes: number
+  /** That are verified for one message, of a channel and its sub-channels; a tenth of a millisecond each. */
+  readonly signatures: number
 }
 
 /** What a tower says about itself. */
@@ -45,7 +48,7 @@ export interface TowerOptions {
   readonly backend: Backend
   /** Who is served; whoever else connects is sent away. */
   readonly clients: readonly PeerID[]
-  /** For each client; 10 000 channels and 64 MiB by default. */
+  /** For each client; {@link TOWER_LIMITS} by default. */
   readonly limits?: Partial<TowerLimits>
   readonly clock?: Clock
   /** Hears what happens. Must not throw. */
@@ -53,7 +56,7 @@ export interface TowerOptions {
 }
 
 /** What each client gets unless told otherwise. */
-export const TOWER_LIMITS: TowerLimits = { channels: 10_000, bytes: 64 * 1024 * 1024 }
+export const TOWER_LIMITS: TowerLimits = { channels: 10_000, bytes: 64 * 1024 * 1024, signatures: 512 }
 
 /** Requests of one client that are on their way to the disk, before it has to wait. */
 const MAX_IN_FLIGHT = 64
@@ -81,12 +84,14 @@ export class Tower {
   /** Rejects when the store fails: the process must end, a restart goes on from what is on the disk. */
   readonly failure: Promise<never>
   readonly #all = new Set<Guard>()
+  readonly #atRisk = new Set<Guard>()
+  readonly #nearDeadline = new Set<Guard>()
   #isClosed = false
   #stop: (() => void)[] = []
   #cancelLook: () => void = () => undefined
 
   private constructor(options: TowerOptions) {
-    const { backend, clock = systemClock, store } = options
+    const { backend, clock = systemClock } = options
     this.#options = options
     this.#clock = clock
     this.#limits = { ...TOWER_LIMITS, ...options.limits }
@@ -102,8 +107,19 @@ export class Tower {
       adjudicator: backend.adjudicator,
       watcher: localWatcher(backend.adjudicator, clock, (error) => this.#tell({ kind: 'error', error })),
       clock,
-      remember: async ({ client, channelID, cursor, standings }) => {
-        await this.#committed(() => store.commit([putSeen(client, channelID, cursor, standings)]))
+      faultOf: (signed) => {
+        try {
+          return this.#faultOfState(signed) ?? this.#faultOfSignatures(signed)
+        } catch (cause) {
+          return String(cause)
+        }
+      },
+      remember: (guard, shown) => {
+        const { client, channelID, seen } = guard
+        const writes = shown === undefined ? [] : [this.#accept(guard, shown)]
+        const durable = this.#committed([...writes, putSeen(client, channelID, seen)])
+        if (shown !== undefined) guard.durable = durable
+        return durable
       },
       tell: (guard, event) => this.#guardSays(guard, event),
     }
@@ -157,9 +173,9 @@ export class Tower {
     const message = towerMessages.decode(payload) // what it throws costs the client its connection
     switch (message.kind) {
       case 'watch':
-        return this.#slowly(client, this.#watch(from, client, message))
+        return this.#slowly(from, client, this.#watch(from, client, message))
       case 'unwatch':
-        return this.#slowly(client, this.#unwatch(client, message.channelID))
+        return this.#slowly(from, client, this.#unwatch(client, message.channelID))
       default: {
         const reason = `a client says ${message.kind} to no tower`
         throw new PerkunasError('INVALID_MESSAGE', reason, { path: 'kind', reason })
@@ -167,14 +183,20 @@ export class Tower {
     }
   }
 
-  /** A client that says more than the disk takes waits; others go on. */
-  #slowly(client: ClientShare, work: Promise<void>): void | Promise<void> {
+  /** A client that says more than the disk takes waits; others go on. What fails costs it its connection. */
+  #slowly(from: PeerID, client: ClientShare, work: Promise<void>): void | Promise<void> {
     client.inFlight++
-    const done = work.finally(() => {
-      client.inFlight--
-    })
+    const done = work
+      .catch((cause: unknown) => {
+        if (this.#isClosed) return // the store failed, and `failure` says why
+        const error = asFailure(cause)
+        this.#tell({ kind: 'error', error })
+        this.#options.bus.disconnect(from, error.message)
+      })
+      .finally(() => {
+        client.inFlight--
+      })
     if (client.inFlight >= MAX_IN_FLIGHT) return done
-    done.catch(() => undefined)
   }
 
   async #watch(
@@ -182,56 +204,73 @@ export class Tower {
     client: ClientShare,
     { signed, subChannels, cursor }: Extract<TowerMessage, { kind: 'watch' }>,
   ): Promise<void> {
-    const request: RegisterRequest = { signed, subChannels }
-    const channelID = channelOf(request)
-    const { version } = signed.state
+    const given: RegisterRequest = { signed, subChannels }
+    const channelID = channelOf(given)
     const known = client.guards.get(channelID)
-    if (known !== undefined && version <= known.accepted) {
+    // Of each channel the newest counts: the ledger may have shown newer ones than the client has.
+    const held = known === undefined ? [] : members(known.accepted)
+    const next = known === undefined ? given : treeOf(channelID, [...held, ...members(given)])
+    if (next === undefined) {
+      return this.#refuse(
+        from,
+        given,
+        faultOfTree(given) ?? 'its sub-channels do not fit those that are known',
+      )
+    }
+    if (known !== undefined && covers(versionsOf(known.accepted), versionsOf(next))) {
       // Nothing to learn from it: what we have is as good, once it is durable.
       const { accepted } = known
       await known.durable
-      return this.#send(from, { kind: 'watching', channelID, version: accepted })
+      return this.#send(from, { kind: 'watching', channelID, ...versionsOf(accepted) })
     }
-    const write = putState(from, channelID, request)
-    const bytes = client.bytes + write.value.length - (known?.bytes ?? 0)
-    const reason = this.#faultOf(request) ?? this.#noRoom(client, bytes, known)
-    if (reason !== undefined) {
-      this.metrics.requestsRefused++
-      this.#tell({ kind: 'refused', client: from, reason })
-      return this.#send(from, { kind: 'notWatching', channelID, version, reason })
-    }
-    const guard =
-      known ??
-      new Guard(
-        { client: from, request, cursor: cursor ?? undefined, standings: [], bytes: 0 },
-        this.#guardHost,
-      )
-    const first = known === undefined ? [putSeen(from, channelID, guard.cursor, [])] : []
-    client.bytes = bytes
-    this.metrics.bytes += write.value.length - guard.bytes
-    guard.bytes = write.value.length
-    guard.accepted = version
+    const fault = faultOfTree(given) ?? this.#faultOf(next, new Set(held))
+    if (fault !== undefined) return this.#refuse(from, given, fault)
+    const write = putState(from, channelID, next)
+    const lack = this.#noRoom(client, client.bytes + write.value.length - (known?.bytes ?? 0), known)
+    if (lack !== undefined) return this.#refuse(from, given, lack)
+    const seen = new Map([[channelID, { cursor: cursor ?? undefined, standings: [] }]])
+    const guard = known ?? new Guard({ client: from, request: next, seen, bytes: 0 }, this.#guardHost)
     if (known === undefined) this.#keep(guard)
-    const durable = this.#committed(() => this.#options.store.commit([write, ...first]))
+    this.#accept(guard, next, write)
+    const first = known === undefined ? [putSeen(from, channelID, seen)] : []
+    const durable = this.#committed([write, ...first])
     guard.durable = durable
     await durable
     this.metrics.statesTaken++
     if (known === undefined) guard.start()
-    else guard.strengthen(request)
-    this.#send(from, { kind: 'watching', channelID, version })
+    else guard.strengthen(next)
+    this.#send(from, { kind: 'watching', channelID, ...versionsOf(next) })
+  }
+
+  /** Counts a tree as kept. @returns the write that makes it durable */
+  #accept(guard: Guard, tree: RegisterRequest, write = putState(guard.client, guard.channelID, tree)): Write {
+    const more = write.value.length - guard.bytes
+    this.metrics.bytes += more
+    const share = this.#clients.get(guard.client)
+    if (share !== undefined) share.bytes += more
+    guard.bytes = write.value.length
+    guard.accepted = tree
+    return write
+  }
+
+  #refuse(from: PeerID, given: RegisterRequest, reason: string): void {
+    this.metrics.requestsRefused++
+    this.#tell({ kind: 'refused', client: from, reason })
+    this.#send(from, { kind: 'notWatching', channelID: channelOf(given), ...versionsOf(given), reason })
   }
 
   async #unwatch(client: ClientShare, channelID: ChannelID): Promise<void> {
     const guard = client.guards.get(channelID)
     // While something is registered the ledger decides when it is over.
-    if (guard === undefined || guard.standings.length > 0) return
+    if (guard === undefined || guard.isDisputed) return
     await this.#forget(guard)
   }
 
   async #forget(guard: Guard): Promise<void> {
     const { client, channelID, bytes } = guard
     guard.stop()
-    this.#all.delete(guard)
+    for (const guards of [this.#all, this.#atRisk, this.#nearDeadline]) guards.delete(guard)
+    this.#countRisks()
     const share = this.#clients.get(client)
     if (share?.guards.get(channelID) === guard) {
       share.guards.delete(channelID)
@@ -239,7 +278,7 @@ export class Tower {
     }
     this.metrics.channels = this.#all.size
     this.metrics.bytes -= bytes
-    await this.#committed(() => this.#options.store.commit(removed(client, channelID)))
+    await this.#committed(removed(client, channelID))
   }
 
   #keep(guard: Guard): void {
@@ -248,16 +287,20 @@ export class Tower {
     this.#clients.get(guard.client)?.guards.set(guard.channelID, guard)
   }
 
-  /** What speaks against a request, whoever makes it. */
-  #faultOf({ signed, subChannels }: RegisterRequest): string | undefined {
-    for (const one of [signed, ...subChannels]) {
-      const fault = this.#faultOfSigned(one)
-      if (fault !== undefined) return fault
-    }
-    return undefined
+  /** What speaks against a tree, whoever gives it. What is held was verified before. */
+  #faultOf(tree: RegisterRequest, held: ReadonlySet<SignedState>): string | undefined {
+    const { signatures } = this.#limits
+    const fresh = members(tree).filter((one) => !held.has(one))
+    const count = fresh.reduce((sum, { params }) => sum + params.participants.length, 0)
+    if (count > signatures) return `at most ${signatures} signatures are verified at once, it has ${count}`
+    return (
+      firstOf(fresh, (one) => this.#faultOfState(one)) ??
+      faultOfTree(tree) ??
+      firstOf(fresh, (one) => this.#faultOfSignatures(one))
+    )
   }
 
-  #faultOfSigned({ params, state, signatures }: SignedState): string | undefined {
+  #faultOfState({ params, state, signatures }: SignedState): string | undefined {
     const { rules } = this.#options.backend
     const fault =
       faultOfParams(params) ??
@@ -268,6 +311,11 @@ export class Tower {
     if (rules.channelID(params) !== state.channelID) return 'the state is of another channel than the params'
     if (signatures.length !== params.participants.length)
       return `${params.participants.length} signatures expected`
+    return undefined
+  }
+
+  #faultOfSignatures({ params, state, signatures }: SignedState): string | undefined {
+    const { rules } = this.#options.backend
     const message = rules.message(params, state)
     const wrong = params.participants.findIndex((participant, i: Index) => {
       const signature = signatures[i]
@@ -292,10 +340,17 @@ export class Tower {
       if (event.isLost) metrics.channelsLost++
       this.#forget(guard).catch(() => undefined)
     }
-    const risks = [...this.#all].flatMap(({ risk }) => risk ?? [])
-    metrics.channelsAtRisk = risks.length
-    metrics.channelsNearDeadline = risks.filter(({ isNear }) => isNear).length
+    const { risk } = guard
+    const isWatched = this.#all.has(guard)
+    toggle(this.#atRisk, guard, isWatched && risk !== undefined)
+    toggle(this.#nearDeadline, guard, isWatched && risk?.isNear === true)
+    this.#countRisks()
     this.#tell({ ...event, channel: guard.channelID, client: guard.client })
+  }
+
+  #countRisks(): void {
+    this.metrics.channelsAtRisk = this.#atRisk.size
+    this.metrics.channelsNearDeadline = this.#nearDeadline.size
   }
 
   /** Looks whether the ledger answers. */
@@ -318,9 +373,9 @@ export class Tower {
     }
   }
 
-  async #committed(commit: () => Promise<void>): Promise<void> {
+  async #committed(batch: readonly Write[]): Promise<void> {
     try {
-      await commit()
+      await this.#options.store.commit(batch)
     } catch (cause) {
       const error = asStoreError(cause)
       this.close()
@@ -343,4 +398,25 @@ export class Tower {
   #tell(event: TowerEvent): void {
     this.#options.onEvent?.(event)
   }
+}
+
+function toggle<T>(all: Set<T>, one: T, isIn: boolean): void {
+  if (isIn) all.add(one)
+  else all.delete(one)
+}
+
+/** The first fault that is found. */
+function firstOf<T>(all: readonly T[], faultOf: (one: T) => string | undefined): string | undefined {
+  for (const one of all) {
+    const fault = faultOf(one)
+    if (fault !== undefined) return fault
+  }
+  return undefined
+}
+
+function asFailure(cause: unknown): PerkunasError {
+  if (cause instanceof PerkunasError) return cause
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  const where = 'tower'
+  return new PerkunasError('INTERNAL', `a request could not be handled: ${reason}`, { where }, { cause })
 }

@@ -11,14 +11,12 @@ import { readDispute } from '../../backend/ethereum/contracts.js'
 import { type EthereumBackend, ether } from '../../backend/ethereum/index.js'
 import {
   type ChannelID,
-  draftOf,
   initialState,
   NO_APP,
   NO_AUX,
   type Params,
   type SignedState,
   type State,
-  stateOf,
   toHex,
   transfer,
 } from '../../channel/index.js'
@@ -29,9 +27,9 @@ import { tcpDialer } from '../../peer/tcp.js'
 import { MemoryStore } from '../../persistence/index.js'
 import { MemoryWallet } from '../../wallet/index.js'
 import { type Chain, Party, signedBy, startChain } from '../backend/ethereum/world.js'
+import { paramsOf, type Signers, signedState } from '../client/tower/family.js'
 
 const MAIN = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
-const ABSENT: ChannelID = `0x${'77'.repeat(32)}`
 
 type Line = Readonly<Record<string, unknown>>
 
@@ -172,9 +170,10 @@ describe('perkunas watch: a watchtower in a process of its own', function () {
       address: String(ready['address']),
       adjudicator: ours.adjudicator,
     })
-    const publish = (state: SignedState) => {
+    const publish = (state: SignedState, subChannels: readonly SignedState[] = []) => {
       remote.watch(state.state.channelID, undefined, () => undefined, {
         newest: () => state,
+        subChannels: () => subChannels,
         atRisk: () => undefined,
       })
     }
@@ -293,16 +292,24 @@ describe('perkunas watch: a watchtower in a process of its own', function () {
   })
 
   it('a channel whose refutation always fails -> the others are refuted', async () => {
-    const poisoned = states(4)
-    const good = states(5)
-    const [old, newest] = [good[0], good[3]]
-    const [first] = poisoned
+    const [first] = states(4)
+    const [old, , , newest] = states(5)
     if (old === undefined || newest === undefined || first === undefined) throw new Error('states')
     const { params, state } = first
-    const locked = [{ channelID: ABSENT, balances: [10n], indexMap: [0, 1] }]
-    const allocation = { ...state.allocation, balances: [[90n, 100n]], locked }
+    const by: Signers = {
+      rules: ours.rules,
+      participants: params.participants,
+      asset: ours.asset(chain.contracts.ethHolder),
+      challengeDuration: params.challengeDuration,
+      sign: (message) => [alice, bob].map((party) => party.sign(message)),
+    }
+    // A sub-channel in a sub-channel, and so on: deeper than the contract goes.
+    const below: SignedState[] = []
+    for (let depth = 9; depth > 0; depth--) {
+      below.unshift(signedState(by, paramsOf(by, BigInt(depth)), 0n, { children: below.slice(0, 1) }))
+    }
     const { publish, done } = await publisher()
-    publish(signed(params, { ...stateOf(state, draftOf(state), 3n), allocation }))
+    publish(signedState(by, params, 3n, { children: below.slice(0, 1) }), below)
     publish(newest)
     await done(2)
     await theirs.adjudicator.register({ signed: first, subChannels: [] })

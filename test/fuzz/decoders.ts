@@ -118,12 +118,13 @@ function watchedOver() {
   const standings = [{ kind: 'registered', version: 1n, deadline: 99n }] as const
   const written = [
     putState(tower, channelID, { signed, subChannels }),
-    putSeen(tower, channelID, 'cursor', standings),
+    putSeen(tower, channelID, new Map([[channelID, { cursor: 'cursor', standings }]])),
   ].flatMap((write) => (write.kind === 'put' ? [write] : []))
+  const versions = { channelID, version: 1n, subChannels: [{ channelID, version: 1n }] }
   const said = [
     towerMessages.encode({ kind: 'watch', signed, subChannels, cursor: 'cursor' }),
-    towerMessages.encode({ kind: 'watching', channelID, version: 1n }),
-    towerMessages.encode({ kind: 'notWatching', channelID, version: 1n, reason: 'no' }),
+    towerMessages.encode({ kind: 'watching', ...versions }),
+    towerMessages.encode({ kind: 'notWatching', ...versions, reason: 'no' }),
     towerMessages.encode({ kind: 'unwatch', channelID }),
   ]
   return { said, written }

@@ -72,10 +72,9 @@ function vocabulary() {
       words.push({ payload: watch(signed, [{ ...signed, signatures: [] }]) })
     }
     words.push({ payload: towerMessages.encode({ kind: 'unwatch', channelID: id }) })
-    words.push({ payload: towerMessages.encode({ kind: 'watching', channelID: id, version: 3n }) })
-    words.push({
-      payload: towerMessages.encode({ kind: 'notWatching', channelID: id, version: 3n, reason: 'no' }),
-    })
+    const versions = { channelID: id, version: 3n, subChannels: [] }
+    words.push({ payload: towerMessages.encode({ kind: 'watching', ...versions }) })
+    words.push({ payload: towerMessages.encode({ kind: 'notWatching', ...versions, reason: 'no' }) })
   }
   return { backend: party(parties, 0).backend, words }
 }

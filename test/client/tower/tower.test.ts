@@ -1,35 +1,22 @@
 import { expect } from 'chai'
 import { SimBackend, SimNode } from '../../../backend/sim/index.js'
-import { type Draft, draftOf, isError, type SignedState, stateOf, transfer } from '../../../channel/index.js'
+import { type Draft, draftOf, isError, stateOf, transfer } from '../../../channel/index.js'
 import { prometheusText, type RemoteWatcherOptions } from '../../../client/tower/index.js'
 import { towerMessages } from '../../../client/tower/messages.js'
 import type { PeerID } from '../../../peer/index.js'
-import { MemoryWallet } from '../../../wallet/index.js'
+import { MemoryWallet, signPersonal } from '../../../wallet/index.js'
 import { FaultyStore } from '../../persistence/faulty.js'
 import { kill, settled } from '../parties.js'
-import { signedOf, startTower, TOWER, type Watched, watched } from './world.js'
+import { paramsOf, type Signers, signedState } from './family.js'
+import { signedOf, speaker, startTower, TOWER, type Watched, watched } from './world.js'
 
 const give = (draft: Draft) => transfer(draft, { from: 0, to: 1, amount: 1n })
 
 /** What the ledger has registered of the channel. */
 const registered = ({ world, a }: Watched) => world.ledger.dispute(a.id)?.version
 
-/** A peer that speaks for itself to a tower. */
-function speaker({ network }: Watched, id: PeerID) {
-  const bus = network.bus(id)
-  const heard: string[] = []
-  bus.onMessage((_, payload) => {
-    const message = towerMessages.decode(payload)
-    heard.push('version' in message ? `${message.kind} ${message.version}` : message.kind)
-  })
-  bus.onPeer(({ kind }) => heard.push(kind))
-  bus.connect(TOWER)
-  const watch = (signed: SignedState, cursor: string | null = null) =>
-    bus.send(TOWER, towerMessages.encode({ kind: 'watch', signed, subChannels: [], cursor }))
-  return { bus, heard, watch }
-}
-
 const CAROL: PeerID = `0x02${'03'.repeat(32)}`
+const DAVE: PeerID = `0x02${'04'.repeat(32)}`
 
 describe('tower: refuting for who is away', () => {
   it('an old state is registered -> at risk, refuted with the newest, safe; ended when concluded', async () => {
@@ -90,26 +77,21 @@ describe('tower: refuting for who is away', () => {
     const old = signedOf(a)
     await a.update(give)
     await settled(() => remote.unacknowledged === 0)
-    // Carol's tower entry of the same channel has a newer state, with funds locked in a channel that it does not have.
+    // Carol's tower entry of the same channel has a newer state, with a sub-channel that has an app: no virtual channel
+    // may have one, says the ledger.
     const { params } = old
-    const locking = {
-      ...a.state,
-      version: 9n,
-      allocation: {
-        ...a.state.allocation,
-        balances: [[90n, 100n]],
-        locked: [{ channelID: `0x${'77'.repeat(32)}` as const, balances: [10n], indexMap: [0, 1] }],
-      },
+    const by: Signers = {
+      rules: bob.backend.rules,
+      participants: params.participants,
+      asset: world.assets[0],
+      challengeDuration: params.challengeDuration,
+      sign: (message) => [alice, bob].map(({ secret }) => signPersonal(message, secret)),
     }
-    const signatures = await Promise.all(
-      [alice, bob].map(async ({ wallet, address }) =>
-        (await wallet.account(address)).sign(bob.backend.rules.message(params, locking)),
-      ),
-    )
-    const carol = speaker(scene, CAROL)
+    const child = signedState(by, paramsOf(by, 1n, { virtualChannel: true, app: '0x01' }), 0n)
+    const carol = speaker(scene.network, CAROL)
     await settled(() => carol.heard.includes('connected'))
-    await carol.watch({ params, state: locking, signatures })
-    await settled(() => carol.heard.includes('watching 9'))
+    await carol.watch(signedState(by, params, 9n, { children: [child] }), [child])
+    await settled(() => carol.heard.includes('watching 9 0'))
     await kill(alice)
     await bob.client.close()
     await bob.backend.adjudicator.register({ signed: old, subChannels: [] })
@@ -118,6 +100,62 @@ describe('tower: refuting for who is away', () => {
     expect(tower.tower.metrics).include({ channelsAtRisk: 1, refutations: 1 })
     expect(prometheusText(tower.tower.metrics)).match(/^perkunas_tower_channels_at_risk 1$/m)
     await tower.kill()
+  })
+})
+
+describe('tower: a deadline that nears', () => {
+  it('a quarter of the time is left -> told once, counted; each attempt says by when; refuted after all -> safe', async () => {
+    const scene = await watched()
+    const { world, network, store, alice, bob, a, remote } = scene
+    const ledger = new SimNode(world.ledger)
+    const backend = new SimBackend({ ledger, account: `0x${'09'.repeat(20)}`, wallet: new MemoryWallet() })
+    const deadlines: (bigint | undefined)[] = []
+    const register = backend.adjudicator.register.bind(backend.adjudicator)
+    let isRefused = true
+    const refusing: typeof register = async (request, options) => {
+      deadlines.push(options?.deadline)
+      if (isRefused) throw new Error('not now')
+      return register(request, options)
+    }
+    Object.assign(backend.adjudicator, { register: refusing })
+    const pauses: (() => void)[] = []
+    const clock = {
+      now: () => 0,
+      after: (ms: number, callback: () => void) => {
+        if (ms < 10_000) pauses.push(callback)
+        return () => undefined
+      },
+    }
+    const tower = await startTower(world, network, [alice.peer], store, { backend, clock })
+    const old = signedOf(a)
+    await a.update(give)
+    await settled(() => remote.unacknowledged === 0)
+    await kill(alice)
+    await bob.client.close()
+    await bob.backend.adjudicator.register({ signed: old, subChannels: [] })
+    await settled(() => tower.kinds().includes('refutationFailed'))
+    const [atRisk] = tower.events
+    if (atRisk?.kind !== 'atRisk') throw new Error('at risk')
+    const { deadline } = atRisk
+    const { challengeDuration } = old.params
+    world.ledger.advanceTo(deadline - challengeDuration / 4n - 1n)
+    pauses.shift()?.()
+    await settled(() => deadlines.length === 2)
+    expect(tower.kinds()).not.includes('deadlineNears')
+    expect(tower.tower.metrics).include({ channelsAtRisk: 1, channelsNearDeadline: 0 })
+    world.ledger.advanceTo(deadline - challengeDuration / 4n)
+    await settled(() => tower.kinds().includes('deadlineNears'))
+    const warnings = tower.events.filter(({ kind }) => kind === 'deadlineNears')
+    expect(warnings).deep.equals([{ ...atRisk, kind: 'deadlineNears' }])
+    expect(tower.tower.metrics).include({ channelsAtRisk: 1, channelsNearDeadline: 1 })
+    isRefused = false
+    pauses.shift()?.()
+    await settled(() => tower.kinds().includes('safe'))
+    expect(tower.tower.metrics).include({ channelsAtRisk: 0, channelsNearDeadline: 0, refutations: 1 })
+    expect(deadlines).deep.equals([deadline, deadline, deadline])
+    expect(registered(scene)).equals(1n)
+    await tower.kill()
+    await backend.close()
   })
 })
 
@@ -131,10 +169,10 @@ describe('tower: what clients say', () => {
     await settled(() => remote.unacknowledged === 0)
     await alice.client.close()
     remote.close()
-    const { bus, heard, watch } = speaker(scene, CAROL)
+    const { bus, heard, watch } = speaker(scene.network, CAROL)
     await settled(() => heard.includes('connected'))
     const newest = signedOf(scene.b)
-    await watch(newest, 'no cursor')
+    await watch(newest, [], 'no cursor')
     await watch(old)
     const { state, params, signatures } = newest
     const [first = '0x', second = '0x'] = signatures
@@ -165,7 +203,7 @@ describe('tower: what clients say', () => {
     const scene = await watched()
     const { world, network, store, alice, a } = scene
     const tower = await startTower(world, network, [alice.peer], store)
-    const { heard, watch } = speaker(scene, CAROL)
+    const { heard, watch } = speaker(scene.network, CAROL)
     await settled(() => heard.includes('disconnected'))
     await watch(signedOf(a)).catch(() => undefined)
     await settled(() => tower.tower.metrics.requestsRefused > 0)
@@ -201,6 +239,36 @@ describe('tower: what clients say', () => {
   })
 })
 
+describe('tower: a mistake of ours in handling a request', () => {
+  it('-> is told, and costs the client its connection; others go on', async () => {
+    const scene = await watched()
+    const { world, network, store, a } = scene
+    const ledger = new SimNode(world.ledger)
+    const backend = new SimBackend({ ledger, account: `0x${'09'.repeat(20)}`, wallet: new MemoryWallet() })
+    const message: typeof backend.rules.message = () => {
+      throw new TypeError('a field is missing')
+    }
+    const rules = { ...backend.rules, message }
+    const { capabilities, funder, adjudicator } = backend
+    const close = () => backend.close()
+    const broken = { capabilities, funder, adjudicator, rules, close }
+    const tower = await startTower(world, network, [CAROL, DAVE], store, { backend: broken })
+    const [carol, dave] = [speaker(network, CAROL), speaker(network, DAVE)]
+    await settled(() => carol.heard.includes('connected') && dave.heard.includes('connected'))
+    await carol.watch(signedOf(a))
+    await settled(() => carol.heard.includes('disconnected'))
+    const told = tower.events.find(({ kind }) => kind === 'error')
+    expect(told?.kind === 'error' && told.error.code).equals('INTERNAL')
+    expect(told?.kind === 'error' && told.error.message).match(/a field is missing/)
+    rules.message = backend.rules.message
+    await dave.watch(signedOf(a))
+    await settled(() => dave.heard.includes('watching 0'))
+    expect(tower.tower.metrics).include({ channels: 1, statesTaken: 1 })
+    await tower.kill()
+    await backend.close()
+  })
+})
+
 describe('tower: what is forgotten, a disk that fails later', () => {
   it('forgotten before its state is durable -> the ledger is not listened to for it', async () => {
     const scene = await watched()
@@ -231,7 +299,7 @@ describe('tower: what is forgotten, a disk that fails later', () => {
       commit: (batch: Parameters<typeof commit>[0]) => writing.then(() => commit(batch)),
     })
     const tower = await startTower(world, network, [CAROL], slow, { backend })
-    const { bus, heard, watch } = speaker(scene, CAROL)
+    const { bus, heard, watch } = speaker(scene.network, CAROL)
     await settled(() => heard.includes('connected'))
     await watch(signed)
     await settled(() => tower.tower.metrics.channels === 1)

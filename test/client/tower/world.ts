@@ -1,5 +1,5 @@
 // A watchtower on a simulated ledger, with clients that publish to it over a network of their own.
-import { SimBackend, SimNode } from '../../../backend/sim/index.js'
+import { SimBackend, SimLedger, SimNode } from '../../../backend/sim/index.js'
 import type { ChannelID, SignedState } from '../../../channel/index.js'
 import type { Channel, ChannelEvent } from '../../../client/index.js'
 import {
@@ -9,6 +9,7 @@ import {
   type TowerEvent,
   type TowerOptions,
 } from '../../../client/tower/index.js'
+import { towerMessages } from '../../../client/tower/messages.js'
 import { type MemoryNetwork, memoryNetwork, type PeerID } from '../../../peer/index.js'
 import { MemoryStore, type Store } from '../../../persistence/index.js'
 import { MemoryWallet } from '../../../wallet/index.js'
@@ -29,7 +30,7 @@ export interface Running {
 
 /** Starts a tower for these clients. */
 export async function startTower(
-  world: Group,
+  world: { readonly ledger?: Group['ledger'] },
   network: MemoryNetwork,
   clients: readonly PeerID[],
   store: Store,
@@ -38,7 +39,8 @@ export async function startTower(
   const wallet = new MemoryWallet([new Uint8Array(32).fill(9)])
   const [account] = await wallet.addresses()
   if (account === undefined) throw new Error('a wallet has an address')
-  const backend = new SimBackend({ ledger: new SimNode(world.ledger), account, wallet: new MemoryWallet() })
+  const ledger = new SimNode(world.ledger ?? new SimLedger())
+  const backend = new SimBackend({ ledger, account, wallet: new MemoryWallet() })
   const bus = network.bus(TOWER)
   const events: TowerEvent[] = []
   const onEvent = (event: TowerEvent) => events.push(event)
@@ -106,4 +108,24 @@ export function signedOf(channel: Channel): SignedState {
   const signed = channel.signedState
   if (signed === undefined) throw new Error('signatures expected')
   return signed
+}
+
+/** A peer that speaks for itself to a tower, and hears the versions that it answers with. */
+export function speaker(network: MemoryNetwork, id: PeerID) {
+  const bus = network.bus(id)
+  const heard: string[] = []
+  bus.onMessage((_, payload) => {
+    const message = towerMessages.decode(payload)
+    if (message.kind !== 'watching' && message.kind !== 'notWatching') return void heard.push(message.kind)
+    const children = message.subChannels.map(({ version }) => ` ${version}`)
+    heard.push(`${message.kind} ${message.version}${children.join('')}`)
+  })
+  bus.onPeer(({ kind }) => heard.push(kind))
+  bus.connect(TOWER)
+  const watch = (
+    signed: SignedState,
+    subChannels: readonly SignedState[] = [],
+    cursor: string | null = null,
+  ) => bus.send(TOWER, towerMessages.encode({ kind: 'watch', signed, subChannels, cursor }))
+  return { bus, heard, watch }
 }
