@@ -209,6 +209,9 @@ export interface Adjudicator {
    * Concludes the channel if nobody has (a final state at once, else after the deadlines, for which it waits) and
    * pays our share of every asset out to us.
    *
+   * Where another state stands registered than the one to conclude with, and its time is over, it is concluded with that
+   * one, as far as the ledger shows it: whoever was away for so long has no better choice.
+   *
    * One failing asset does not hold up the others; it is reported at the end.
    */
   withdraw(request: WithdrawRequest, options?: CallOptions): Promise<void>

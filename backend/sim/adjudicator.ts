@@ -72,18 +72,19 @@ export class SimAdjudicator implements Adjudicator {
     const { channelID } = request.state
     const isConcluded = () => this.#ledger.dispute(channelID)?.phase === 'concluded'
     while (!isConcluded()) {
-      const deadline = this.#conclusionTime(request)
+      const standing = this.#standing(request)
+      const deadline = this.#conclusionTime(standing)
       if (!isFinalAndSigned(request) && deadline !== undefined && this.#ledger.head.time < deadline) {
         const before = this.#ledger.dispute(channelID)
         await this.options.node.untilTime(deadline, this.#waiting('withdraw', options), () =>
           this.#ledger.dispute(channelID) === before ? undefined : true,
         )
       } else {
-        await this.#enforce(concludingCall(request), channelID, isConcluded, options)
+        await this.#enforce(concludingCall(standing), channelID, isConcluded, options)
       }
     }
     // Another's conclusion may go away with its block.
-    await this.#enforce(concludingCall(request), channelID, isConcluded, options)
+    await this.#enforce(concludingCall(this.#standing(request)), channelID, isConcluded, options)
     await this.#takeOut(request, options)
   }
 
@@ -153,6 +154,37 @@ export class SimAdjudicator implements Adjudicator {
       const dispute = this.#ledger.dispute(state.channelID)
       return dispute !== undefined && dispute.phase !== 'open' && dispute.version >= state.version
     })
+  }
+
+  /**
+   * The request with the states that stand registered, as far as they are and the chain shows them: nothing else can be
+   * concluded. A final state needs none.
+   */
+  #standing(request: WithdrawRequest): WithdrawRequest {
+    if (isFinalAndSigned(request)) return request
+    const find = (channelID: ChannelID, candidate: State | undefined): State | undefined => {
+      const dispute = this.#ledger.dispute(channelID)
+      if (dispute === undefined || dispute.phase === 'open') return candidate
+      const isRegistered = (state: State) => stateHash(state) === dispute.stateHash
+      if (candidate !== undefined && isRegistered(candidate)) return candidate
+      for (const { event } of this.#ledger.logs(channelID)) {
+        if ('state' in event && isRegistered(event.state)) return event.state
+      }
+      return candidate
+    }
+    const state = find(request.state.channelID, request.state) ?? request.state
+    const subChannels: State[] = []
+    const descend = ({ allocation }: State): void => {
+      for (const { channelID } of allocation.locked) {
+        const given = request.subChannels.find((it) => it.channelID === channelID)
+        const child = find(channelID, given)
+        if (child === undefined) continue
+        subChannels.push(child)
+        descend(child)
+      }
+    }
+    descend(state)
+    return { ...request, state, subChannels }
   }
 
   /** When the whole tree can be concluded, if it is registered. */

@@ -98,6 +98,16 @@ export function describeDisputes<W extends BackendWorld>(setup: BackendSetup<W>)
       await scene.adjudicator(0).register(newest)
     })
 
+    it('nobody refutes in time -> whoever withdraws with a newer state concludes with the registered one', async () => {
+      const scene = await open()
+      const before = await scene.balances()
+      const { params, first, third, old, newest, deposits } = await agreed(scene)
+      await scene.adjudicator(1).register(old)
+      await scene.world.advance(scene.duration)
+      await scene.withdrawAll(params, third, { signatures: newest.signed.signatures })
+      expect(await scene.balances()).to.deep.equal(plus(before, first.allocation.balances, deposits))
+    })
+
     it("a state without everybody's valid signature -> a failed transaction, and the channel goes on", async () => {
       const scene = await open()
       const { newest } = await agreed(scene)
