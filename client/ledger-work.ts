@@ -84,7 +84,14 @@ export class LedgerWork {
         return this.#persistently(effect.kind, async (options) => {
           // What we saw registered may be gone with its block, and nobody tells who was away then.
           if (hasFailed && !state.isFinal && signatures.length > 0) {
-            await adjudicator.register({ signed: { params, state, signatures }, subChannels: [] }, options)
+            const registering = adjudicator.register(
+              { signed: { params, state, signatures }, subChannels: [] },
+              options,
+            )
+            // An older one may stand registered for good: then that is what is concluded with.
+            await registering.catch((cause) => {
+              if (!isError(cause, 'TRANSACTION_FAILED')) throw cause
+            })
           }
           hasFailed = true
           await adjudicator.withdraw(

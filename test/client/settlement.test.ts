@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { appResolver, type PerkunasError, type StateApp, transfer } from '../../channel/index.js'
+import { appResolver, PerkunasError, type StateApp, transfer } from '../../channel/index.js'
 import { type Channel, type ChannelEvent, reject } from '../../client/index.js'
 import {
   failure,
@@ -292,6 +292,31 @@ describe('settlement: alone', () => {
       true,
     )
     expect(balances(world)[0]).equals(WEALTH)
+  })
+})
+
+describe('settlement: when it is too late to refute', () => {
+  it('an old state was registered while we saw no ledger -> we are paid by it, whatever fails on the way', async () => {
+    const world = await group(2, { client: short })
+    const [a] = await open(world)
+    const alice = who(world, 0)
+    const old = a?.signedState
+    if (a === undefined || old === undefined) throw new Error('signed by all')
+    await pay(a, 0, 1, 60n)
+    await kill(who(world, 1))
+    alice.node.stop()
+    world.ledger.submit(who(world, 1).address, { kind: 'register', signed: old, subChannels: [] })
+    await settled(() => world.ledger.dispute(a.id)?.phase === 'dispute')
+    world.ledger.advance(60n)
+    const withdraw = alice.backend.adjudicator.withdraw.bind(alice.backend.adjudicator)
+    let failures = 0
+    alice.backend.adjudicator.withdraw = async (...request) => {
+      if (failures++ === 0) throw new PerkunasError('LEDGER_UNREACHABLE', 'a moment', { ledger: 'sim' })
+      return withdraw(...request)
+    }
+    alice.node.start()
+    await settled(() => balances(world)[0] === WEALTH)
+    await settled(() => alice.client.channels().length === 0)
   })
 })
 
