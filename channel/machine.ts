@@ -105,7 +105,8 @@ export const LEGAL: Readonly<Record<Operation['kind'], readonly Phase[]>> = {
   update: ['acting'],
   // also while a dispute runs: what gets complete then still counts
   addSignature: ['initSigning', 'signing', 'registering', 'registered'],
-  enable: ['initSigning', 'signing'],
+  // in a dispute and after it: when the ledger has what was signed
+  enable: ['initSigning', 'signing', 'registered', 'withdrawing'],
   discard: ['signing'],
   adopt: ['funding', 'acting', 'signing', 'registering', 'registered'],
   funded: ['funding'],
@@ -228,13 +229,7 @@ function whenAddSignature(
   rules: Rules,
 ): Machine | PerkunasError {
   const { staging, params } = machine
-  if (staging === undefined) {
-    return new PerkunasError('PHASE_MISMATCH', `nothing is being signed in channel ${machine.channelID}`, {
-      channel: machine.channelID,
-      expected: LEGAL.addSignature,
-      actual: machine.phase,
-    })
-  }
+  if (staging === undefined) return nothingStaged(machine, LEGAL.addSignature)
   const known = staging.signatures[participant]
   if (known === signature) return machine
   const fault = faultOfSignature(params, staging.state, participant, signature, rules)
@@ -252,7 +247,7 @@ function whenAddSignature(
 
 function whenEnable(machine: Machine): Machine | PerkunasError {
   const { staging } = machine
-  if (staging === undefined) throw new Error(`a channel in phase ${machine.phase} has a staged state`)
+  if (staging === undefined) return nothingStaged(machine, LEGAL.enable)
   const missing = missingSignatures(machine)
   if (missing.length > 0) {
     return new PerkunasError(
@@ -263,8 +258,9 @@ function whenEnable(machine: Machine): Machine | PerkunasError {
       },
     )
   }
-  const phase = machine.phase === 'initSigning' ? 'funding' : staging.state.isFinal ? 'final' : 'acting'
-  return unstaged({ ...machine, phase, current: staging })
+  const next = unstaged({ ...machine, current: staging })
+  if (machine.phase === 'initSigning') return { ...next, phase: 'funding' }
+  return machine.phase === 'signing' ? { ...next, phase: settledPhase(next) } : next
 }
 
 function whenAdopt(
@@ -334,6 +330,11 @@ function stage(machine: Machine, state: State): Machine {
     staging: { state, signatures: machine.params.participants.map(() => undefined) },
     signedVersion: max(machine.signedVersion, state.version),
   }
+}
+
+function nothingStaged({ channelID, phase }: Machine, expected: readonly Phase[]): PerkunasError {
+  const message = `nothing is being signed in channel ${channelID}`
+  return new PerkunasError('PHASE_MISMATCH', message, { channel: channelID, expected, actual: phase })
 }
 
 function unstaged({ staging: _, ...machine }: Machine): Machine {

@@ -20,7 +20,7 @@ import {
 } from '../channel/index.js'
 import type { PeerID } from '../peer/index.js'
 import { asAborted, type Channel, type ChannelCallOptions, unsupported } from './channel.js'
-import { allSignatures, type ChannelState, currentOf } from './conversation.js'
+import { allSignatures, type ChannelState, currentOf, newestOf } from './conversation.js'
 import type { ChannelRuntime } from './runtime.js'
 import type { Streams } from './streams.js'
 import { faultOfEnding, isIdle } from './update.js'
@@ -98,7 +98,7 @@ export class UnanimousChannel implements Channel {
   get obligations(): readonly Obligation[] {
     const { record } = this.#runtime.state
     const { registered } = record
-    if (registered === undefined || registered.version >= currentOf(record).state.version) return []
+    if (registered === undefined || registered.version >= newestOf(record).state.version) return []
     return record.machine.phase === 'registered' || record.machine.phase === 'registering'
       ? [{ action: 'refute', deadline: registered.deadline }]
       : []
@@ -185,16 +185,7 @@ export class UnanimousChannel implements Channel {
     this.#runtime.mustGoOn()
     this.#step(edit)
     this.#runtime.dispatch({ kind: 'dispute', wanted: 'progress' })
-    const enforceable = ({ record }: ChannelState) =>
-      (record.machine.phase === 'registered' &&
-        record.registered?.version === currentOf(record).state.version) ||
-      record.machine.phase === 'progressed'
-    await this.#until((state) => enforceable(state) || isOver(state), signal)
-    const { machine, registered } = this.#runtime.state.record
-    if (isOver(this.#runtime.state)) throw this.#mismatch(['registered', 'progressed'])
-    if (machine.phase === 'registered' && registered !== undefined) {
-      await this.#waitUntil(registered.deadline, signal)
-    }
+    await this.#untilEnforceable(signal)
     const next = this.#step(edit)
     const { machine: now } = this.#runtime.state.record
     const checked = apply(now, { kind: 'progressing', state: next }, context.rules)
@@ -215,7 +206,21 @@ export class UnanimousChannel implements Channel {
     }
     const failure = this.#runtime.failure('progress')
     if (failed() && failure !== undefined) throw failure
+    if (this.state.version < next.version) throw this.#mismatch(['registered', 'progressed'])
     return this.state
+  }
+
+  /** Until the newest state stands registered and can't be refuted any more, or steps are being enforced. */
+  async #untilEnforceable(signal: AbortSignal | undefined): Promise<void> {
+    for (let past = -1n; ; ) {
+      await this.#until((state) => isEnforceable(state) || isOver(state), signal)
+      const { machine, registered } = this.#runtime.state.record
+      if (isOver(this.#runtime.state)) throw this.#mismatch(['registered', 'progressed'])
+      // While we wait for its time, it may be refuted, or go away with its block.
+      if (machine.phase !== 'registered' || registered === undefined || registered.deadline <= past) return
+      await this.#waitUntil(registered.deadline, signal)
+      past = registered.deadline
+    }
   }
 
   /** The newest state after a step that we could enforce. @throws PerkunasError the rule that speaks against it */
@@ -366,9 +371,12 @@ export class UnanimousChannel implements Channel {
     const waitingFor =
       staging?.signatures.flatMap((s, i) => (s === undefined && i !== index ? [i] : [])) ?? []
     const version = staging?.state.version ?? this.state.version
+    const where = `version ${version} of channel ${channelID}`
     return new PerkunasError(
       'UPDATE_TIMEOUT',
-      `participants ${waitingFor.join(', ')} have not answered version ${version} of channel ${channelID} in ${timeout} ms`,
+      waitingFor.length === 0 && staging !== undefined
+        ? `${where} came into a dispute, and the ledger has not taken it in ${timeout} ms`
+        : `participants ${waitingFor.join(', ')} have not answered ${where} in ${timeout} ms`,
       { channel: channelID, version, waitingFor },
     )
   }
@@ -419,6 +427,13 @@ async function unlessAborted<T>(
   } finally {
     signal.removeEventListener('abort', abort)
   }
+}
+
+/** Whether a step can be enforced on what the ledger has, if its time is over. */
+function isEnforceable({ record }: ChannelState): boolean {
+  const { phase } = record.machine
+  if (phase !== 'registered') return phase === 'progressed'
+  return record.registered?.version === currentOf(record).state.version
 }
 
 /** Whether updates are possible now or soon. */

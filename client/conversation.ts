@@ -214,6 +214,21 @@ export function currentOf(record: ChannelRecord): Transaction {
   return current
 }
 
+/**
+ * The newest transaction that everybody signed. While a dispute runs that may be what waits in staging: it refutes what is
+ * registered, but counts for nobody before the ledger has it for good, for it may come too late.
+ */
+export function newestOf(record: ChannelRecord): Transaction {
+  return heldIn(record) ?? currentOf(record)
+}
+
+/** What waits in staging with everybody's signature until the ledger has it for good, if anything does. */
+export function heldIn({ machine }: ChannelRecord): Transaction | undefined {
+  const { staging, current } = machine
+  if (staging === undefined || allSignatures(staging) === undefined) return undefined
+  return staging.state.version > (current?.state.version ?? -1n) ? staging : undefined
+}
+
 /** All signatures of a transaction, or undefined while some are missing. */
 export function allSignatures(transaction: Transaction): readonly Hex[] | undefined {
   const signatures = transaction.signatures.filter((signature): signature is Hex => signature !== undefined)

@@ -4,16 +4,17 @@
 //   alone      register the newest state → others may refute until the deadline → conclude → withdraw
 //
 // What the ledger says decides: whatever state is registered, by whomever, is refuted if ours is newer, and our
-// share is withdrawn in the end, whether our user asked for it or not.
+// share is withdrawn in the end, whether our user asked for it or not. If the refutation comes too late, the ledger's
+// withdrawal concludes with what is registered.
 import {
   apply,
   type Index,
   type LedgerEvent,
-  type Machine,
   type Operation,
   PerkunasError,
   type Phase,
 } from '../channel/index.js'
+import { enabled, superseded, taken } from './agreed.js'
 import {
   allSignatures,
   type ChannelContext,
@@ -23,12 +24,13 @@ import {
   type ChannelState,
   type ChannelStep,
   currentOf,
+  heldIn,
+  newestOf,
   type Overruled,
   stay,
   toAll,
 } from './conversation.js'
 import type { MessageOfKind } from './messages.js'
-import { superseded } from './update.js'
 
 type Input<K extends ChannelInput['kind']> = Extract<ChannelInput, { kind: K }>
 
@@ -44,12 +46,13 @@ export function pursue(record: ChannelRecord, context: ChannelContext): ChannelE
     case 'final':
       return pursueFinal(record, context)
     case 'registering':
-      return registerCurrent(record)
-    case 'registered': {
-      const current = currentOf(record)
-      const older = registered !== undefined && registered.version < current.state.version
-      // Withdrawing waits for the deadlines; a step that our user enforces meanwhile takes its place.
-      return [...(older ? registerCurrent(record) : []), withdrawal(record)]
+      return registerNewest(record)
+    case 'registered':
+    case 'withdrawing': {
+      const older = registered !== undefined && registered.version < newestOf(record).state.version
+      // Withdrawing waits for the deadlines, and comes to an end whether the refutation is in time or not. A step that our
+      // user enforces meanwhile takes its place.
+      return [...(older ? registerNewest(record) : []), withdrawal(record)]
     }
     case 'progressing': {
       const { staging, index } = machine
@@ -58,7 +61,6 @@ export function pursue(record: ChannelRecord, context: ChannelContext): ChannelE
       return [{ kind: 'progress', registered: currentOf(record).state, next: staging.state, signature }]
     }
     case 'progressed':
-    case 'withdrawing':
       return [withdrawal(record)]
     case 'withdrawn':
       return [{ kind: 'over' }]
@@ -123,7 +125,10 @@ export function dispute(state: ChannelState, input: Input<'dispute'>, context: C
 /** Our user enforces a step. */
 export function force(state: ChannelState, input: Input<'force'>, context: ChannelContext): ChannelStep {
   const { record } = state
-  const { index } = record.machine
+  const { index, phase } = record.machine
+  // A step goes on from what is registered, and from nothing else.
+  if (phase === 'registered' && record.registered?.version !== currentOf(record).state.version)
+    return stay(state)
   const staged = apply(record.machine, { kind: 'progressing', state: input.state }, context.rules)
   if (staged instanceof PerkunasError || staged.staging === undefined) return stay(state)
   const signatures = staged.staging.signatures.map((_, i) => (i === index ? input.signature : undefined))
@@ -226,19 +231,43 @@ export function paid(state: ChannelState, context: ChannelContext): ChannelStep 
 
 /** The ledger says something about the channel. */
 export function ledgerEvent(state: ChannelState, event: LedgerEvent, context: ChannelContext): ChannelStep {
-  const step =
-    event.status === 'reorged' ? whenReorged(state, event, context) : whenSeen(state, event, context)
-  if (event.status !== 'final') return step
-  const settled = { ...step.next, overruled: afterFinal(step.next.overruled, event) }
+  if (event.status === 'reorged') return whenReorged(state, event, context)
+  const seen = whenSeen(state, event, context)
+  if (event.status === 'seen') return seen
+  const counted = whenFinal(seen.next, event, context)
+  const effects = [...seen.effects, ...counted.effects]
+  const settled = { ...counted.next, overruled: afterFinal(counted.next.overruled, event) }
   const { record } = settled
   // What refutes a registration may still go away with its block: after a restart it must be told again.
-  if (record.cursor === event.cursor || event.kind === 'registered') return { ...step, next: settled }
+  if (record.cursor === event.cursor || event.kind === 'registered') return { next: settled, effects }
   // No reorg takes this step back, so what was before it is of no more use.
   const before =
     event.kind === 'progressed'
-      ? record.before.filter(({ state: { version } }) => version >= event.version)
+      ? record.before.filter((_, i) => enforcedAfter(record, i) > event.version)
       : record.before
-  return { ...step, next: { ...settled, record: { ...record, before, cursor: event.cursor } } }
+  return { next: { ...settled, record: { ...record, before, cursor: event.cursor } }, effects }
+}
+
+/** The ledger has for good what it said before: what waits for that counts now, or a cleared channel goes on. */
+function whenFinal(
+  state: ChannelState,
+  { kind, version }: LedgerEvent,
+  context: ChannelContext,
+): ChannelStep {
+  const { record } = state
+  if (kind === 'cleared') return isFreed(record) ? cleared(state, context) : stay(state)
+  const isHeld = heldIn(record)?.state.version === version
+  return isHeld && (kind === 'registered' || kind === 'concluded') ? enabled(state, context) : stay(state)
+}
+
+/** Whether nothing is registered any more that our user wants to go on with. */
+function isFreed({ machine, registered, wanted }: ChannelRecord): boolean {
+  return machine.phase === 'registered' && registered === undefined && wanted === 'nothing'
+}
+
+/** The version of the step that was enforced on the i-th of what was current before. */
+function enforcedAfter({ before, machine }: ChannelRecord, i: number): bigint {
+  return (before[i + 1] ?? machine.current)?.state.version ?? 0n
 }
 
 function whenSeen(state: ChannelState, event: LedgerEvent, context: ChannelContext): ChannelStep {
@@ -281,13 +310,18 @@ function whenRegistered(
   ) {
     return stay(state) // told again
   }
+  const overruled = overruledBy(state, event)
+  // A reorg took a conclusion away: another state may stand registered than the one that it was made with.
+  if (machine.phase === 'withdrawing') {
+    const next = { ...record, registered: { version, deadline } }
+    return { next: { ...state, overruled, record: next }, effects: pursue(next, context) }
+  }
   // Where steps are enforced, or all is over, no registration counts any more: it is told again.
   if (BEYOND.includes(machine.phase)) return stay(state)
   const registered = apply(machine, { kind: 'registered' }, context.rules)
   if (registered instanceof PerkunasError) return stay(state)
-  const adopted = adopt(registered, event, context)
-  const overruled = overruledBy(state, event)
-  return whenDisputed({ ...state, overruled, record: { ...record, machine: adopted } }, state, event, context)
+  const ahead = takenFrom({ ...record, machine: registered }, event, context)
+  return whenDisputed({ ...state, overruled, record: ahead }, state, event, context)
 }
 
 /** A state stands registered, perhaps again. @param before the channel as it was until then */
@@ -306,7 +340,7 @@ function whenDisputed(
     record: { ...record, machine, registered: { version, deadline } },
   }
   const { next: done, effects } = superseded(before, next)
-  const newest = currentOf(done.record).state.version
+  const newest = newestOf(done.record).state.version
   const alarm: ChannelEffect[] =
     version < newest ? [{ kind: 'atRisk', registered: version, newest, deadline }] : []
   const cancel: ChannelEffect = { kind: 'cancel', what: ['fund', 'register', 'wait', 'close'] }
@@ -328,9 +362,11 @@ function whenProgressed(
     return stay(state)
   const machine = apply(record.machine, { kind: 'progressed', state: enforced }, context.rules)
   if (machine instanceof PerkunasError) return stay(state)
-  const { current: base } = record.machine
+  const held = heldIn(record)
+  const base = held?.state.version === version - 1n ? held : record.machine.current
   const before = base === undefined ? record.before : [...record.before, base]
   const next = { ...record, machine, registered: { version, deadline }, before }
+  const overruled = overruledBy(state, event)
   const update: ChannelEffect[] =
     current === undefined ? [] : [{ kind: 'updated', from: current, to: enforced }]
   // A step of our own stays wanted until it is final: a reorg may lose it.
@@ -338,7 +374,7 @@ function whenProgressed(
   const what = ['fund', 'register', 'withdraw', ...(isOurs ? [] : (['progress'] as const))] as const
   const cancel: ChannelEffect = { kind: 'cancel', what }
   return {
-    next: { ...state, asking: undefined, record: next },
+    next: { ...state, asking: undefined, overruled, record: next },
     effects: [...update, cancel, ...pursue(next, context)],
   }
 }
@@ -374,18 +410,28 @@ function whenReorged(state: ChannelState, event: LedgerEvent, context: ChannelCo
       event.kind === 'registered' && record.machine.phase === 'registered' && record.registered === undefined
     if (at < 0 && !isLast) return stay(state)
     const reverted = { ...state, overruled: state.overruled.slice(0, Math.max(0, at)) }
+    if (record.machine.phase === 'withdrawing') {
+      const next = { ...record, registered }
+      return { next: { ...reverted, record: next }, effects: pursue(next, context) }
+    }
     if (BEYOND.includes(record.machine.phase)) return stay(reverted, ...pursue(record, context))
     // What it had overruled stands again, and nobody tells that once more.
     if (registered !== undefined) return whenDisputed(reverted, state, registered, context)
     const forgotten = { ...reverted, record: { ...record, registered } }
-    return record.wanted === 'nothing' || event.kind === 'cleared'
-      ? cleared(forgotten, context)
-      : stay(forgotten, ...registerCurrent(record))
+    if (record.wanted !== 'nothing') return stay(forgotten, ...registerNewest(record))
+    // Until a checkpoint before it is final too, what that cleared may come back.
+    return reverted.overruled.at(-1)?.by.kind === 'cleared'
+      ? stay(forgotten, { kind: 'cancel', what: ['register', 'withdraw'] })
+      : cleared(forgotten, context)
   }
   if (event.kind === 'progressed') {
-    const next = rewound(record, event.version)
+    const at = state.overruled.findLastIndex(({ by }) => isSame(by, event))
+    const { registered } = state.overruled[at] ?? {}
+    const overruled = state.overruled.slice(0, Math.max(0, at))
+    const back = rewound(record, event.version)
+    const next = back === record ? record : { ...back, registered }
     const cancel: ChannelEffect = { kind: 'cancel', what: ['withdraw'] }
-    return { next: { ...state, record: next }, effects: [cancel, ...pursue(next, context)] }
+    return { next: { ...state, overruled, record: next }, effects: [cancel, ...pursue(next, context)] }
   }
   return stay(state, ...pursue(record, context))
 }
@@ -400,10 +446,9 @@ export function rewound(record: ChannelRecord, version = 0n): ChannelRecord {
   if (machine.phase === 'registered' && version === 0n) return { ...record, registered: undefined }
   if (machine.phase !== 'progressed' && machine.phase !== 'progressing' && machine.phase !== 'withdrawing')
     return record
-  const below = before.findLastIndex(({ state }) => state.version < version)
-  const at = version === 0n ? 0 : below
+  const at = before.findIndex((_, i) => enforcedAfter(record, i) >= version)
   const current = before[at]
-  if (current === undefined || currentOf(record).state.version < version) return record
+  if (current === undefined) return record
   const { staging: _, ...unstaged } = machine
   const phase = allSignatures(current) ? 'registered' : 'progressed'
   return {
@@ -414,49 +459,62 @@ export function rewound(record: ChannelRecord, version = 0n): ChannelRecord {
   }
 }
 
-/** Somebody cleared the dispute with a state that we may not hold: without it we could not register anything any more. */
+/**
+ * Somebody cleared the dispute, perhaps with a state that we do not hold: without it we could not register anything any
+ * more. The channel goes on as soon as no reorg brings back what was registered, for that can be past refuting by then. If
+ * our user wants the end, it is registered again.
+ */
 function whenCleared(
   state: ChannelState,
   event: Extract<LedgerEvent, { kind: 'cleared' }>,
   context: ChannelContext,
 ): ChannelStep {
   const { record } = state
-  const { current } = record.machine
-  const machine = adopt(record.machine, event, context)
+  if (state.overruled.some(({ by }) => isSame(by, event))) return stay(state) // told again
   const overruled = overruledBy(state, event)
-  if (machine === record.machine) return cleared({ ...state, overruled }, context)
+  const ahead = takenFrom(record, event, context)
   const { next, effects } = superseded(state, {
     ...state,
     overruled,
-    asking: undefined,
-    record: { ...record, machine },
+    record: ahead,
+    ...(ahead !== record && { asking: undefined }),
   })
+  const { current } = record.machine
+  const { current: newer, phase } = next.record.machine
   const update: ChannelEffect[] =
-    current && machine.current ? [{ kind: 'updated', from: current.state, to: machine.current.state }] : []
-  const step = cleared(next, context)
-  return { next: step.next, effects: [...update, ...effects, ...step.effects] }
+    current && newer && current !== newer ? [{ kind: 'updated', from: current.state, to: newer.state }] : []
+  if (phase !== 'registered') return { next, effects: [...update, ...effects] }
+  const cancel: ChannelEffect = { kind: 'cancel', what: ['register', 'withdraw'] }
+  const freed = { ...next.record, registered: undefined }
+  if (freed.wanted === 'nothing') return { next: { ...next, record: freed }, effects: [...effects, cancel] }
+  const machine = apply(freed.machine, { kind: 'registering' }, context.rules)
+  if (machine instanceof PerkunasError) return stay(state)
+  const again = { ...freed, machine }
+  return { next: { ...next, record: again }, effects: [...effects, cancel, ...pursue(again, context)] }
 }
 
-/** A dispute is over without an end: the channel goes on. */
+/** A dispute is over without an end: the channel goes on, with what waited for it. */
 function cleared(state: ChannelState, context: ChannelContext): ChannelStep {
   const { record } = state
   const machine = apply(record.machine, { kind: 'cleared' }, context.rules)
   if (machine instanceof PerkunasError) return stay(state)
-  const next: ChannelRecord = { ...record, machine, registered: undefined, wanted: 'nothing' }
+  const free: ChannelState = { ...state, record: { ...record, machine, registered: undefined } }
+  const { next, effects } = heldIn(free.record) ? enabled(free, context) : stay(free)
   const cancel: ChannelEffect = { kind: 'cancel', what: ['register', 'withdraw'] }
-  return { next: { ...state, record: next }, effects: [cancel, ...pursue(next, context)] }
+  return { next, effects: [...effects, cancel, ...pursue(next.record, context)] }
 }
 
-/** A registered state newer than ours, with everybody's signature: a participant was ahead of us. */
-function adopt(
-  machine: Machine,
+/** With the state that the ledger shows, if it is newer than ours: a participant was ahead of us. */
+function takenFrom(
+  record: ChannelRecord,
   event: Extract<LedgerEvent, { kind: 'registered' | 'cleared' }>,
   context: ChannelContext,
-): Machine {
+): ChannelRecord {
   const { state, signatures } = event
-  if (state === undefined || signatures === undefined) return machine
-  const adopted = apply(machine, { kind: 'adopt', state, signatures }, context.rules)
-  return adopted instanceof PerkunasError ? machine : adopted
+  if (state === undefined || signatures === undefined) return record
+  if (record.machine.current !== undefined && state.version <= newestOf(record).state.version) return record
+  const machine = taken(record.machine, { state, signatures }, context)
+  return machine instanceof PerkunasError ? record : { ...record, machine }
 }
 
 function pursueFinal(record: ChannelRecord, context: ChannelContext): ChannelEffect[] {
@@ -487,14 +545,15 @@ function withAuthorization(
   }
 }
 
-function registerCurrent(record: ChannelRecord): ChannelEffect[] {
-  const transaction = currentOf(record)
+function registerNewest(record: ChannelRecord): ChannelEffect[] {
+  const transaction = newestOf(record)
   return allSignatures(transaction) ? [{ kind: 'register', transaction }] : []
 }
 
 function withdrawal(record: ChannelRecord): ChannelEffect {
-  const secondary = record.stagedBy !== record.machine.index && currentOf(record).state.isFinal
-  return { kind: 'withdraw', transaction: currentOf(record), secondary }
+  const transaction = newestOf(record)
+  const secondary = record.stagedBy !== record.machine.index && transaction.state.isFinal
+  return { kind: 'withdraw', transaction, secondary }
 }
 
 function withPhases(

@@ -5,6 +5,7 @@ import {
   type ChannelInput,
   type ChannelState,
   type ChannelStep,
+  newestOf,
   stay,
 } from './conversation.js'
 import {
@@ -101,7 +102,7 @@ function continued(before: ChannelState, result: ChannelStep, context: ChannelCo
   const { next, effects } = result
   const was = before.record.machine
   const is = next.record.machine
-  if (was.phase === is.phase && was.current === is.current) return result
+  if (was.phase === is.phase && was.current === is.current && was.staging === is.staging) return result
   if (is.phase === 'acting' && next.held !== undefined) {
     const from = next.held.actor
     const more = receivedUpdate({ ...next, held: undefined }, from, next.held, context)
@@ -112,9 +113,9 @@ function continued(before: ChannelState, result: ChannelStep, context: ChannelCo
     return { next, effects: [...effects, ...pursue(next.record, context)] }
   }
   // A newer state came while an older one is registered: it refutes.
-  const newer = is.current !== was.current && is.phase === was.phase
+  const isDisputed = is.phase === was.phase && (is.phase === 'registering' || is.phase === 'registered')
   const told = effects.some((effect) => effect.kind === 'register')
-  if (newer && !told && (is.phase === 'registering' || is.phase === 'registered')) {
+  if (isDisputed && !told && newestOf(next.record) !== newestOf(before.record)) {
     return { next, effects: [...effects, ...pursue(next.record, context)] }
   }
   return stay(next, ...effects)

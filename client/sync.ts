@@ -3,17 +3,21 @@
 // is not complete says so again. A participant whose client knows the channel later than the connection (after a
 // restart, or because it is still writing it down) missed what was said before its own sync, so that is answered
 // by the same.
-import { apply, type Index, PerkunasError } from '../channel/index.js'
+import { type Index, PerkunasError } from '../channel/index.js'
+import { superseded, taken } from './agreed.js'
 import {
   allSignatures,
   type ChannelContext,
   type ChannelEffect,
+  type ChannelRecord,
   type ChannelState,
   type ChannelStep,
+  currentOf,
+  newestOf,
   stay,
 } from './conversation.js'
 import type { ChannelSync, MessageOfKind } from './messages.js'
-import { burn, MAX_SKIP, receivedRej, repeat, superseded, sync, usedVersion } from './update.js'
+import { burn, MAX_SKIP, receivedRej, repeat, sync, usedVersion } from './update.js'
 
 /** A connection stands: say what we hold, and repeat what may be lost. */
 export function connected(state: ChannelState, peer: Index): ChannelStep {
@@ -25,22 +29,23 @@ export function connected(state: ChannelState, peer: Index): ChannelStep {
 /** A participant says what it holds. */
 export function receivedSync(state: ChannelState, from: Index, message: ChannelSync): ChannelStep {
   const { record } = state
-  const { current, signedVersion } = record.machine
-  if (current === undefined) return stay(state)
+  const { signedVersion } = record.machine
+  if (record.machine.current === undefined) return stay(state)
+  const newest = newestOf(record)
   const effects: ChannelEffect[] = []
-  const signatures = allSignatures(current)
-  if (message.version < current.state.version && signatures !== undefined) {
+  const signatures = allSignatures(newest)
+  if (message.version < newest.state.version && signatures !== undefined) {
     effects.push({
       kind: 'send',
       to: from,
-      message: { kind: 'signedState', state: current.state, signatures },
+      message: { kind: 'signedState', state: newest.state, signatures },
     })
   }
   // It can't know that we lack its state, if it did not hear us; who is behind does not answer in kind. Who waits for an
   // answer that was lost learns that the version is used up.
   const isBehind =
-    message.version === current.state.version && message.usedVersion < usedVersion(record.machine)
-  if (message.version > current.state.version || isBehind) effects.push(sync(record, from))
+    message.version === newest.state.version && message.usedVersion < usedVersion(record.machine)
+  if (message.version > newest.state.version || isBehind) effects.push(sync(record, from))
   const ahead = message.usedVersion - signedVersion
   if (ahead > MAX_SKIP) {
     const reason = `used version ${message.usedVersion} claimed, ours is ${signedVersion}`
@@ -69,17 +74,23 @@ export function receivedSignedState(
   context: ChannelContext,
 ): ChannelStep {
   const { record } = state
-  const { current } = record.machine
-  if (current === undefined || message.state.version <= current.state.version) return stay(state)
-  const operation = { kind: 'adopt', state: message.state, signatures: message.signatures } as const
-  const machine = apply(record.machine, operation, context.rules)
+  if (record.machine.current === undefined) return stay(state)
+  if (message.state.version <= newestOf(record).state.version) return stay(state)
+  const machine = taken(record.machine, message, context)
   if (machine instanceof PerkunasError) {
     const cost = machine.code === 'PHASE_MISMATCH' ? 'message' : 'connection'
     return stay(state, { kind: 'refuse', from, error: machine, cost })
   }
   const next = { ...state, asking: undefined, record: { ...record, machine } }
   const { next: done, effects } = superseded(state, next)
-  return { next: done, effects: [{ kind: 'updated', from: current.state, to: message.state }, ...effects] }
+  return { next: done, effects: [...updated(record, done.record), ...effects] }
+}
+
+/** Our user hears of a newer state if it counts already. */
+function updated(before: ChannelRecord, { machine }: ChannelRecord): ChannelEffect[] {
+  const { current } = machine
+  if (current === undefined || current === before.machine.current) return []
+  return [{ kind: 'updated', from: currentOf(before).state, to: current.state }]
 }
 
 function authorizationAgain(state: ChannelState, to: Index): ChannelEffect[] {

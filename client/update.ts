@@ -19,7 +19,9 @@ import {
   sameAllocation,
   sameState,
 } from '../channel/index.js'
+import { crossing, enabled } from './agreed.js'
 import {
+  allSignatures,
   type ChannelContext,
   type ChannelEffect,
   type ChannelInput,
@@ -28,6 +30,7 @@ import {
   type ChannelStep,
   currentOf,
   type EarlyAnswer,
+  heldIn,
   stay,
   toAll,
 } from './conversation.js'
@@ -286,34 +289,18 @@ export function repeat(state: ChannelState, to: Index): ChannelEffect[] {
     : resent(state.record, to, { version: staging.state.version, actor: stagedBy, signature })
 }
 
-/** After a newer state came another way (sync, ledger): the caller learns whether it is what was proposed. */
-export function superseded(before: ChannelState, next: ChannelState): ChannelStep {
-  const { staging } = before.record.machine
-  const current = next.record.machine.current
-  if (before.command === undefined || staging === undefined || next.record.machine.staging !== undefined) {
-    return stay(next)
-  }
-  const result =
-    current && sameState(current.state, staging.state)
-      ? staging.state
-      : crossing(next.record, staging.state.version)
-  return {
-    next: { ...next, command: undefined },
-    effects: [{ kind: 'resolve', command: before.command, result }],
-  }
-}
-
 /** Says which version we hold, and which are used up. */
-export function sync({ machine }: ChannelRecord, to: Index): ChannelEffect {
+export function sync(record: ChannelRecord, to: Index): ChannelEffect {
+  const { machine } = record
   const { channelID, current } = machine
-  const version = current?.state.version ?? 0n
+  const version = (heldIn(record) ?? current)?.state.version ?? 0n
   const message = { kind: 'channelSync', channelID, version, usedVersion: usedVersion(machine) } as const
   return { kind: 'send', to, message }
 }
 
 /** The highest version that will not be agreed on any more; what is being signed now still may be. */
 export function usedVersion({ staging, signedVersion }: Machine): bigint {
-  return staging === undefined ? signedVersion : staging.state.version - 1n
+  return staging === undefined || allSignatures(staging) ? signedVersion : staging.state.version - 1n
 }
 
 /** Marks a version as signed by somebody: it is not to be used for another state. */
@@ -368,24 +355,10 @@ function addSignature(
 function enableIfComplete(state: ChannelState, context: ChannelContext): ChannelStep {
   const { record } = state
   const { staging } = record.machine
-  if (staging === undefined || staging.signatures.includes(undefined)) return stay(state)
-  const from = currentOf(record).state
-  const operation =
-    record.machine.phase === 'signing'
-      ? ({ kind: 'enable' } as const)
-      : // A dispute began while we waited: the state counts all the same, and will refute an older one.
-        ({
-          kind: 'adopt',
-          state: staging.state,
-          signatures: staging.signatures.filter((s) => s !== undefined),
-        } as const)
-  const machine = apply(record.machine, operation, context.rules)
-  if (machine instanceof PerkunasError) return stay(state)
-  const effects: ChannelEffect[] = [{ kind: 'updated', from, to: staging.state }]
-  if (state.command !== undefined) {
-    effects.push({ kind: 'resolve', command: state.command, result: staging.state })
-  }
-  return { next: { ...state, record: { ...record, machine }, command: undefined }, effects }
+  // A dispute that began while we waited is refuted with it, if there is time: then it counts, and not before.
+  if (staging === undefined || staging.signatures.includes(undefined) || record.machine.phase !== 'signing')
+    return stay(state)
+  return enabled(state, context)
 }
 
 /** Keeps an update until it can be handled; of two participants' one, since they cross. */
@@ -504,16 +477,4 @@ function rejection(
 
 function isAnswerTo(answer: EarlyAnswer, { state, actor }: ChannelUpdate): boolean {
   return answer.version === state.version && answer.actor === actor
-}
-
-function crossing(record: ChannelRecord, version: bigint): PerkunasError<'UPDATE_CROSSED'> {
-  const { channelID } = record.machine
-  return new PerkunasError(
-    'UPDATE_CROSSED',
-    `version ${version} of channel ${channelID} was proposed by two`,
-    {
-      channel: channelID,
-      version,
-    },
-  )
 }

@@ -255,10 +255,29 @@ describe('channel: machine, signatures', () => {
     expect(run(cleared, [{ kind: 'enable' }]).current?.state).to.deep.equal(state)
   })
 
-  it('a signature in a dispute where nothing is being signed -> PHASE_MISMATCH', () => {
+  it('what was completed in a dispute -> current when the ledger has it, also when it is concluded with', () => {
+    const state = paid(first(), 1n)
+    const [zero, one] = signAll(params, state)
+    if (!zero || !one) throw new Error('two participants')
+    const registered = run(reach('signing'), [zero, { kind: 'registered' }, one])
+    for (const [machine, phase] of [
+      [registered, 'registered'],
+      [run(registered, [{ kind: 'withdrawing' }]), 'withdrawing'],
+    ] as const) {
+      const enabled = run(machine, [{ kind: 'enable' }])
+      expect([enabled.phase, enabled.current?.state, enabled.staging]).to.deep.equal([
+        phase,
+        state,
+        undefined,
+      ])
+    }
+  })
+
+  it('a signature, or enable, in a dispute where nothing is being signed -> PHASE_MISMATCH', () => {
     expect(outcome('registered', { kind: 'addSignature', participant: 0, signature: '0x00' })).to.equal(
       'PHASE_MISMATCH',
     )
+    expect(outcome('registered', { kind: 'enable' })).to.equal('PHASE_MISMATCH')
   })
 })
 

@@ -296,6 +296,30 @@ describe('settlement: alone', () => {
 })
 
 describe('settlement: when it is too late to refute', () => {
+  it('a state gets complete then -> nobody is told that it is agreed, and all are paid by the registered one', async () => {
+    const world = await group(2, { client: short })
+    const [a] = await open(world)
+    const [alice, bob] = [who(world, 0), who(world, 1)]
+    if (a === undefined) throw new Error('a channel')
+    const told: bigint[] = []
+    a.updates$.subscribe(({ to }) => told.push(to.version))
+    world.network.hold(bob.peer, alice.peer)
+    const paying = failure(pay(a, 0, 1, 60n))
+    await settled(() => bob.client.channel(a.id)?.state.version === 1n)
+    bob.node.stop()
+    const settling = a.settle({ timeout: 1 })
+    await settled(() => a.phase === 'registered')
+    alice.node.stop()
+    world.ledger.advance(60n)
+    world.network.resume(bob.peer, alice.peer)
+    await settled(() => a.obligations.length > 0) // it has what it could refute with
+    expect((await paying).code).equals('UPDATE_TIMEOUT')
+    expect([a.state.version, a.signedState?.state.version, told]).deep.equals([0n, 0n, []])
+    alice.node.start()
+    await settling
+    expect([told, balances(world)[0]]).deep.equals([[], WEALTH])
+  })
+
   it('an old state was registered while we saw no ledger -> we are paid by it, whatever fails on the way', async () => {
     const world = await group(2, { client: short })
     const [a] = await open(world)
