@@ -1,5 +1,6 @@
 // CRC-32 as in IEEE 802.3 (reflected, polynomial 04c11db7): finds every damage of up to 32 bits in a row and
 // misses one in four thousand million of the others. It is no defence against somebody who writes to the disk.
+// By zlib where Node.js has it, in a quarter of the time; else byte by byte.
 
 const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   let rest = byte
@@ -7,13 +8,29 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   return rest
 })
 
-/** The checksum of byte strings put end to end, 0 to 2^32 - 1. */
-export function crc32(...parts: readonly Uint8Array[]): number {
-  let rest = 0xffffffff
-  for (const part of parts) {
-    for (let i = 0; i < part.length; i++) {
-      rest = (TABLE[(rest ^ (part[i] ?? 0)) & 0xff] ?? 0) ^ (rest >>> 8)
-    }
+/** Continues the checksum of what came before, 0 at the beginning, with some more bytes. */
+type Crc32 = (bytes: Uint8Array, before: number) => number
+
+/** Without any help. */
+export const crc32ByByte: Crc32 = (bytes, before) => {
+  let rest = ~before
+  for (let i = 0; i < bytes.length; i++) {
+    rest = (TABLE[(rest ^ (bytes[i] ?? 0)) & 0xff] ?? 0) ^ (rest >>> 8)
   }
   return ~rest >>> 0
+}
+
+const continued: Crc32 = byZlib() ?? crc32ByByte
+
+/** The checksum of byte strings put end to end, 0 to 2^32 - 1. */
+export function crc32(...parts: readonly Uint8Array[]): number {
+  let sum = 0
+  for (const part of parts) sum = continued(part, sum)
+  return sum
+}
+
+function byZlib(): Crc32 | undefined {
+  const zlib: { readonly crc32?: Crc32 } | undefined =
+    typeof process === 'undefined' ? undefined : process.getBuiltinModule?.('node:zlib')
+  return zlib?.crc32
 }

@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import fc from 'fast-check'
 import { fromHex, type Hex, toHex } from '../../channel/bytes.js'
 import { isError } from '../../channel/errors.js'
+import { crc32, crc32ByByte } from '../../persistence/checksum.js'
 import { defineRecord, MemoryStore, openEnvelope, type RecordSpec } from '../../persistence/index.js'
 
 interface Point {
@@ -49,6 +50,19 @@ function refusal(open: () => unknown): string {
     return isError(error, 'INVALID_RECORD') ? error.facts.reason : `another error: ${error}`
   }
 }
+
+describe('record: checksum', () => {
+  it('by zlib and byte by byte -> the same, in one piece or in several', () => {
+    expect(crc32ByByte(new TextEncoder().encode('123456789'), 0)).to.equal(0xcbf43926)
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), fc.nat(300), (input, cut) => {
+        const parts = [input.subarray(0, cut), input.subarray(cut)]
+        expect(crc32(...parts)).to.equal(crc32ByByte(input, 0))
+        expect(crc32(input)).to.equal(parts.reduce((sum, part) => crc32ByByte(part, sum), 0))
+      }),
+    )
+  })
+})
 
 describe('record: envelope', () => {
   it('the recorded bytes of format 1 -> open for ever', () => {
