@@ -1,6 +1,7 @@
 // Named, versioned messages over schemas: `[name, version, ...fields]` in canonical msgpack.
 import { PerkunasError } from '../channel/errors.js'
-import { pack, unpack, type Wire } from './msgpack.js'
+import { unpack } from './msgpack.js'
+import { Writer } from './msgpack-writer.js'
 import { type Fields, type Flat, type ObjectOf, objectReader, objectWriter, type Schema } from './schema.js'
 import { refuse } from './schema-refusal.js'
 
@@ -41,7 +42,7 @@ export const MAX_ENCODED_BYTES = 4 * 1024 * 1024
 export function schemaCodec<T>(schema: Schema<T>, options: CodecOptions = {}): Codec<T> {
   const { maxBytes = MAX_ENCODED_BYTES } = options
   return {
-    encode: (value) => write(() => schema.toWire(value), maxBytes),
+    encode: (value) => write((out) => schema.write(value, out), maxBytes),
     decode: (bytes) => schema.fromWire(read(bytes, maxBytes)),
   }
 }
@@ -73,7 +74,7 @@ export function messageCodec<const D extends readonly MessageDefinition[]>(
   const kinds = new Map(
     definitions.map(({ name, version, fields }) => [
       name,
-      { version, head: [name, version], write: objectWriter(fields, 'kind'), read: objectReader(fields) },
+      { version, write: objectWriter(fields, { kind: name, version }), read: objectReader(fields) },
     ]),
   )
   if (kinds.size !== definitions.length) {
@@ -87,7 +88,7 @@ export function messageCodec<const D extends readonly MessageDefinition[]>(
           argument: 'kind',
         })
       }
-      return write(() => kind.write(message, kind.head), maxBytes)
+      return write((out) => kind.write(message, out), maxBytes)
     },
     decode: (bytes) => {
       const wire = read(bytes, maxBytes)
@@ -121,10 +122,15 @@ function headerOf(wire: unknown): { readonly name: string; readonly version: num
   return { name, version }
 }
 
-function write(toWire: () => Wire, maxBytes: number): Uint8Array {
-  let wire: Wire
+/** Of all codecs: none is left before what it writes is taken out. */
+const writer = new Writer()
+
+function write(fill: (out: Writer) => void, maxBytes: number): Uint8Array {
+  const start = writer.at
   try {
-    wire = toWire()
+    fill(writer)
+    checkSize(writer.at - start, maxBytes)
+    return writer.since(start)
   } catch (error) {
     if (!(error instanceof PerkunasError) || !('path' in error.facts)) throw error
     throw new PerkunasError(
@@ -133,22 +139,18 @@ function write(toWire: () => Wire, maxBytes: number): Uint8Array {
       { argument: error.facts.path },
       { cause: error },
     )
+  } finally {
+    writer.rewind(start)
   }
-  const bytes = pack(wire)
-  checkSize(bytes, maxBytes)
-  return bytes
 }
 
 function read(bytes: Uint8Array, maxBytes: number): unknown {
-  checkSize(bytes, maxBytes)
+  checkSize(bytes.length, maxBytes)
   return unpack(bytes)
 }
 
-function checkSize(bytes: Uint8Array, limit: number): void {
-  if (bytes.length > limit) {
-    throw new PerkunasError('TOO_LARGE', `at most ${limit} bytes expected, got ${bytes.length}`, {
-      limit,
-      actual: bytes.length,
-    })
+function checkSize(actual: number, limit: number): void {
+  if (actual > limit) {
+    throw new PerkunasError('TOO_LARGE', `at most ${limit} bytes expected, got ${actual}`, { limit, actual })
   }
 }

@@ -1,15 +1,9 @@
 // The part of msgpack that messages and records use, with exactly one byte string per value: nil, booleans,
-// unsigned integers, strings, binary and arrays, every header in its shortest form. msgpackr reads and
-// writes; what it would accept beyond that (maps, floats, dates, references, records, regular expressions,
-// longer headers, broken UTF-8) is refused by a scan of the bytes before it sees them.
+// unsigned integers, strings, binary and arrays, every header in its shortest form. msgpackr reads; what it would
+// accept beyond that (maps, floats, dates, references, records, regular expressions, longer headers, broken UTF-8) is
+// refused by a scan of the bytes before it sees them. Writing is in msgpack-writer.ts.
 import { Packr } from 'msgpackr'
 import { PerkunasError } from '../channel/errors.js'
-
-/**
- * What a schema turns a value into before it becomes bytes. Integers below 2^32 are numbers, those from
- * 2^32 to 2^64 - 1 are bigints.
- */
-export type Wire = null | boolean | number | bigint | string | Uint8Array | readonly Wire[]
 
 /** How deep arrays may be nested; stops a message of opening brackets from using up the stack. */
 export const MAX_DEPTH = 32
@@ -18,15 +12,10 @@ export const MAX_DEPTH = 32
 const packr = new Packr({ useRecords: false, moreTypes: false, int64AsType: 'bigint', variableMapSize: true })
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** Encodes a wire value. The result is a copy of its own, not a view of a shared buffer. */
-export function pack(wire: Wire): Uint8Array {
-  return Uint8Array.prototype.slice.call(packr.pack(wire))
-}
-
 /**
  * Decodes the bytes of one wire value; binary parts are views of `bytes`.
  *
- * @throws PerkunasError INVALID_MESSAGE {path: '@<offset>'} for anything that {@link pack} would not have written
+ * @throws PerkunasError INVALID_MESSAGE {path: '@<offset>'} for anything that the writer would not have written
  */
 export function unpack(bytes: Uint8Array): unknown {
   scan(bytes)

@@ -1,7 +1,7 @@
 // The single values that messages and records consist of: numbers, amounts, bytes, texts.
-import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
-import { type Hex, isHex } from '../channel/bytes.js'
-import type { Wire } from './msgpack.js'
+import { bytesToHex } from '@noble/hashes/utils.js'
+import type { Hex } from '../channel/bytes.js'
+import type { Writer } from './msgpack-writer.js'
 import type { Schema } from './schema.js'
 import { kindOf, refuse, tooLarge } from './schema-refusal.js'
 
@@ -9,11 +9,11 @@ import { kindOf, refuse, tooLarge } from './schema-refusal.js'
 const MAX_U64 = (1n << 64n) - 1n
 /** 2^256 - 1: the largest amount that a contract can hold. */
 const MAX_AMOUNT = (1n << 256n) - 1n
-const TWO_32 = 0x1_0000_0000
 
 /** `true` or `false`. */
-export const bool: Schema<boolean> = symmetric((value) =>
-  typeof value === 'boolean' ? value : refuse(`boolean expected, got ${kindOf(value)}`),
+export const bool: Schema<boolean> = symmetric(
+  (value) => (typeof value === 'boolean' ? value : refuse(`boolean expected, got ${kindOf(value)}`)),
+  (value, out) => out.bool(value),
 )
 
 /** An integer from 0 to `max` (at most and by default 2^53 - 1) as a number. */
@@ -25,10 +25,7 @@ export function uint(max: number = Number.MAX_SAFE_INTEGER): Schema<number> {
     return value <= max ? value : refuse(`at most ${max} expected, got ${value}`)
   }
   return {
-    toWire: (value) => {
-      const checked = check(value)
-      return checked < TWO_32 ? checked : BigInt(checked)
-    },
+    write: (value, out) => out.uint(check(value)),
     fromWire: (wire) => check(typeof wire === 'bigint' ? Number(wire) : wire),
   }
 }
@@ -36,10 +33,10 @@ export function uint(max: number = Number.MAX_SAFE_INTEGER): Schema<number> {
 /** An integer from 0 to 2^64 - 1 as a bigint. */
 export function u64(): Schema<bigint> {
   return {
-    toWire: (value) => {
+    write: (value, out) => {
       if (typeof value !== 'bigint') return refuse(`bigint expected, got ${kindOf(value)}`)
       if (value < 0n || value > MAX_U64) return refuse('outside 0 to 2^64 - 1')
-      return value < TWO_32 ? Number(value) : value
+      out.u64(value)
     },
     fromWire: (wire) => {
       if (typeof wire === 'number' && Number.isSafeInteger(wire) && wire >= 0) return BigInt(wire)
@@ -55,13 +52,12 @@ export function u64(): Schema<bigint> {
  */
 export function amount(): Schema<bigint> {
   return {
-    toWire: (value) => {
+    write: (value, out) => {
       if (typeof value !== 'bigint') return refuse(`amount as bigint expected, got ${kindOf(value)}`)
       if (value < 0n) return refuse('amount below zero')
       if (value > MAX_AMOUNT) return refuse('amount above 2^256 - 1')
-      if (value === 0n) return new Uint8Array(0)
-      const digits = value.toString(16)
-      return hexToBytes(digits.length % 2 === 0 ? digits : `0${digits}`)
+      const digits = value === 0n ? '' : value.toString(16)
+      out.hex(digits.length % 2 === 0 ? digits : `0${digits}`, 0)
     },
     fromWire: (wire) => {
       if (!(wire instanceof Uint8Array)) return refuse(`amount as binary expected, got ${kindOf(wire)}`)
@@ -77,10 +73,11 @@ export function amount(): Schema<bigint> {
 export function hex(size: number | { readonly max: number }): Schema<Hex> {
   const check = lengthCheck(size)
   return {
-    toWire: (value) => {
-      if (!isHex(value)) return refuse(`lower-case 0x hex expected, got ${kindOf(value)}`)
+    write: (value, out) => {
+      if (typeof value !== 'string' || !value.startsWith('0x') || !out.hex(value, 2)) {
+        return refuse(`lower-case 0x hex expected, got ${kindOf(value)}`)
+      }
       check((value.length - 2) / 2)
-      return hexToBytes(value.slice(2))
     },
     fromWire: (wire) => {
       if (!(wire instanceof Uint8Array)) return refuse(`binary expected, got ${kindOf(wire)}`)
@@ -94,10 +91,10 @@ export function hex(size: number | { readonly max: number }): Schema<Hex> {
 export function bytes(size: number | { readonly max: number }): Schema<Uint8Array> {
   const check = lengthCheck(size)
   return {
-    toWire: (value) => {
+    write: (value, out) => {
       if (!(value instanceof Uint8Array)) return refuse(`bytes expected, got ${kindOf(value)}`)
       check(value.length)
-      return value
+      out.binary(value)
     },
     fromWire: (wire) => {
       if (!(wire instanceof Uint8Array)) return refuse(`binary expected, got ${kindOf(wire)}`)
@@ -109,7 +106,7 @@ export function bytes(size: number | { readonly max: number }): Schema<Uint8Arra
 
 /** Well-formed Unicode text of at most `maxBytes` in UTF-8; may not start with a byte order mark. */
 export function text(maxBytes: number): Schema<string> {
-  return symmetric((value) => {
+  const check = (value: unknown): string => {
     if (typeof value !== 'string') return refuse(`text expected, got ${kindOf(value)}`)
     if (value.length > maxBytes) return tooLarge(maxBytes, value.length)
     if (!PLAIN.test(value)) {
@@ -118,7 +115,8 @@ export function text(maxBytes: number): Schema<string> {
       if (size > maxBytes) return tooLarge(maxBytes, size)
     }
     return value
-  })
+  }
+  return symmetric(check, (value, out) => out.text(value))
 }
 
 /** Text whose UTF-8 length is its length. */
@@ -126,21 +124,26 @@ const PLAIN = /^[\p{ASCII}]*$/u
 
 /** Exactly this value. */
 export function literal<const V extends string | number | boolean | null>(expected: V): Schema<V> {
-  return {
-    toWire: (value) => (value === expected ? expected : refuse(`${String(expected)} expected`)),
-    fromWire: (wire) => (wire === expected ? expected : refuse(`${String(expected)} expected`)),
-  }
+  const check = (value: unknown): V =>
+    value === expected ? expected : refuse(`${String(expected)} expected`)
+  return symmetric(check, (value, out) => {
+    if (typeof value === 'string') out.text(value)
+    else if (typeof value === 'number') out.uint(value)
+    else if (typeof value === 'boolean') out.bool(value)
+    else out.nil()
+  })
 }
 
 /** One of a few texts. */
 export function oneOf<const V extends string>(...allowed: readonly V[]): Schema<V> {
   const check = (value: unknown): V =>
     allowed.find((known) => known === value) ?? refuse(`one of ${allowed.join(', ')} expected`)
-  return symmetric(check)
+  return symmetric(check, (value, out) => out.text(value))
 }
 
-function symmetric<T extends Wire>(check: (value: unknown) => T): Schema<T> {
-  return { toWire: check, fromWire: check }
+/** A schema whose values are what msgpack has. */
+function symmetric<T>(check: (value: unknown) => T, write: (value: T, out: Writer) => void): Schema<T> {
+  return { write: (value, out) => write(check(value), out), fromWire: check }
 }
 
 function lengthCheck(size: number | { readonly max: number }): (length: number) => void {

@@ -1,22 +1,23 @@
 // What a message or a record consists of, said once: each schema gives the TypeScript type of its values,
 // their one canonical encoding, and the check of what a stranger sent. Here is how schemas are put together; the
-// single values are in schema-values.ts. Knows nothing of transports; the wire values become bytes in codec.ts.
+// single values are in schema-values.ts. Knows nothing of transports; whole messages are in codec.ts.
 //
 // Objects are arrays of their fields in the order of declaration, without names: a missing or an unknown
 // field is a wrong length, and two encoders can't disagree about order. What may change between releases is
 // named and versioned one level up, in `defineMessage`.
 import { PerkunasError } from '../channel/errors.js'
-import type { Wire } from './msgpack.js'
+import type { Writer } from './msgpack-writer.js'
 import { inside, kindOf, refuse, tooLarge, within } from './schema-refusal.js'
 
 /** Checks and converts values of one type. Stateless; can be shared and nested freely. */
 export interface Schema<T> {
   /**
-   * Checks a value and turns it into what goes on the wire.
+   * Checks a value and writes it as it goes on the wire.
    *
-   * @throws PerkunasError INVALID_MESSAGE or TOO_LARGE if the value is not one of the type
+   * @throws PerkunasError INVALID_MESSAGE or TOO_LARGE if the value is not one of the type; what was written of it
+   *   until then is to be dropped
    */
-  readonly toWire: (value: unknown) => Wire
+  readonly write: (value: unknown, out: Writer) => void
   /**
    * Checks what came off the wire.
    *
@@ -71,7 +72,16 @@ export function list<T>(
     return value.length >= min ? value : refuse(`at least ${min} items expected, got ${value.length}`)
   }
   return {
-    toWire: (value) => each(check(value), item.toWire),
+    write: (value, out) => {
+      const items = check(value)
+      out.array(items.length)
+      let at = 0
+      try {
+        for (; at < items.length; at++) item.write(items[at], out)
+      } catch (error) {
+        throw inside(String(at), error)
+      }
+    },
     fromWire: (wire) => each(check(wire), item.fromWire),
   }
 }
@@ -80,7 +90,7 @@ export function list<T>(
 export function nullable<T>(inner: Schema<T>): Schema<T | null> {
   mustNotBeNil(inner)
   return {
-    toWire: (value) => (value === null ? null : inner.toWire(value)),
+    write: (value, out) => (value === null ? out.nil() : inner.write(value, out)),
     fromWire: (wire) => (wire === null ? null : inner.fromWire(wire)),
   }
 }
@@ -90,7 +100,7 @@ export function optional<T>(inner: Schema<T>): OptionalSchema<T> {
   mustNotBeNil(inner)
   return {
     absent: true,
-    toWire: (value) => (value === undefined ? null : inner.toWire(value)),
+    write: (value, out) => (value === undefined ? out.nil() : inner.write(value, out)),
     fromWire: (wire) => (wire === null ? undefined : inner.fromWire(wire)),
   }
 }
@@ -101,7 +111,7 @@ export function object<const F extends Fields>(fields: F): ObjectSchema<F> {
   const read = objectReader(fields)
   return {
     fields,
-    toWire: (value) => write(value, []),
+    write,
     fromWire: (wire) => {
       const out: Record<string, unknown> = {}
       read(wire, 0, out)
@@ -121,17 +131,14 @@ export function union<const D extends string, const M extends Readonly<Record<st
   const known = new Map(
     Object.entries(members).map(([name, fields]) => [
       name,
-      { write: objectWriter(fields, discriminant), read: objectReader(fields) },
+      { write: objectWriter(fields, { [discriminant]: name }), read: objectReader(fields) },
     ]),
   )
   const find = (name: unknown) =>
     (typeof name === 'string' ? known.get(name) : undefined) ??
     within(discriminant, () => refuse(`one of ${[...known.keys()].join(', ')} expected`))
   return {
-    toWire: (value) => {
-      const name = isRecord(value) ? value[discriminant] : undefined
-      return find(name).write(value, [String(name)])
-    },
+    write: (value, out) => find(isRecord(value) ? value[discriminant] : undefined).write(value, out),
     fromWire: (wire) => {
       const name: unknown = Array.isArray(wire) ? wire[0] : undefined
       const out: Record<string, unknown> = { [discriminant]: name }
@@ -154,23 +161,24 @@ export function converted<T, U>(
   },
 ): Schema<U> {
   return {
-    toWire: (value) =>
-      inner.toWire(both.is(value) ? both.encode(value) : refuse(`unexpected ${kindOf(value)}`)),
+    write: (value, out) =>
+      inner.write(both.is(value) ? both.encode(value) : refuse(`unexpected ${kindOf(value)}`), out),
     fromWire: (wire) => both.decode(inner.fromWire(wire)),
   }
 }
 
-/** The same schema, for values that are written more than once: what a deeply frozen one becomes is kept with it. */
+/** The same schema, for values that are written more than once: the bytes of a deeply frozen one are kept with it. */
 export function kept<T extends object>(inner: Schema<T>): Schema<T> {
-  const wires = new WeakMap<object, Wire>()
+  const encodings = new WeakMap<object, Uint8Array>()
   return {
-    toWire: (value) => {
-      if (typeof value !== 'object' || value === null || !Object.isFrozen(value)) return inner.toWire(value)
-      const known = wires.get(value)
-      if (known !== undefined) return known
-      const wire = inner.toWire(value)
-      wires.set(value, wire)
-      return wire
+    write: (value, out) => {
+      if (typeof value !== 'object' || value === null || !Object.isFrozen(value))
+        return inner.write(value, out)
+      const known = encodings.get(value)
+      if (known !== undefined) return out.raw(known)
+      const start = out.at
+      inner.write(value, out)
+      encodings.set(value, out.since(start))
     },
     fromWire: inner.fromWire,
   }
@@ -184,36 +192,39 @@ export function refined<T, U extends T>(
 ): Schema<U> {
   const check = (value: T): U => (is(value) ? value : refuse(`${expected} expected`))
   return {
-    toWire: (value) => {
-      const wire = inner.toWire(value)
+    write: (value, out) => {
+      inner.write(value, out)
       check(value as T) // the inner schema has just found it to be one
-      return wire
     },
     fromWire: (wire) => check(inner.fromWire(wire)),
   }
 }
 
-/** Writes an object's fields behind `head`; refuses fields that it does not know. */
+/** Writes an object's fields behind `head`, whose names it may have as well; refuses fields that it does not know. */
 export function objectWriter(
   fields: Fields,
-  extra?: string,
-): (value: unknown, head: readonly Wire[]) => readonly Wire[] {
+  head: Readonly<Record<string, string | number>> = {},
+): (value: unknown, out: Writer) => void {
   const entries = entriesOf(fields)
-  const known = new Set(extra === undefined ? Object.keys(fields) : [...Object.keys(fields), extra])
-  return (value, head) => {
+  const known = new Set([...Object.keys(head), ...Object.keys(fields)])
+  const begin = Object.values(head)
+  return (value, out) => {
     if (!isRecord(value)) return refuse(`object expected, got ${kindOf(value)}`)
     for (const name in value) if (!known.has(name)) return within(name, () => refuse('unknown field'))
-    const out: Wire[] = [...head]
+    out.array(begin.length + entries.length)
+    for (const each of begin) {
+      if (typeof each === 'string') out.text(each)
+      else out.uint(each)
+    }
     let at = ''
     try {
       for (const [name, schema] of entries) {
         at = name
-        out.push(schema.toWire(value[name]))
+        schema.write(value[name], out)
       }
     } catch (error) {
       throw inside(at, error)
     }
-    return out
   }
 }
 

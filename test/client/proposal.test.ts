@@ -3,7 +3,7 @@ import { Packr } from 'msgpackr'
 import { fromHex, isError, type PerkunasError, toHex } from '../../channel/index.js'
 import { accept, reject } from '../../client/index.js'
 import { type ChannelProposal, messages } from '../../client/messages.js'
-import { pack, unpack } from '../../peer/msgpack.js'
+import { unpack } from '../../peer/msgpack.js'
 import { Mallory } from './mallory.js'
 import {
   failure,
@@ -18,6 +18,8 @@ import {
   who,
 } from './parties.js'
 
+/** An encoder without any limit. */
+const byItself = new Packr({ useRecords: false, moreTypes: false, variableMapSize: true })
 const short = { timeouts: { proposal: 200, update: 200, settlement: 50 } }
 
 async function untouched(world: Group): Promise<void> {
@@ -249,7 +251,6 @@ describe('proposal: a hostile proposer', () => {
     const many = Array.from({ length: 1025 }, (_, i) => toHex(Uint8Array.from({ length: 33 }, () => i & 255)))
     const proposal = mallory.proposal([victim.peer], { session: `0x${'00'.repeat(32)}` })
     expect(() => messages.encode({ ...proposal, peers: many })).throws()
-    // Her own encoder has no limit.
     const wire: unknown = unpack(messages.encode(proposal))
     if (!Array.isArray(wire)) throw new Error('a message is a list')
     const at = wire.findIndex(
@@ -258,7 +259,9 @@ describe('proposal: a hostile proposer', () => {
     expect(at).greaterThan(0)
     await mallory.shout(
       victim,
-      pack(wire.map((field, i) => (i === at ? many.map((id) => fromHex(id)) : field))),
+      Uint8Array.from(
+        byItself.pack(wire.map((field, i) => (i === at ? many.map((id) => fromHex(id)) : field))),
+      ),
     )
     await new Promise((resolve) => mallory.bus.onPeer(resolve))
     expect(mallory.bus.isConnected(victim.peer)).equals(false)
@@ -283,11 +286,10 @@ describe('proposal: a hostile proposer', () => {
         Array.isArray(it) && Array.isArray(it[0]) && it[0][0] instanceof Uint8Array
       const at = wire.findIndex((it) => (field === 'balances' ? isRow(it) : it === field))
       expect(at).greaterThan(0)
-      const packr = new Packr({ useRecords: false, moreTypes: false, variableMapSize: true })
       const lost = new Promise((resolve) =>
         mallory.bus.onPeer(({ kind }) => kind === 'disconnected' && resolve(kind)),
       )
-      await mallory.shout(victim, Uint8Array.from(packr.pack(wire.with(at, value))))
+      await mallory.shout(victim, Uint8Array.from(byItself.pack(wire.with(at, value))))
       await lost
       await openWith(world, 2, 1)
     })

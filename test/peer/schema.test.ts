@@ -123,6 +123,51 @@ describe('peer: schema', () => {
     )
   })
 
+  it('what is written -> the bytes that msgpackr writes, also of long texts, lists and byte strings', () => {
+    const lengths = [0, 1, 15, 16, 31, 32, 255, 256, 65_535, 65_536]
+    const numbers = [0, 127, 128, 255, 256, 65_535, 65_536, 2 ** 32 - 1, 2 ** 32, 2 ** 53 - 1]
+    const wide = [...numbers.map(BigInt), 2n ** 63n - 1n, 2n ** 63n, 2n ** 64n - 1n]
+    const max = 65_536
+    const all = schemaCodec(
+      object({
+        texts: list(text(4 * max), { max }),
+        flags: list(bool, { max }),
+        raw: list(bytes({ max }), { max }),
+        data: list(hex({ max }), { max }),
+        numbers: list(uint(), { max }),
+        wide: list(u64(), { max }),
+        none: optional(bool),
+      }),
+    )
+    const texts = [
+      ...lengths.map((length) => 'x'.repeat(length)),
+      'é',
+      'x€'.repeat(50),
+      '😀'.repeat(70_000 / 4),
+    ]
+    const flags = lengths.map((_, i) => i % 2 === 0)
+    const raw = lengths.map((length) => new Uint8Array(length).fill(length))
+    const data = raw.map((each) => `0x${Buffer.from(each).toString('hex')}` as const)
+    const long = (value: bigint) => (value < 2n ** 32n ? Number(value) : value)
+    for (const many of [flags, Array.from({ length: 65_536 }, () => true)]) {
+      const value = { texts, flags: many, raw, data, numbers, wide }
+      const plain = [texts, many, raw, raw, numbers.map((n) => long(BigInt(n))), wide.map(long), null]
+      expect(Buffer.from(all.encode(value)).equals(free.pack(plain))).to.equal(true)
+    }
+  })
+
+  it('one value encoded while another one is -> both are whole, and nothing of what was refused is left', () => {
+    const inner = schemaCodec(text(100))
+    const nested = converted(bytes({ max: 100 }), {
+      encode: (value: string) => inner.encode(value),
+      decode: (value) => inner.decode(value),
+      is: (value): value is string => typeof value === 'string',
+    })
+    const outer = schemaCodec(list(nested, { max: 3 }))
+    expect(refusalOf(() => outer.encode(['well', 'x'.repeat(101)])).code).to.equal('TOO_LARGE')
+    expect(outer.decode(outer.encode(['well', 'then']))).to.deep.equal(['well', 'then'])
+  })
+
   it('any bytes changed, removed or added -> another message with its own one encoding, or a typed refusal', () => {
     const change = fc.record({
       at: fc.nat(2000),
@@ -361,9 +406,10 @@ describe('peer: schema', () => {
   it('types are inferred from schemas', () => {
     const schema = object({ id: hex(2), size: optional(uint()), sum: nullable(amount()) })
     const value: Infer<typeof schema> = { id: '0x0102', sum: null }
-    expect(schema.fromWire(schema.toWire(value))).to.deep.equal(value)
+    const both = schemaCodec(schema)
+    expect(both.decode(both.encode(value))).to.deep.equal(value)
     // @ts-expect-error a string is no amount
     const wrong: Infer<typeof schema> = { id: '0x0102', sum: '1' }
-    expect(() => schema.toWire(wrong)).to.throw(PerkunasError)
+    expect(() => both.encode(wrong)).to.throw(PerkunasError)
   })
 })
