@@ -90,7 +90,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "drop the sync's signed state",
     file: 'client/sync.js',
-    find: 'if (message.version < current.state.version && signatures !== undefined) {',
+    find: 'if (message.version < newest.state.version && signatures !== undefined) {',
     replace: 'if (false) {',
   },
   {
@@ -157,8 +157,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'take no state from a cleared dispute',
     file: 'client/dispute.js',
-    find: 'const machine = adopt(record.machine, event, context);',
-    replace: 'const machine = record.machine;',
+    find: 'const ahead = takenFrom(record, event, context);',
+    replace: 'const ahead = record;',
   },
   {
     name: 'take any agreement to be paid together',
