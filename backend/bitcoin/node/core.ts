@@ -28,6 +28,7 @@ import {
   step,
   wantsFlush,
 } from '../channel/index.js'
+import { FUNDING_DEADLINE } from '../channel/policy.js'
 import type { FeatureName } from '../features.js'
 import type { Monitor } from '../monitor/index.js'
 import { monitorRemoval, monitorWrites, REVOKED_ROWS } from '../monitor/rows.js'
@@ -313,6 +314,7 @@ export class Core {
     for (const entry of [...this.entries.all]) {
       if (isLive(entry.state) && (entry.state.book.htlcs.length > 0 || entry.state.phase === 'awaitingReady'))
         this.#input(entry, { kind: 'block' })
+      if (isNeverFunded(entry, block.height)) this.#input(entry, { kind: 'resolved' })
     }
     this.#follow(this.#htlcs.reached(block.height))
   }
@@ -474,6 +476,17 @@ const ALL_CHANNELS: Hex = `0x${'00'.repeat(32)}`
 
 function removalOf(monitor: Monitor | undefined): readonly Write[] {
   return monitor === undefined ? [] : monitorRemoval(monitor)
+}
+
+/** It failed before the funding that the peer promised was in a block, and that was long ago. */
+function isNeverFunded({ state, place }: Entry, height: number): boolean {
+  return (
+    isLive(state) &&
+    state.phase === 'failed' &&
+    state.terms.opener === 'remote' &&
+    place === undefined &&
+    height >= state.ready.since + FUNDING_DEADLINE
+  )
 }
 
 function lower(height: BlockHeight): BlockHeight {

@@ -59,6 +59,8 @@ export interface LiveView {
   readonly delay: Both<number>
   /** Both have signed a transaction that closes it. */
   readonly isClosingAgreed: boolean
+  /** How much is wanted of it and not signed yet. */
+  readonly wanted: number
   /** HTLCs that can be in flight at a time, in each direction. */
   readonly maxInFlight: number
   readonly feerate: FeeratePerKw
@@ -112,6 +114,7 @@ function viewOfLive(live: Live, env: ChannelEnv): LiveView {
     offered: book.offered,
     delay: { local: terms.remote.toSelfDelay, remote: terms.local.toSelfDelay },
     isClosingAgreed: live.closing.complete !== undefined,
+    wanted: live.intents.length,
     maxInFlight: Math.min(MAX_HTLCS, terms.remote.maxAcceptedHtlcs),
     feerate: book.feerate,
     confirmations: ready.depth,

@@ -34,10 +34,10 @@ describe('LightningNode', () => {
     await a.until(0n, isSettled)
     await b.until(0n, isSettled)
     expect([...alice.htlcs.ends]).to.have.deep.members([
-      ['alice 1', 'fulfilled'],
-      ['alice 3', 'failed'],
+      ['alice 1', 'fulfilled 20000000'],
+      ['alice 3', 'failed 7000000'],
     ])
-    expect([...bob.htlcs.ends]).to.deep.equal([['bob 2', 'fulfilled']])
+    expect([...bob.htlcs.ends]).to.deep.equal([['bob 2', 'fulfilled 5000000']])
     expect(a.channel(0n)?.live?.balances).to.deep.equal({ local: 685_000_000n, remote: 315_000_000n })
     expect(b.channel(0n)?.live?.balances).to.deep.equal({ local: 315_000_000n, remote: 685_000_000n })
 

@@ -1,13 +1,12 @@
 // A world in memory for nodes: one chain whose transactions spend what there is and are not looked at further, wallets that
 // mint their own coins, and payments without onions.
-import { expect } from 'chai'
 import type { BlockID, ChainEvent, FeeTable } from '../../../../backend/bitcoin/chain/index.js'
 import type { Handoff } from '../../../../backend/bitcoin/channel/index.js'
-import type { HtlcKey } from '../../../../backend/bitcoin/monitor/record.js'
 import {
   LightningNode,
   type LightningNodeOptions,
   lightningInit,
+  type NodeBus,
   type NodeChain,
 } from '../../../../backend/bitcoin/node/index.js'
 import type { Consequence, HtlcSwitch, Wish } from '../../../../backend/bitcoin/node/switch.js'
@@ -23,7 +22,7 @@ import type { Funded, FundRequest, Reservation } from '../../../../backend/bitco
 import { concat, toHex } from '../../../../channel/bytes.js'
 import { blockHeight, feeratePerKw, type Msat, sat } from '../../../../channel/units.js'
 import { createIdentity, type MemoryTransport, memoryTransport, PeerBus } from '../../../../peer/index.js'
-import { MemoryStore, type Store } from '../../../../persistence/index.js'
+import { MemoryStore, type Store, type Write } from '../../../../persistence/index.js'
 
 export const CHAIN_HASH = toHex(new Uint8Array(32).fill(6))
 
@@ -210,37 +209,59 @@ export class TestWallet {
 /** Payments without onions: whoever knows the preimage of what is locked takes it, everybody else fails it. */
 export class TestSwitch implements HtlcSwitch {
   readonly preimages = new Map<string, Uint8Array>()
-  /** What became of what we sent, by reference, each once. */
-  readonly ends = new Map<string, 'fulfilled' | 'failed' | 'refused'>()
-  readonly received = new Map<string, Msat>()
-  readonly #references = new Map<string, string>()
+  /** What was handed on, each once, as the store has it: by HTLC or reference. */
+  readonly seen = new Map<string, string>()
+  #writes: Write[] = []
+
+  /** Takes what the store has in place of what it knew. */
+  async restore(store: Store): Promise<void> {
+    this.seen.clear()
+    this.#writes = []
+    for await (const [key, value] of store.scan(SWITCH_ROWS))
+      this.seen.set(key.slice(SWITCH_ROWS.length), new TextDecoder().decode(value))
+  }
+
+  /** What became of what we sent, by reference. */
+  get ends(): ReadonlyMap<string, string> {
+    const ends = [...this.seen].filter(([name]) => name.startsWith('sent '))
+    return new Map(ends.map(([name, how]) => [name.slice(5), how]))
+  }
+
+  /** The sum of what we took. */
+  get received(): bigint {
+    const taken = [...this.seen].filter(([, what]) => what.startsWith('taken '))
+    return taken.reduce((sum, [, what]) => sum + BigInt(what.slice(6)), 0n)
+  }
 
   handed(channel: bigint, handoff: Handoff): Consequence {
     const wishes: Wish[] = []
     switch (handoff.kind) {
-      case 'added':
-        this.#references.set(nameOf(channel, handoff.htlc), handoff.reference)
-        break
       case 'refused':
-        this.#end(handoff.reference, 'refused')
+        this.#see(`sent ${handoff.reference}`, 'refused')
         break
       case 'locked': {
         const { htlc } = handoff
-        if (htlc.offerer === 'local') break
-        const preimage = this.preimages.get(toHex(htlc.paymentHash))
+        const { offerer, id, amount, paymentHash } = htlc
+        const preimage = offerer === 'remote' ? this.preimages.get(toHex(paymentHash)) : undefined
+        this.#see(`locked ${channel} ${offerer} ${id}`, preimage === undefined ? 'seen' : `taken ${amount}`)
+        if (offerer === 'local') break
         const removal =
           preimage === undefined
             ? ({ kind: 'fail', reason: new Uint8Array(10) } as const)
             : ({ kind: 'fulfill', preimage } as const)
-        if (preimage !== undefined) this.received.set(nameOf(channel, htlc), htlc.amount)
-        wishes.push({ channel, intent: { kind: 'remove', id: htlc.id, removal } })
+        wishes.push({ channel, intent: { kind: 'remove', id, removal } })
         break
       }
       case 'fulfilled':
-      case 'failed':
-        if (handoff.htlc.reference !== undefined) this.#end(handoff.htlc.reference, handoff.kind)
+      case 'failed': {
+        const { reference, amount } = handoff.htlc
+        this.#see(`sent ${reference}`, `${handoff.kind} ${amount}`)
         break
+      }
       case 'removed':
+        this.#see(`removed ${channel} ${handoff.htlc.offerer} ${handoff.htlc.id}`, 'seen')
+        break
+      case 'added':
         break
     }
     return { wishes, effects: [] }
@@ -254,13 +275,96 @@ export class TestSwitch implements HtlcSwitch {
     return { wishes: [], effects: [] }
   }
 
-  takeWrites(): readonly never[] {
-    return []
+  takeWrites(): readonly Write[] {
+    const writes = this.#writes
+    this.#writes = []
+    return writes
   }
 
-  #end(reference: string, how: 'fulfilled' | 'failed' | 'refused'): void {
-    expect(this.ends.get(reference), `${reference} ends once`).to.equal(undefined)
-    this.ends.set(reference, how)
+  #see(what: string, how: string): void {
+    if (this.seen.has(what)) throw new Error(`${what}: ${how} after ${this.seen.get(what)}`)
+    this.seen.set(what, how)
+    this.#writes.push({ kind: 'put', key: `${SWITCH_ROWS}${what}`, value: new TextEncoder().encode(how) })
+  }
+}
+
+const SWITCH_ROWS = 'test-switch/'
+
+/** What stands between a node and its world: once it has blown, nothing of the node gets through any more. */
+export class Fuse {
+  isBlown = false
+  /** Counts down with every commit and every effect; what it comes to zero at is where the process ends. */
+  left: number | undefined
+  /** Whether a commit at which it blows is on disk. */
+  isWritten = false
+  readonly blown: Promise<void>
+  #blow: () => void = () => {}
+
+  constructor() {
+    this.blown = new Promise((resolve) => {
+      this.#blow = resolve
+    })
+  }
+
+  /** Whether it gets through. */
+  pass(): boolean {
+    if (!this.isBlown && this.left !== undefined && --this.left <= 0) this.blow()
+    return !this.isBlown
+  }
+
+  blow(): void {
+    this.isBlown = true
+    this.#blow()
+  }
+
+  store(store: Store): Store {
+    const never = new Promise<never>(() => {})
+    return {
+      get: (key) => store.get(key),
+      scan: (prefix, options) => store.scan(prefix, options),
+      close: () => store.close(),
+      commit: async (batch) => {
+        const wasBlown = this.isBlown
+        const isPassed = this.pass()
+        if (isPassed || (!wasBlown && this.isWritten)) await store.commit(batch)
+        if (!isPassed) await never
+      },
+    }
+  }
+
+  bus(bus: PeerBus): NodeBus {
+    return {
+      id: bus.id,
+      sendRaw: (to, type, payload) => {
+        if (this.pass()) bus.sendRaw(to, type, payload)
+      },
+      onRaw: (types, handler) =>
+        bus.onRaw(types, (from, type, payload) => {
+          if (!this.isBlown) return handler(from, type, payload)
+        }),
+      onPeer: (handler) => bus.onPeer((event) => this.isBlown || handler(event)),
+      connect: (peer, address) => bus.connect(peer, address),
+      release: (peer) => bus.release(peer),
+      isConnected: (peer) => bus.isConnected(peer),
+      disconnect: (peer, reason) => {
+        if (this.pass()) bus.disconnect(peer, reason)
+      },
+      initsOf: (peer) => bus.initsOf(peer),
+    }
+  }
+
+  chain(chain: NodeChain): NodeChain {
+    return {
+      chainHash: chain.chainHash,
+      fees: () => chain.fees(),
+      follow: (known, handler) =>
+        chain.follow(known, async (event) => {
+          if (!this.isBlown) await handler(event)
+        }),
+      publish: async (transactions) => {
+        if (this.pass()) await chain.publish(transactions)
+      },
+    }
   }
 }
 
@@ -271,6 +375,7 @@ export class TestNode {
   store: Store
   node: LightningNode | undefined
   bus: PeerBus | undefined
+  fuse = new Fuse()
   readonly #seed: Uint8Array
   readonly #secret: Uint8Array
 
@@ -303,11 +408,14 @@ export class TestNode {
       ...lightningInit(CHAIN_HASH),
     })
     this.bus = bus
+    const fuse = new Fuse()
+    this.fuse = fuse
+    await this.htlcs.restore(this.store)
     await bus.listen(this.world.transport.listener(this.name))
     this.node = await LightningNode.start({
-      bus,
-      store: this.store,
-      chain: this.world.chain,
+      bus: fuse.bus(bus),
+      store: fuse.store(this.store),
+      chain: fuse.chain(this.world.chain),
       wallet: this.wallet,
       seed: this.#seed,
       htlcs: this.htlcs,
@@ -321,8 +429,17 @@ export class TestNode {
     const { node, bus } = this
     this.node = undefined
     this.bus = undefined
-    await node?.stop()
+    if (!this.fuse.isBlown) await node?.stop()
     await bus?.close()
+  }
+
+  /** The process ends, and another one begins with what is on disk. */
+  async crash(): Promise<LightningNode> {
+    this.fuse.blow()
+    // Its promises never come to an end: it is left to the garbage collector.
+    void this.node?.stop()
+    await this.stop()
+    return this.start()
   }
 
   /** Offers an HTLC, for the preimage of that number. */
@@ -364,10 +481,6 @@ export function preimageOf(number: number): Uint8Array {
   const bytes = new Uint8Array(32)
   new DataView(bytes.buffer).setUint32(0, number)
   return bytes
-}
-
-function nameOf(channel: bigint, { offerer, id }: HtlcKey): string {
-  return `${channel} ${offerer} ${id}`
 }
 
 function keyOf(outpoint: Outpoint): string {
