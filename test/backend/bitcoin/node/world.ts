@@ -359,7 +359,7 @@ export class Fuse {
       fees: () => chain.fees(),
       follow: (known, handler) =>
         chain.follow(known, async (event) => {
-          if (!this.isBlown) await handler(event)
+          if (!this.isBlown) await Promise.race([handler(event), this.blown])
         }),
       publish: async (transactions) => {
         if (this.pass()) await chain.publish(transactions)
