@@ -35,7 +35,6 @@ export function obligations({ book }: Live): readonly Obligation[] {
 
 /** A new height. */
 export function blockReached(live: Live, env: ChannelEnv): Step {
-  if (live.phase === 'failed') return to(live)
   if (isForgotten(live, env)) {
     const { channelID, keyIndex } = live.terms
     const reason = 'the funding never confirmed'
@@ -44,6 +43,7 @@ export function blockReached(live: Live, env: ChannelEnv): Step {
       { effects: [tell({ kind: 'closed', reason })] },
     )
   }
+  if (live.phase === 'failed') return to(live)
   const [first] = obligations(live)
   if (first === undefined || env.height < first.height) return to(live)
   const { id, offerer } = first.htlc

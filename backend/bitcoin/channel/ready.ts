@@ -12,9 +12,13 @@ import { fundingKeys, type Terms } from './terms.js'
 
 /** What the chain says of the funding output. */
 export function depthReached(live: Live, input: ChannelInput & { kind: 'depth' }, env: ChannelEnv): Step {
-  if (live.phase === 'failed') return to(live)
   const { terms, ready } = live
   const { output, isCoinbase = false, shortChannelID } = input
+  if (live.phase === 'failed') {
+    // Of use only to who may forget it, and no reason to write with every block.
+    const isSame = (ready.depth === 0) === (input.confirmations === 0)
+    return to(isSame ? live : { ...live, ready: { ...ready, depth: input.confirmations } })
+  }
   const expected = fundingOutput(terms.capacity, fundingKeys(terms.local, terms.remote))
   if (
     output !== undefined &&
@@ -75,10 +79,9 @@ export function receivedReady(live: Live, message: ChannelReady, env: ChannelEnv
   return becameReady({ ...live, remoteNextPoint: point, ready: { ...ready, isReceived: true } }, [])
 }
 
-/** Whether who did not fund may forget the channel, since it never confirmed. */
-export function isForgotten({ phase, terms, ready }: Live, { height }: ChannelEnv): boolean {
+/** Whether who did not fund may forget the channel, whatever else became of it, since it never confirmed. */
+export function isForgotten({ terms, ready }: Live, { height }: ChannelEnv): boolean {
   return (
-    phase === 'awaitingReady' &&
     terms.opener === 'remote' &&
     ready.depth === 0 &&
     !ready.isSent &&

@@ -275,6 +275,21 @@ describe('channel opening', () => {
     expect(pair.alice.state?.phase).to.equal('awaitingReady')
   })
 
+  it('so is one that failed before; but not if its funding confirmed after all', () => {
+    for (const confirmations of [0, 1]) {
+      const pair = upToFunded()
+      pair.deliverAll()
+      const { bob } = pair
+      pair.input(bob, { kind: 'forceClose' })
+      expect(kinds(bob)).to.include('failed')
+      pair.input(bob, { kind: 'depth', confirmations })
+      at(pair, 100 + 2015)
+      expect(bob.state?.phase).to.equal('failed')
+      at(pair, 100 + 2016)
+      expect(bob.state?.phase).to.equal(confirmations === 0 ? 'closed' : 'failed')
+    }
+  })
+
   it('zero-conf: only if the acceptor trusts the opener; ready without a confirmation', () => {
     const features = [...FEATURES_OF_BOTH, 'option_scid_alias', 'option_zeroconf'] as const
     const alias = shortChannelID(77n)
