@@ -60,7 +60,6 @@ export class LdkNode {
   readonly #tell: (event: LdkEvent) => void
   readonly #net: NodeLDKNet
   readonly #timer: NodeJS.Timeout
-  readonly #inbox: ldk.Event[] = []
   readonly #waiting = new Set<() => void>()
   /** Work on the chain, one after the other. */
   #work: Promise<void> = Promise.resolve()
@@ -149,13 +148,15 @@ export class LdkNode {
 
   /** Takes LDK's events, acts on them, writes it down, and sends what LDK has to say. */
   pump(): void {
-    const { events, chainEvents, handler, manager, storage, peers } = this.#parts
+    const { events, chainEvents, handler, inbox, manager, storage, peers } = this.#parts
+    let taken: readonly ldk.Event[]
     do {
       events.process_pending_events(handler)
       chainEvents.process_pending_events(handler)
-      this.#inbox.push(...this.#parts.inbox.splice(0))
-      for (const event of this.#inbox.splice(0)) this.#act(event)
-    } while (this.#parts.inbox.length > 0)
+      taken = inbox.splice(0)
+      for (const event of taken) this.#act(event)
+      // What is done about an event may make another one.
+    } while (taken.length > 0)
     if (manager.get_and_clear_needs_persistence()) storage.writeManager(manager.write())
     peers.process_events()
     for (const look of [...this.#waiting]) look()
