@@ -3,9 +3,13 @@ import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Address, OutScript, TEST_NETWORK } from '@scure/btc-signer'
 import { toHex } from '../../../channel/index.js'
 import { type Bitcoind, startBitcoind } from '../../../scripts/bitcoind.js'
+import { record } from '../../../scripts/ldk/chain.js'
 import { Ldk, type NodeOptions } from '../../../scripts/ldk/ldk.js'
+
+const ADDRESSES = Address({ ...TEST_NETWORK, bech32: 'bcrt' })
 
 /** bitcoind with coins, and everything that was started over it. */
 export class Regtest implements AsyncDisposable {
@@ -25,6 +29,13 @@ export class Regtest implements AsyncDisposable {
     await bitcoind.rpc('createwallet', ['tests'])
     const address = String(await bitcoind.rpc('getnewaddress', ['', 'bech32']))
     await bitcoind.rpc('generatetoaddress', [110, address])
+    // Many coins, for many channels that are opened at a time.
+    const addresses = await Promise.all(
+      Array.from({ length: 60 }, () => bitcoind.rpc('getnewaddress', ['', 'bech32'])),
+    )
+    const coins = Object.fromEntries(addresses.map((one) => [String(one), 1]))
+    await bitcoind.rpc('sendmany', ['', coins, 1, '', [], true, null, 'unset', 5])
+    await bitcoind.rpc('generatetoaddress', [1, address])
     return new Regtest(bitcoind, address)
   }
 
@@ -77,6 +88,69 @@ export class Regtest implements AsyncDisposable {
     const ids = await this.bitcoind.rpc('getrawmempool')
     if (!Array.isArray(ids)) throw new Error('getrawmempool: a list expected')
     return ids.map(String)
+  }
+
+  /** A signed transaction that pays such an output, which is its first; not published. */
+  async fundingOf(wanted: { readonly amount: bigint; readonly script: Uint8Array }): Promise<{
+    readonly transaction: string
+    readonly txid: string
+    readonly index: number
+  }> {
+    const { bitcoind } = this
+    const address = ADDRESSES.encode(OutScript.decode(wanted.script))
+    const amount = (Number(wanted.amount) / 1e8).toFixed(8)
+    const empty = await bitcoind.rpc('createrawtransaction', [[], [{ [address]: amount }]])
+    const options = { changePosition: 1, fee_rate: 5, lockUnspents: true }
+    const { hex } = record(await bitcoind.rpc('fundrawtransaction', [empty, options]))
+    const { hex: transaction } = record(await bitcoind.rpc('signrawtransactionwithwallet', [hex]))
+    const { txid } = record(await bitcoind.rpc('decoderawtransaction', [transaction]))
+    return { transaction: String(transaction), txid: String(txid), index: 0 }
+  }
+
+  /** Publishes a transaction that may be there already. @throws Error if the chain does not take it */
+  async publish(transaction: string): Promise<void> {
+    try {
+      await this.bitcoind.rpc('sendrawtransaction', [transaction])
+    } catch (error) {
+      if (!/already in|outputs already/.test(String(error))) throw error
+    }
+  }
+
+  /** What the chain says of an output; undefined if it does not know the transaction. */
+  async output(
+    txid: string,
+    index: number,
+  ): Promise<
+    | {
+        readonly confirmations: number
+        /** Of the block, and of the transaction in it. */
+        readonly block: number
+        readonly position: number
+        /** In satoshis. */
+        readonly amount: bigint
+        readonly script: Uint8Array
+        /** Of a confirmed transaction. */
+        readonly isSpent: boolean
+      }
+    | undefined
+  > {
+    const { bitcoind } = this
+    const found = await bitcoind.rpc('getrawtransaction', [txid, true]).catch(() => undefined)
+    if (found === undefined) return undefined
+    const { confirmations = 0, blockhash, vout } = record(found)
+    const { value, scriptPubKey } = record(Array.isArray(vout) ? vout[index] : undefined)
+    const { height, tx } =
+      blockhash === undefined ? { height: 0, tx: [] } : record(await bitcoind.rpc('getblock', [blockhash, 1]))
+    const isSpent =
+      Number(confirmations) > 0 && (await bitcoind.rpc('gettxout', [txid, index, false])) === null
+    return {
+      confirmations: Number(confirmations),
+      block: Number(height),
+      position: Array.isArray(tx) ? tx.indexOf(txid) : 0,
+      amount: BigInt(Math.round(Number(value) * 1e8)),
+      script: Uint8Array.from(Buffer.from(String(record(scriptPubKey)['hex']), 'hex')),
+      isSpent,
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
