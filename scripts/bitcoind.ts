@@ -11,6 +11,10 @@ import { fileURLToPath } from 'node:url'
 export interface BitcoindOptions {
   /** Further command line arguments. */
   readonly args?: readonly string[]
+  /** Where its data is and stays, so that it can be started again; by default in a new directory that is removed. */
+  readonly directory?: string
+  /** Of JSON-RPC, for one that is started again; by default any that is free. */
+  readonly port?: number
 }
 
 /** A running node with an empty regtest chain of its own. */
@@ -25,7 +29,9 @@ export interface Bitcoind extends AsyncDisposable {
   readonly subversion: string
   /** One JSON-RPC call. Throws an Error with the node's message. */
   rpc(method: string, params?: readonly unknown[]): Promise<unknown>
-  /** Ends the node, removes its data, and returns when it is gone. May be called again. */
+  /** Holds `credentials`; written anew at each start. */
+  readonly cookieFile: string
+  /** Ends the node, removes its data unless it is to stay, and returns when it is gone. May be called again. */
   stop(): Promise<void>
 }
 
@@ -44,7 +50,7 @@ const keeper = `
   process.stderr.write('bitcoind pid ' + node.pid + '\\n')
   node.on('error', (e) => { console.error(e.message); process.exit(1) })
   node.on('exit', (code) => {
-    require('node:fs').rmSync(directory, { recursive: true, force: true })
+    if (directory !== '') require('node:fs').rmSync(directory, { recursive: true, force: true })
     process.exit(code ?? 1)
   })
   process.stdin.on('end', () => node.kill('SIGKILL')).on('error', () => node.kill('SIGKILL')).resume()
@@ -69,8 +75,9 @@ export async function startBitcoind(options: BitcoindOptions = {}): Promise<Bitc
 }
 
 async function launch(binary: string, options: BitcoindOptions): Promise<Bitcoind> {
-  const directory = mkdtempSync(join(tmpdir(), 'perkunas-bitcoind-'))
-  const port = await freePort()
+  const kept = options.directory
+  const directory = kept ?? mkdtempSync(join(tmpdir(), 'perkunas-bitcoind-'))
+  const port = options.port ?? (await freePort())
   const args = [
     '-regtest',
     `-datadir=${directory}`,
@@ -88,10 +95,14 @@ async function launch(binary: string, options: BitcoindOptions): Promise<Bitcoin
     ...(isKnots(binary) ? KNOTS_LIKE_CORE : []),
     ...(options.args ?? []),
   ]
-  const child = spawn(process.execPath, ['-e', keeper, '--', binary, directory, ...args], {
-    stdio: ['pipe', 'pipe', 'pipe'],
-    windowsHide: true,
-  })
+  const child = spawn(
+    process.execPath,
+    ['-e', keeper, '--', binary, kept === undefined ? directory : '', ...args],
+    {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      windowsHide: true,
+    },
+  )
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   let pid = 0
   // Ready once it says so; read on afterwards, so that the pipes never fill up.
@@ -110,13 +121,15 @@ async function launch(binary: string, options: BitcoindOptions): Promise<Bitcoin
     child.stderr.on('data', read)
     child.once('error', reject)
     child.once('exit', (code) => {
-      rmSync(directory, { recursive: true, force: true })
+      if (kept === undefined) rmSync(directory, { recursive: true, force: true })
       reject(new Error(`bitcoind ended with code ${code}:\n${output.slice(-4000)}`))
     })
   })
   const stop = async () => {
     child.ref()
-    child.stdin.end()
+    // What it has only in memory would be lost: it would come back with fewer blocks.
+    if (kept === undefined || child.exitCode !== null) child.stdin.end()
+    else await rpc('stop').catch(() => child.stdin.end())
     await exited
   }
   // Neither the node nor its pipes keep the caller's process alive.
@@ -125,12 +138,22 @@ async function launch(binary: string, options: BitcoindOptions): Promise<Bitcoin
     if ('unref' in pipe && typeof pipe.unref === 'function') pipe.unref()
   }
   const url = `http://127.0.0.1:${port}`
-  const credentials = readFileSync(join(directory, 'regtest', '.cookie'), 'utf8')
+  const cookieFile = join(directory, 'regtest', '.cookie')
+  const credentials = readFileSync(cookieFile, 'utf8')
   const rpc = (method: string, params: readonly unknown[] = []) =>
     bitcoindCall({ url, credentials, method, params })
   const info = await rpc('getnetworkinfo')
   const subversion = typeof info === 'object' && info !== null && 'subversion' in info ? info.subversion : ''
-  return { url, credentials, pid, subversion: String(subversion), rpc, stop, [Symbol.asyncDispose]: stop }
+  return {
+    url,
+    credentials,
+    cookieFile,
+    pid,
+    subversion: String(subversion),
+    rpc,
+    stop,
+    [Symbol.asyncDispose]: stop,
+  }
 }
 
 // Knots has Core's rules for transactions of version 3 and for ephemeral anchors, but by default not all of them on; and

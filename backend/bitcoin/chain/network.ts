@@ -19,6 +19,8 @@ export interface NetworkRules {
    * easiest one; or never.
    */
   readonly difficulty: 'adjusted' | 'adjustedWithGaps' | 'constant'
+  /** The first height at which blocks commit to witnesses (BIP 141). */
+  readonly segwitFrom: number
 }
 
 /** Each network's rules. Of signets it is the public one. */
@@ -29,6 +31,7 @@ export const NETWORKS: Readonly<Record<Network, NetworkRules>> = {
     coinType: 0,
     easiestBits: 0x1d00ffff,
     difficulty: 'adjusted',
+    segwitFrom: 481_824,
   },
   test: {
     genesis: '0x43497fd7f826957108f4a30fd9cec3aeba79972084e90ead01ea330900000000',
@@ -36,6 +39,7 @@ export const NETWORKS: Readonly<Record<Network, NetworkRules>> = {
     coinType: 1,
     easiestBits: 0x1d00ffff,
     difficulty: 'adjustedWithGaps',
+    segwitFrom: 834_624,
   },
   testnet4: {
     genesis: '0x43f08bdab050e35b567c864b91f47f50ae725ae2de53bcfbbaf284da00000000',
@@ -43,6 +47,7 @@ export const NETWORKS: Readonly<Record<Network, NetworkRules>> = {
     coinType: 1,
     easiestBits: 0x1d00ffff,
     difficulty: 'adjustedWithGaps',
+    segwitFrom: 1,
   },
   signet: {
     genesis: '0xf61eee3b63a380a477a063af32b2bbc97c9ff9f01f2c4225e973988108000000',
@@ -50,6 +55,7 @@ export const NETWORKS: Readonly<Record<Network, NetworkRules>> = {
     coinType: 1,
     easiestBits: 0x1e0377ae,
     difficulty: 'adjusted',
+    segwitFrom: 1,
   },
   regtest: {
     genesis: '0x06226e46111a0b59caaf126043eb5bbf28c34f3a5e332a1fc7b2b73cf188910f',
@@ -57,5 +63,11 @@ export const NETWORKS: Readonly<Record<Network, NetworkRules>> = {
     coinType: 1,
     easiestBits: 0x207fffff,
     difficulty: 'constant',
+    segwitFrom: 1,
   },
+}
+
+/** Whether there is a network of that name. */
+export function isNetwork(name: string): name is Network {
+  return Object.hasOwn(NETWORKS, name)
 }

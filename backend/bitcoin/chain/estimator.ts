@@ -1,0 +1,82 @@
+// Fees as somebody needs them who decides at any moment: the source's newest answer, or the last one that there was.
+import { isError, type PerkunasError } from '../../../channel/errors.js'
+import { type FeeratePerKw, feeratePerKw } from '../../../channel/units.js'
+import type { FeeEstimates } from '../channel/policy.js'
+import {
+  type FeeTarget,
+  feerateFor,
+  feerateWithin,
+  MAXIMUM_FEERATE,
+  MINIMUM_FEERATE,
+  UNKNOWN_FEES,
+} from './fees.js'
+import type { ChainSource, FeeTable, SourceOptions } from './source.js'
+
+/** For how many answers the lowest feerate is remembered that a peer's commitment may pay: a day, asked once a block. */
+const REMEMBERED = 144
+/** A commitment can be bumped by its anchor, so it need not pay more than gets it into mempools: 10 sat/vB. */
+const COMMITMENT_CAP: FeeratePerKw = feeratePerKw(2500)
+
+/** Knows what to pay. Before the first answer, and while the source fails, it says what it knew before. */
+export class FeeEstimator {
+  readonly #source: ChainSource
+  #table: FeeTable = UNKNOWN_FEES
+  readonly #lowest: number[] = []
+
+  constructor(source: ChainSource) {
+    this.#source = source
+  }
+
+  /** What it goes by: plain data, for whoever computes with it. */
+  get table(): FeeTable {
+    return this.#table
+  }
+
+  /**
+   * Asks the source; to be called at each block.
+   *
+   * @returns why there is no new answer, if there is none
+   * @throws PerkunasError ABORTED, CLOSED
+   */
+  async refresh(options?: SourceOptions): Promise<PerkunasError | undefined> {
+    try {
+      const answer = await this.#source.feeTable(options)
+      // Estimates are missing for hours after a node's start; the last ones are nearer than any guess.
+      this.#table = answer.estimates.length > 0 ? answer : { ...this.#table, floor: answer.floor }
+      this.#lowest.push(feerateFor(this.#table, 'background'))
+      if (this.#lowest.length > REMEMBERED) this.#lowest.shift()
+      return undefined
+    } catch (error) {
+      const isFailure =
+        isError(error, 'LEDGER_UNREACHABLE') ||
+        isError(error, 'INVALID_MESSAGE') ||
+        isError(error, 'TOO_LARGE')
+      if (!isFailure) throw error
+      return error
+    }
+  }
+
+  /** For a named target. */
+  feerate(target: FeeTarget): FeeratePerKw {
+    return feerateFor(this.#table, target)
+  }
+
+  /** To be confirmed within so many blocks. */
+  within(blocks: number): FeeratePerKw {
+    return feerateWithin(this.#table, blocks)
+  }
+
+  /** As a channel's machine wants them. */
+  channelFees(): FeeEstimates {
+    const claim = this.feerate('claim')
+    return {
+      commitment: feeratePerKw(Math.min(claim, Math.max(COMMITMENT_CAP, this.#table.floor))),
+      minimum: feeratePerKw(Math.min(...this.#lowest, this.feerate('background'), claim)),
+      maximum: feeratePerKw(
+        Math.min(MAXIMUM_FEERATE, Math.max(10 * this.feerate('urgent'), 25 * MINIMUM_FEERATE)),
+      ),
+      sane: this.feerate('urgent'),
+      closing: this.feerate('closing'),
+    }
+  }
+}

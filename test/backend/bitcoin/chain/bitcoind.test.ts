@@ -1,0 +1,214 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect } from 'chai'
+import { BitcoindSource } from '../../../../backend/bitcoin/chain/bitcoind.js'
+import { decodeBlock } from '../../../../backend/bitcoin/chain/block.js'
+import { displayHash } from '../../../../backend/bitcoin/chain/header.js'
+import type { BroadcastResult } from '../../../../backend/bitcoin/chain/index.js'
+import {
+  encodeTransaction,
+  P2A_SCRIPT,
+  type Transaction,
+  transactionID,
+} from '../../../../backend/bitcoin/script/index.js'
+import { blockHeight, feeratePerKw, sat } from '../../../../channel/units.js'
+import { type Bitcoind, startBitcoind } from '../../../../scripts/bitcoind.js'
+import { failure } from '../../../client/parties.js'
+import { Chain, signCoin, WALLET_SCRIPT } from '../chain.js'
+
+const NOWHERE = { txid: new Uint8Array(32).fill(7), index: 0 }
+
+function sourceOf(node: Bitcoind, options: { timeout?: number; patience?: number } = {}): BitcoindSource {
+  return new BitcoindSource({ url: node.url, credentials: { cookieFile: node.cookieFile }, ...options })
+}
+
+/** A payment of one of the chain's coins to its own wallet, signed. */
+function payment(chain: Chain, { fee = 1000n, coin = chain.coin() } = {}): Transaction {
+  const transaction: Transaction = {
+    version: 2,
+    inputs: [{ outpoint: coin.outpoint, sequence: 0xffff_fffd, witness: [] }],
+    outputs: [{ amount: sat(coin.amount - fee), script: WALLET_SCRIPT }],
+    locktime: 0,
+  }
+  return signCoin(transaction, 0, coin)
+}
+
+describe('bitcoin/chain: bitcoind', () => {
+  let node: Bitcoind
+  let chain: Chain
+  let source: BitcoindSource
+  before(async function () {
+    this.timeout(60_000)
+    node = await startBitcoind()
+    chain = await Chain.start(node, 8)
+    source = sourceOf(node)
+  })
+  after(async () => {
+    await source.close()
+    await node.stop()
+  })
+
+  const send = (...transactions: Transaction[]): Promise<BroadcastResult> =>
+    source.broadcast(transactions.map(encodeTransaction))
+
+  it('chain info -> network, heights and the tip as the node says them', async () => {
+    const info = await source.chainInfo()
+    expect(displayHash(info.bestHash)).to.equal(await node.rpc('getbestblockhash'))
+    const height = await node.rpc('getblockcount')
+    expect(info).to.deep.include({ network: 'regtest', blocks: height, headers: height, syncing: false })
+  })
+
+  it('a block by height -> its bytes, with its transactions; above the tip -> undefined', async () => {
+    const raw = await source.rawBlock(blockHeight(3))
+    const block = decodeBlock(raw?.bytes ?? new Uint8Array(), { height: blockHeight(3), network: 'regtest' })
+    expect(displayHash(block.hash)).to.equal(await node.rpc('getblockhash', [3]))
+    expect(await source.rawBlock(blockHeight(chain.height + 1))).to.equal(undefined)
+    expect(await source.rawBlock(blockHeight(0xffff_ffff))).to.equal(undefined)
+  })
+
+  it('an unspent output -> amount and script; spent by a block only, not by the mempool; unknown -> undefined', async () => {
+    const coin = chain.coin()
+    expect(await source.unspentOutput(coin.outpoint)).to.deep.equal({
+      amount: 5_000_000_000n,
+      script: WALLET_SCRIPT,
+    })
+    const spend = payment(chain, { coin })
+    const made = { txid: transactionID(spend), index: 0 }
+    await send(spend)
+    expect((await source.unspentOutput(coin.outpoint))?.amount).to.equal(5_000_000_000n)
+    expect(await source.unspentOutput(made)).to.equal(undefined)
+    await chain.mine(1)
+    expect(await source.unspentOutput(coin.outpoint)).to.equal(undefined)
+    expect((await source.unspentOutput(made))?.amount).to.equal(4_999_999_000n)
+    expect(await source.unspentOutput(NOWHERE)).to.equal(undefined)
+    expect(await source.unspentOutput({ ...made, index: 0xffff_ffff })).to.equal(undefined)
+  })
+
+  it('fees of a node without estimates -> its floor alone, rounded up', async () => {
+    expect(await source.feeTable()).to.deep.equal({ floor: feeratePerKw(250), estimates: [] })
+  })
+
+  it('broadcast -> accepted, then known, then confirmed', async () => {
+    const tx = payment(chain)
+    expect(await send(tx)).to.deep.equal({ kind: 'accepted' })
+    expect(await send(tx)).to.deep.equal({ kind: 'known' })
+    await chain.mine(1)
+    expect(await send(tx)).to.deep.equal({ kind: 'confirmed' })
+  })
+
+  it('broadcast of what pays too little, spends what is not there, is badly signed -> said apart', async () => {
+    const coin = chain.coin()
+    expect((await send(payment(chain, { coin, fee: 1n }))).kind).to.equal('feeTooLow')
+    const missing = { ...coin, outpoint: NOWHERE }
+    expect((await send(payment(chain, { coin: missing }))).kind).to.equal('missingInputs')
+    const tx = payment(chain, { coin })
+    const unsigned = { ...tx, inputs: tx.inputs.map((input) => ({ ...input, witness: [] })) }
+    expect((await send(unsigned)).kind).to.equal('rejected')
+    // A replacement that offers no more.
+    expect((await send(payment(chain, { coin, fee: 2000n }))).kind).to.equal('accepted')
+    expect((await send(payment(chain, { coin, fee: 2001n }))).kind).to.equal('feeTooLow')
+    expect(await failure(source.broadcast([]))).to.include({ code: 'INVALID_ARGUMENT' })
+    expect(await failure(source.broadcast([new Uint8Array(9)]))).to.include({ code: 'INVALID_MESSAGE' })
+  })
+
+  it('broadcast of a parent without fee and its child -> both or none; with the parent confirmed the child alone', async () => {
+    const [coin, other] = [chain.coin(), chain.coin()]
+    const parent = signCoin(
+      {
+        version: 3,
+        inputs: [{ outpoint: coin.outpoint, sequence: 0xffff_fffd, witness: [] }],
+        outputs: [
+          { amount: coin.amount, script: WALLET_SCRIPT },
+          { amount: sat(0n), script: P2A_SCRIPT },
+        ],
+        locktime: 0,
+      },
+      0,
+      coin,
+    )
+    const child = (fee: bigint) =>
+      signCoin(
+        {
+          version: 3,
+          inputs: [
+            { outpoint: other.outpoint, sequence: 0xffff_fffd, witness: [] },
+            { outpoint: { txid: transactionID(parent), index: 1 }, sequence: 0xffff_fffd, witness: [] },
+          ],
+          outputs: [{ amount: sat(other.amount - fee), script: WALLET_SCRIPT }],
+          locktime: 0,
+        },
+        0,
+        other,
+      )
+    expect((await send(parent)).kind).to.equal('feeTooLow')
+    expect((await send(parent, child(10n))).kind).to.equal('feeTooLow')
+    expect(await send(parent, child(2000n))).to.deep.equal({ kind: 'accepted' })
+    expect(await send(parent, child(2000n))).to.deep.equal({ kind: 'known' })
+    await chain.mine(1)
+    expect(await send(parent, child(2000n))).to.deep.equal({ kind: 'confirmed' })
+  })
+
+  it('an aborted call -> ABORTED, the next one is answered; a closed source -> CLOSED', async () => {
+    const error = await failure(source.chainInfo({ signal: AbortSignal.abort() }))
+    expect(error).to.include({ code: 'ABORTED' })
+    const other = sourceOf(node)
+    await other.close()
+    expect(await failure(other.chainInfo())).to.include({ code: 'CLOSED' })
+    expect((await source.chainInfo()).network).to.equal('regtest')
+  })
+
+  it('a node that is stopped with SIGSTOP -> LEDGER_UNREACHABLE in time; once it goes on, so do we', async () => {
+    const hasty = sourceOf(node, { timeout: 200, patience: 300 })
+    process.kill(node.pid, 'SIGSTOP')
+    const error = await failure(hasty.chainInfo())
+    const waiting = source.chainInfo()
+    process.kill(node.pid, 'SIGCONT')
+    expect(error).to.include({ code: 'LEDGER_UNREACHABLE' })
+    expect((await waiting).network).to.equal('regtest')
+    await hasty.close()
+  })
+
+  it('wrong credentials, a cookie file that is not there -> LEDGER_UNREACHABLE, without any secret in it', async () => {
+    const guessed = { user: 'me', password: 'a guess' }
+    for (const credentials of [guessed, { cookieFile: '/nowhere/.cookie' }]) {
+      const stranger = new BitcoindSource({ url: node.url, credentials, patience: 100 })
+      const error = await failure(stranger.chainInfo())
+      expect(error).to.include({ code: 'LEDGER_UNREACHABLE' })
+      expect(String(error)).to.not.contain('guess')
+      await stranger.close()
+    }
+  })
+})
+
+describe('bitcoin/chain: a bitcoind that is started again', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'perkunas-chain-'))
+  after(() => rmSync(directory, { recursive: true, force: true }))
+
+  it('with another cookie, warming up and busy with its index -> the call waits and is answered', async function () {
+    this.timeout(60_000)
+    const first = await startBitcoind({ directory })
+    const chain = await Chain.start(first, 1)
+    const source = sourceOf(first, { patience: 20_000 })
+    const before = await source.chainInfo()
+    await first.stop()
+    const port = Number(new URL(first.url).port)
+    // Asked while nobody is there; answered once the node has read all its blocks again.
+    const asked = source.chainInfo()
+    const second = await startBitcoind({ directory, port, args: ['-reindex'] })
+    try {
+      const answer = await asked
+      expect(second.credentials).to.not.equal(first.credentials)
+      expect(answer.network).to.equal('regtest')
+      // It answers before it is through: less than it had, and it says so.
+      if (answer.blocks < chain.height) expect(answer.syncing).to.equal(true)
+      for (let now = answer; now.blocks < chain.height; now = await source.chainInfo()) {
+        expect(now.headers >= now.blocks).to.equal(true)
+      }
+      expect((await source.chainInfo()).bestHash).to.equal(before.bestHash)
+    } finally {
+      await source.close()
+      await second.stop()
+    }
+  })
+})

@@ -1,0 +1,18 @@
+// What tests make a real node do.
+import type { Bitcoind } from '../../../../scripts/bitcoind.js'
+
+let branches = 0
+
+/** Blocks with whatever is in the mempool, paid to a script that no block before was paid to: on no branch are others like them. */
+export async function mineNew(node: Bitcoind, count: number): Promise<void> {
+  const script = `02${(++branches).toString(16).padStart(4, '0')}`
+  const info = await node.rpc('getdescriptorinfo', [`raw(${script})`])
+  const { descriptor } = info as { readonly descriptor: string }
+  await node.rpc('generatetodescriptor', [count, descriptor])
+}
+
+/** Takes the newest blocks away for good. */
+export async function invalidate(node: Bitcoind, depth: number): Promise<void> {
+  const height = Number(await node.rpc('getblockcount'))
+  await node.rpc('invalidateblock', [await node.rpc('getblockhash', [height - depth + 1])])
+}
