@@ -1,7 +1,7 @@
 // Who a peer is: a secp256k1 key, as everywhere in Lightning.
 import { fromHex, type Hex, isHex, toHex } from '../channel/bytes.js'
 import { PerkunasError } from '../channel/errors.js'
-import { secp256k1 } from '../wallet/secp256k1.js'
+import { type RecoverableSignature, secp256k1 } from '../wallet/secp256k1.js'
 
 /** A peer's compressed secp256k1 public key, 33 bytes. */
 export type PeerID = Hex
@@ -9,8 +9,14 @@ export type PeerID = Hex
 /** A key of our own. The secret itself can not be read from it, so that nobody logs it by accident. */
 export interface Identity {
   readonly id: PeerID
-  /** SHA-256 of the compressed point that our secret shares with a public key of 33 bytes (BOLT 8). */
-  ecdh(publicKey: Uint8Array): Uint8Array
+  /**
+   * SHA-256 of the compressed point that our secret shares with a public key of 33 bytes (BOLT 8).
+   *
+   * @param tweak multiplies the secret first, as a blinded node ID asks for (BOLT 4, "Route Blinding")
+   */
+  ecdh(publicKey: Uint8Array, tweak?: Uint8Array): Uint8Array
+  /** Signs a digest of 32 bytes, as Lightning's invoices and gossip are signed. */
+  sign(digest: Uint8Array): RecoverableSignature
 }
 
 /**
@@ -28,7 +34,9 @@ export function createIdentity(secret: Uint8Array = randomSecret()): Identity {
   const own = Uint8Array.from(secret)
   return Object.freeze({
     id: toHex(secp256k1.publicKey(own)),
-    ecdh: (publicKey: Uint8Array) => secp256k1.ecdh(publicKey, own),
+    ecdh: (publicKey: Uint8Array, tweak?: Uint8Array) =>
+      secp256k1.ecdh(publicKey, tweak === undefined ? own : secp256k1.multiplySecret(own, tweak)),
+    sign: (digest: Uint8Array) => secp256k1.sign(digest, own),
   })
 }
 

@@ -7,7 +7,7 @@ import { type Clock, systemClock } from './clock.js'
 import { CONNECTION_LIMITS, Connection } from './connection.js'
 import { Dispatch, type RawHandler } from './dispatch.js'
 import type { Init } from './framing.js'
-import { faultOfPeerID, isPeerID, type PeerID } from './identity.js'
+import { faultOfPeerID, type Identity, isPeerID, type PeerID } from './identity.js'
 import { Links } from './link.js'
 import { Outbox } from './outbox.js'
 import type { Listener, Stream } from './stream.js'
@@ -43,6 +43,8 @@ const SENT: Promise<void> = Promise.resolve()
 /** The {@link Bus} over dialers and listeners. */
 export class PeerBus implements Bus {
   readonly id: PeerID
+  /** Our key: what else than connections is made with it goes by this. */
+  readonly identity: Identity
   readonly #options: PeerBusOptions
   readonly #limits: BusLimits
   readonly #clock: Clock
@@ -64,6 +66,7 @@ export class PeerBus implements Bus {
       throw new PerkunasError('INVALID_ARGUMENT', message, { argument: 'identity' })
     }
     this.id = options.identity.id
+    this.identity = options.identity
     this.#links = new Links(this.id)
     this.#options = options
     this.#limits = { ...BUS_LIMITS, ...options.limits }

@@ -22,6 +22,8 @@ export interface ChannelWorld {
   readonly unit: Amount
   /** How long the channels' disputes last, in the ledger's time. */
   readonly challengeDuration: bigint
+  /** How long the tests' locks last, in the ledger's time; where `capabilities.locks` has any. */
+  readonly lockDuration?: bigint
   /** What a party may lose, at most, to fees that the ledger takes in that asset; 0 where it takes none. */
   readonly costs: Amount
   /** What a party owns outside of channels, without fees that are paid in another asset. */

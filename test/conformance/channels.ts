@@ -449,7 +449,7 @@ class Scene {
 
   /** A deadline for locks that leaves time for all that a test does. */
   async deadline(): Promise<bigint> {
-    return (await this.world.now()) + this.world.challengeDuration
+    return (await this.world.now()) + (this.world.lockDuration ?? this.world.challengeDuration)
   }
 
   /** Lets blocks come while a promise waits for them. */

@@ -33,12 +33,13 @@ import type { FeatureName } from '../features.js'
 import type { Monitor } from '../monitor/index.js'
 import { monitorRemoval, monitorWrites, REVOKED_ROWS } from '../monitor/rows.js'
 import { applyUpdates } from '../monitor/state.js'
+import { type PayableChannel, payableChannel } from '../payments/index.js'
 import type { LightningMessage, OpenChannel } from '../wire/index.js'
 import { ChainWatch } from './chain-watch.js'
 import type { NodeEffect, Turn } from './effects.js'
 import { Entries, type Entry, type OwnFunding } from './entries.js'
 import { NODE_KEYS, NODE_RECORDS } from './rows.js'
-import type { Consequence, HtlcSwitch } from './switch.js'
+import type { Consequence, HtlcSwitch, SwitchChannels } from './switch.js'
 
 /** What happens to a node. */
 export type NodeInput =
@@ -81,7 +82,7 @@ interface Peer {
 }
 
 /** See above. */
-export class Core {
+export class Core implements SwitchChannels {
   readonly entries = new Entries()
   readonly chain: ChainWatch
   readonly #htlcs: HtlcSwitch
@@ -101,10 +102,22 @@ export class Core {
     this.#admission = admission
     this.#nextKeyIndex = nextKeyIndex
     this.chain = new ChainWatch()
+    htlcs.attach(this)
   }
 
   get env(): ChannelEnv {
     return this.#env
+  }
+
+  get height(): number {
+    return this.#env.height
+  }
+
+  payable(peer: PeerID): readonly (readonly [bigint, PayableChannel])[] {
+    return this.entries.of(peer).flatMap(({ keyIndex, state, stopped }) => {
+      const channel = stopped === undefined ? payableChannel(state, this.#env) : undefined
+      return channel === undefined ? [] : [[keyIndex, channel] as const]
+    })
   }
 
   /** Whether messages would reach the peer now; its features if so. */
@@ -177,6 +190,11 @@ export class Core {
     this.#apply(entry, result)
     const refused = result.effects.find((effect) => effect.kind === 'refuse')
     if (refused !== undefined) throw refused.error
+  }
+
+  /** Follows what our user commanded of whoever decides about HTLCs. */
+  follow(consequence: Consequence): void {
+    this.#follow(consequence)
   }
 
   /** What is to happen when the turn is durable. */
@@ -361,8 +379,12 @@ export class Core {
     }
   }
 
-  #follow({ wishes, effects }: Consequence): void {
+  #follow({ wishes, unwishes = [], effects }: Consequence): void {
     this.#effects.push(...effects)
+    for (const { channel, reference } of unwishes) {
+      const entry = this.entries.get(channel)
+      if (entry !== undefined) this.#input(entry, { kind: 'unwant', reference })
+    }
     for (const { channel, intent } of wishes) {
       const entry = this.entries.get(channel)
       if (entry !== undefined) this.#input(entry, { kind: 'want', intent })

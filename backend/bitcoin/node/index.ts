@@ -1,4 +1,5 @@
 // A Lightning node: channels, their monitors and payments, driven over connections, a store, a chain and a wallet.
+export { channelName } from './desk.js'
 export type { NodeEvent } from './effects.js'
 export { type LightningInit, lightningInit, NODE_FEATURES } from './init.js'
 export { LightningNode } from './node.js'
@@ -9,5 +10,7 @@ export type {
   OpenHandler,
   OpenOptions,
 } from './options.js'
+export { NodePayments } from './payments.js'
 export type { NodeBus, NodeChain } from './ports.js'
+export type { HtlcSwitch } from './switch.js'
 export type { Both, ChannelView, LiveView } from './views.js'

@@ -33,6 +33,7 @@ import type {
   OpenHandler,
   OpenOptions,
 } from './options.js'
+import { NodePayments } from './payments.js'
 import { type Restored, restored } from './restore.js'
 import { type ChannelView, viewOfEntry } from './views.js'
 import { Waiters } from './waiters.js'
@@ -52,6 +53,8 @@ const OWN = ''
 export class LightningNode implements AsyncDisposable {
   readonly #options: LightningNodeOptions
   readonly #core: Core
+  /** Payments over its channels. */
+  readonly payments: NodePayments
   /** In hex: where closings may pay us. */
   readonly #scripts = new Set<string>()
   readonly #clock: Clock
@@ -76,8 +79,13 @@ export class LightningNode implements AsyncDisposable {
   #idle: (() => void) | undefined
 
   private constructor(options: LightningNodeOptions, found: Restored) {
-    const { chain, seed, htlcs, policy, admission, steps = memoryCounter() } = options
+    const { chain, seed, policy, admission, steps = memoryCounter() } = options
     this.#options = options
+    this.payments = new NodePayments(options, found.payments, {
+      order: (run) => this.#command(run),
+      eventually: (look, signal) => this.eventually(look, signal),
+      random: (bytes) => this.#random(bytes),
+    })
     this.#clock = options.clock ?? systemClock
     this.#schedule = options.schedule ?? nextTurn
     const keys = channelKeys({
@@ -93,7 +101,7 @@ export class LightningNode implements AsyncDisposable {
         policy: { ...CHANNEL_POLICY, ...policy },
         keys,
       },
-      htlcs,
+      htlcs: options.htlcs ?? this.payments.desk,
       admission: { ...ADMISSION_LIMITS, ...admission },
       nextKeyIndex: found.nextKeyIndex,
     })
@@ -135,6 +143,16 @@ export class LightningNode implements AsyncDisposable {
   /** Channels whose view has changed, by their names here. */
   get changes$(): Observable<bigint> {
     return this.#changes.asObservable()
+  }
+
+  /** The height of the newest block that the node knows. */
+  get height(): number {
+    return this.#core.height
+  }
+
+  /** Whether a peer is connected and speaks Lightning. */
+  isConnected(peer: PeerID): boolean {
+    return this.#core.featuresOf(peer) !== undefined
   }
 
   /** What went wrong beside any call; after the last one the node has stopped. */
@@ -246,6 +264,15 @@ export class LightningNode implements AsyncDisposable {
     await this.#input(channel, input)
   }
 
+  /**
+   * Waits until something that follows from the node's channels is there: looks now and after every turn.
+   *
+   * @throws what `look` throws; PerkunasError ABORTED, CLOSED
+   */
+  eventually<T>(look: () => T | undefined, signal?: AbortSignal): Promise<T> {
+    return this.#waiters.until(look, signal)
+  }
+
   /** Lets what is under way come to its end, and does nothing more. Peers are not told. Can be called again. */
   async stop(): Promise<void> {
     this.#end(new PerkunasError('CLOSED', 'the node was stopped', { what: 'node' }))
@@ -272,6 +299,7 @@ export class LightningNode implements AsyncDisposable {
       }
     }
     await this.#releaseForgotten()
+    await this.#command((core) => core.follow((this.#options.htlcs ?? this.payments.desk).resumed()))
     this.#endings.push(
       bus.onPeer((event) => this.#onPeer(event)),
       bus.onRaw(MESSAGE_TYPES, (from, type, payload) => this.#received(from, type, payload)),
@@ -613,6 +641,7 @@ export class LightningNode implements AsyncDisposable {
     this.#waiters.end(error)
     this.#events.complete()
     this.#changes.complete()
+    this.payments.end()
     this.#errors.complete()
   }
 }

@@ -5,6 +5,7 @@ import type { Clock, PeerID } from '../../../peer/index.js'
 import type { Store } from '../../../persistence/index.js'
 import type { AdmissionLimits, Asked, ChannelPolicy } from '../channel/index.js'
 import type { StepCounter } from '../keys/index.js'
+import type { PaymentsPolicy } from '../payments/index.js'
 import type { OnchainWallet } from '../wallet/index.js'
 import type { NodeBus, NodeChain } from './ports.js'
 import type { HtlcSwitch } from './switch.js'
@@ -24,11 +25,15 @@ export interface LightningNodeOptions {
   readonly seed: Uint8Array
   readonly policy?: Partial<ChannelPolicy>
   readonly admission?: Partial<AdmissionLimits>
-  /** What decides about HTLCs. */
-  readonly htlcs: HtlcSwitch
+  /** What becomes of payments. */
+  readonly payments?: Partial<PaymentsPolicy>
+  /** What decides about HTLCs, if not the node's own payments. */
+  readonly htlcs?: HtlcSwitch
   /** What signers remember beside the store; see `StepCounter`. By default what this process has seen. */
   readonly steps?: StepCounter
   readonly clock?: Clock
+  /** Unix time in milliseconds, for what invoices say. */
+  readonly now?: () => number
   /** Calls back soon, other tasks in between: turns of the node are apart by it. By default the event loop's next turn. */
   readonly schedule?: (task: () => void) => void
   /** Random bytes. */

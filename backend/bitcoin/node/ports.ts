@@ -7,7 +7,16 @@ import type { Transaction } from '../script/index.js'
 /** Connections: what `PeerBus` has. Its `init` and `understands` are those of `lightningInit`. */
 export type NodeBus = Pick<
   PeerBus,
-  'id' | 'sendRaw' | 'onRaw' | 'onPeer' | 'connect' | 'release' | 'isConnected' | 'disconnect' | 'initsOf'
+  | 'id'
+  | 'identity'
+  | 'sendRaw'
+  | 'onRaw'
+  | 'onPeer'
+  | 'connect'
+  | 'release'
+  | 'isConnected'
+  | 'disconnect'
+  | 'initsOf'
 >
 
 /** The chain as a node follows it. */

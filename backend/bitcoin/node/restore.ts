@@ -5,6 +5,7 @@ import type { Store } from '../../../persistence/index.js'
 import type { BlockID } from '../chain/index.js'
 import { CHANNEL_ROWS, isLive, restoredChannels } from '../channel/index.js'
 import { MONITOR_ROWS, restoredMonitors } from '../monitor/rows.js'
+import { PAYMENT_ROWS, type PaymentsState, restoredPayments } from '../payments/index.js'
 import type { Entry, OwnFunding } from './entries.js'
 import { type FundingPlace, NODE_KEYS, NODE_RECORDS, NODE_ROWS } from './rows.js'
 
@@ -13,12 +14,13 @@ export interface Restored {
   readonly nextKeyIndex: bigint
   readonly blocks: readonly BlockID[]
   readonly entries: readonly Entry[]
+  readonly payments: PaymentsState
 }
 
 /** @throws PerkunasError INVALID_RECORD if a record is damaged, missing, or of a newer version; STORE_FAILED */
 export async function restored(store: Store): Promise<Restored> {
-  const [own, channelRows, monitorRows] = await Promise.all(
-    [NODE_ROWS, CHANNEL_ROWS, MONITOR_ROWS].map((prefix) => all(store, prefix)),
+  const [own, channelRows, monitorRows, paymentRows] = await Promise.all(
+    [NODE_ROWS, CHANNEL_ROWS, MONITOR_ROWS, PAYMENT_ROWS].map((prefix) => all(store, prefix)),
   )
   const node = ownRows(own ?? [])
   const states = restoredChannels(channelRows ?? [])
@@ -51,7 +53,8 @@ export async function restored(store: Store): Promise<Restored> {
   })
   const orphan = [...monitors.keys()].find((keyIndex) => !states.has(keyIndex))
   if (orphan !== undefined) throw invalid(`${MONITOR_ROWS}${orphan}`, 'it has no channel')
-  return { nextKeyIndex: node.nextKeyIndex, blocks: node.blocks, entries }
+  const payments = restoredPayments(paymentRows ?? [])
+  return { nextKeyIndex: node.nextKeyIndex, blocks: node.blocks, entries, payments }
 }
 
 type Row = readonly [key: string, value: Uint8Array]

@@ -1,6 +1,9 @@
 // Who decides about HTLCs: what channels hand on, and what is wanted of them in return, within one turn.
+import type { PeerID } from '../../../peer/index.js'
 import type { Write } from '../../../persistence/index.js'
 import type { Handoff, Intent } from '../channel/index.js'
+import type { HtlcKey } from '../monitor/index.js'
+import type { PayableChannel } from '../payments/index.js'
 import type { NodeEffect } from './effects.js'
 
 /** What is wanted of a channel. */
@@ -9,20 +12,42 @@ export interface Wish {
   readonly intent: Intent
 }
 
+/** What is not wanted any more, by the reference of its wish. */
+export interface Unwish {
+  readonly channel: bigint
+  readonly reference: string
+}
+
 /** What follows from a handoff, or from a block. */
 export interface Consequence {
   readonly wishes: readonly Wish[]
+  readonly unwishes?: readonly Unwish[]
   readonly effects: readonly NodeEffect[]
+}
+
+/** The channels around a switch. */
+export interface SwitchChannels {
+  readonly height: number
+  /** Those of that peer that HTLCs can be added to now, with their names here. */
+  payable(peer: PeerID): readonly (readonly [channel: bigint, PayableChannel])[]
 }
 
 /** See above. Everything happens within turns; what it throws ends the node. */
 export interface HtlcSwitch {
+  /** Before anything else. */
+  attach(channels: SwitchChannels): void
   /** Exactly once each, in the commit of the step. */
   handed(channel: bigint, handoff: Handoff, height: number): Consequence
+  /** On chain, the preimage of what we offered was seen. */
+  learned(channel: bigint, htlc: HtlcKey, preimage: Uint8Array): Consequence
+  /** On chain, an HTLC is over for good: its money is with that side. */
+  resolved(channel: bigint, htlc: HtlcKey, to: 'offerer' | 'receiver'): Consequence
   /** A new height. */
   reached(height: number): Consequence
   /** About a minute went by. */
   ticked(): Consequence
+  /** The first after a restart. */
+  resumed(): Consequence
   /** What changed since this was asked last. */
   takeWrites(): readonly Write[]
 }

@@ -81,16 +81,19 @@ function spontaneousOf(
   { keysendPreimage: preimage, totalMsat, paymentSecret }: ReceiveInstruction,
   { policy, now }: PaymentsContext,
 ): IncomingPayment | undefined {
-  if (preimage === undefined || policy.spontaneous === 'refuse') return undefined
-  if (toHex(sha256(preimage)) !== paymentHash || totalMsat < policy.spontaneousMinimum) return undefined
+  const welcome = preimage === undefined ? policy.unknown : policy.spontaneous
+  if (welcome === 'refuse' || totalMsat < policy.spontaneousMinimum) return undefined
+  // A secret is that of an invoice which we have not, or have no more.
+  if (preimage === undefined && paymentSecret !== undefined) return undefined
+  if (preimage !== undefined && toHex(sha256(preimage)) !== paymentHash) return undefined
   // It would tell the preimage of what we pay ourselves.
   if (lookUp(state.paying, paymentHash) !== undefined) return undefined
   if (state.incoming.size >= policy.maxOpen.incoming) return undefined
   return {
     paymentHash,
-    preimage,
+    ...(preimage && { preimage }),
     ...(paymentSecret && { paymentSecret }),
-    isHeld: policy.spontaneous === 'hold',
+    isHeld: welcome === 'hold',
     since: now,
     parts: [],
     status: { kind: 'awaited' },

@@ -266,12 +266,14 @@ function finished(state: PaymentsState, payment: Pending, { now }: PaymentsConte
 }
 
 function allotted(
-  { peer, parts, avoided, recipient }: OutgoingPayment,
+  { peer, parts, avoided, recipient, request }: OutgoingPayment,
   amount: Msat,
   { channels, policy }: PaymentsContext,
 ): readonly Allotment[] | undefined {
   const maxParts = recipient.takesParts ? policy.maxParts - parts.length : 1
-  return allot(channels(peer), amount, { avoided, maxParts })
+  const only = 'channel' in request ? request.channel : undefined
+  const usable = channels(peer).filter(({ channelID }) => only === undefined || channelID === only)
+  return allot(usable, amount, { avoided, maxParts })
 }
 
 function withParts(

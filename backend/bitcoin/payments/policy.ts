@@ -13,7 +13,9 @@ export interface PaymentsPolicy {
   readonly minFinalCltvExpiryDelta: BlockDelta
   /** What becomes of payments that nobody asked for: keysend. */
   readonly spontaneous: 'accept' | 'hold' | 'refuse'
-  /** The smallest of them. */
+  /** What becomes of HTLCs of which we know neither an invoice nor a preimage: held, so that our user finds it. */
+  readonly unknown: 'hold' | 'refuse'
+  /** The smallest of what nobody asked for. */
   readonly spontaneousMinimum: Msat
   /** Whether we tell payers how long we held an HTLC: to be as `option_attribution_data` is shown to peers. */
   readonly attribution: boolean
@@ -26,6 +28,7 @@ export const PAYMENTS_POLICY: PaymentsPolicy = {
   invoiceExpiry: 3600,
   minFinalCltvExpiryDelta: blockDelta(42),
   spontaneous: 'accept',
+  unknown: 'refuse',
   spontaneousMinimum: msat(1n),
   attribution: false,
 }

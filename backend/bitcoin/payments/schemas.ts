@@ -54,9 +54,10 @@ const paymentFailure = union('kind', {
 
 const request: Schema<PayRequest> = union('kind', {
   invoice: { invoice: text(MAX_INVOICE), amount: optional(msats), timeout: optional(time) },
-  spontaneous: { peer: hex(33), amount: msats, timeout: optional(time) },
+  spontaneous: { peer: hex(33), channel: optional(hex(32)), amount: msats, timeout: optional(time) },
   hash: {
     peer: hex(33),
+    channel: optional(hex(32)),
     paymentHash: hex(32),
     amount: msats,
     paymentSecret: optional(hex(32)),

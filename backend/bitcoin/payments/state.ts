@@ -32,6 +32,8 @@ export type PayRequest =
   | {
       readonly kind: 'spontaneous'
       readonly peer: PeerID
+      /** Over that channel and no other. */
+      readonly channel?: Hex
       readonly amount: Msat
       readonly timeout?: number
     }
@@ -39,6 +41,8 @@ export type PayRequest =
   | {
       readonly kind: 'hash'
       readonly peer: PeerID
+      /** Over that channel and no other. */
+      readonly channel?: Hex
       /** 32 bytes. */
       readonly paymentHash: Hex
       readonly amount: Msat

@@ -275,6 +275,20 @@ export class TestSwitch implements HtlcSwitch {
     return { wishes: [], effects: [] }
   }
 
+  attach(): void {}
+
+  learned(): Consequence {
+    return { wishes: [], effects: [] }
+  }
+
+  resolved(): Consequence {
+    return { wishes: [], effects: [] }
+  }
+
+  resumed(): Consequence {
+    return { wishes: [], effects: [] }
+  }
+
   takeWrites(): readonly Write[] {
     const writes = this.#writes
     this.#writes = []
@@ -335,6 +349,7 @@ export class Fuse {
   bus(bus: PeerBus): NodeBus {
     return {
       id: bus.id,
+      identity: bus.identity,
       sendRaw: (to, type, payload) => {
         if (this.pass()) bus.sendRaw(to, type, payload)
       },
@@ -373,6 +388,8 @@ export class TestNode {
   readonly wallet: TestWallet
   readonly htlcs = new TestSwitch()
   store: Store
+  /** The node's own payments instead of those without onions. */
+  hasPayments = false
   node: LightningNode | undefined
   bus: PeerBus | undefined
   fuse = new Fuse()
@@ -418,7 +435,7 @@ export class TestNode {
       chain: fuse.chain(this.world.chain),
       wallet: this.wallet,
       seed: this.#seed,
-      htlcs: this.htlcs,
+      ...(this.hasPayments ? {} : { htlcs: this.htlcs }),
       ...options,
     })
     this.node.handleChannels(() => ({ accept: true }))

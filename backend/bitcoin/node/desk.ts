@@ -1,0 +1,165 @@
+// Payments as a node's switch: what channels hand on goes to the payments machine, and what that wants goes to channels, all
+// within a turn. What it has written is part of the turn's commit; what it tells, it tells after it.
+import type { Hex } from '../../../channel/bytes.js'
+import { PerkunasError } from '../../../channel/errors.js'
+import { blockHeight } from '../../../channel/units.js'
+import type { Write } from '../../../persistence/index.js'
+import type { Handoff } from '../channel/index.js'
+import type { HtlcKey } from '../monitor/index.js'
+import {
+  type IncomingPayment,
+  type OutgoingPayment,
+  type PaymentEvent,
+  type PaymentsContext,
+  type PaymentsInput,
+  type PaymentsState,
+  pastWrites,
+  paymentWrites,
+  step,
+} from '../payments/index.js'
+import type { NodeEffect } from './effects.js'
+import type { Consequence, HtlcSwitch, SwitchChannels, Unwish, Wish } from './switch.js'
+
+/** What a desk needs of its node. */
+export interface DeskOptions {
+  /** As the store has it. */
+  readonly state: PaymentsState
+  readonly context: Pick<PaymentsContext, 'policy' | 'currency' | 'node'>
+  /** Milliseconds since 1970. */
+  now(): number
+  /** Random bytes. */
+  entropy(bytes: number): Uint8Array
+  /** After the commit. */
+  tell(event: PaymentEvent): void
+}
+
+/** What a command came to. */
+export type Answer = OutgoingPayment | IncomingPayment | undefined
+
+/** See above. */
+export class Desk implements HtlcSwitch {
+  readonly #options: DeskOptions
+  #channels: SwitchChannels | undefined
+  #state: PaymentsState
+  #written: PaymentsState
+  #past: Write[] = []
+
+  constructor(options: DeskOptions) {
+    this.#options = options
+    this.#state = options.state
+    this.#written = options.state
+  }
+
+  attach(channels: SwitchChannels): void {
+    this.#channels = channels
+  }
+
+  /** All payments that are not over, as far as memory goes. */
+  get state(): PaymentsState {
+    return this.#state
+  }
+
+  handed(channel: bigint, handoff: Handoff): Consequence {
+    return this.#do({ kind: 'handed', channelID: channelName(channel), handoff }).consequence
+  }
+
+  learned(channel: bigint, htlc: HtlcKey, preimage: Uint8Array): Consequence {
+    return this.#do({ kind: 'learned', channelID: channelName(channel), htlc, preimage }).consequence
+  }
+
+  resolved(channel: bigint, htlc: HtlcKey, to: 'offerer' | 'receiver'): Consequence {
+    return this.#do({ kind: 'resolved', channelID: channelName(channel), htlc, to }).consequence
+  }
+
+  reached(): Consequence {
+    return this.#do({ kind: 'block' }).consequence
+  }
+
+  ticked(): Consequence {
+    return this.#do({ kind: 'tick' }).consequence
+  }
+
+  resumed(): Consequence {
+    return this.#do({ kind: 'resumed' }).consequence
+  }
+
+  /**
+   * Does what our user commands.
+   *
+   * @throws PerkunasError why it can't be done
+   */
+  command(input: PaymentsInput): { readonly consequence: Consequence; readonly answer: Answer } {
+    const { consequence, answer, error } = this.#do(input)
+    if (error !== undefined) throw error
+    return { consequence, answer }
+  }
+
+  takeWrites(): readonly Write[] {
+    const writes = [...paymentWrites(this.#written, this.#state), ...this.#past]
+    this.#written = this.#state
+    this.#past = []
+    return writes
+  }
+
+  get #around(): SwitchChannels {
+    if (this.#channels === undefined)
+      throw new PerkunasError('INTERNAL', 'payments without channels', { where: 'desk' })
+    return this.#channels
+  }
+
+  #do(input: PaymentsInput): {
+    readonly consequence: Consequence
+    readonly answer: Answer
+    readonly error: PerkunasError | undefined
+  } {
+    const { context, entropy, now, tell } = this.#options
+    const around = this.#around
+    const { next, effects } = step(this.#state, input, {
+      ...context,
+      now: now(),
+      entropy: entropy(32),
+      height: blockHeight(around.height),
+      channels: (peer) =>
+        around.payable(peer).map(([channel, one]) => ({ ...one, channelID: channelName(channel) })),
+    })
+    this.#state = next
+    const wishes: Wish[] = []
+    const unwishes: Unwish[] = []
+    const after: NodeEffect[] = []
+    let answer: Answer
+    let error: PerkunasError | undefined
+    for (const effect of effects) {
+      switch (effect.kind) {
+        case 'want':
+          wishes.push({ channel: BigInt(effect.channelID), intent: effect.intent })
+          break
+        case 'unwant':
+          unwishes.push({ channel: BigInt(effect.channelID), reference: effect.reference })
+          break
+        case 'archive':
+          this.#past.push(...pastWrites(effect.payment))
+          break
+        case 'tell': {
+          const { event } = effect
+          after.push({ kind: 'call', call: () => tell(event) })
+          break
+        }
+        case 'answer':
+          answer = effect.payment
+          break
+        case 'refuse':
+          error = effect.error
+          break
+      }
+    }
+    return { consequence: { wishes, unwishes, effects: after }, answer, error }
+  }
+}
+
+/**
+ * What payments call a channel: the index of its keys as 32 bytes. Not BOLT 2's `channel_id`, which a peer may claim for a
+ * channel that another peer has with us, as long as the funding is in no block.
+ */
+export function channelName(channel: bigint): Hex {
+  return `0x${channel.toString(16).padStart(64, '0')}`
+}

@@ -1,0 +1,188 @@
+// What a node's user does with payments, by turns of the node.
+import { concat, defer, from, type Observable, Subject } from 'rxjs'
+import type { Hex } from '../../../channel/bytes.js'
+import { PerkunasError } from '../../../channel/errors.js'
+import { NETWORKS } from '../chain/index.js'
+import type { Currency } from '../invoice/index.js'
+import {
+  type IncomingPayment,
+  type InvoiceRequest,
+  type OutgoingPayment,
+  PAYMENTS_POLICY,
+  type PaymentEvent,
+  type PaymentID,
+  type PaymentsInput,
+  type PaymentsState,
+  type PayRequest,
+  pastPayments,
+  valuesOf,
+} from '../payments/index.js'
+import type { Core } from './core.js'
+import { type Answer, Desk } from './desk.js'
+import type { LightningNodeOptions } from './options.js'
+
+/** What is kept for whoever listens late. */
+const MAX_UNHEARD = 1000
+
+/** What payments need of their node. */
+export interface PaymentsHost {
+  /** Runs something in a turn; resolves when that is durable. */
+  order<T>(run: (core: Core) => T): Promise<T>
+  /** As `LightningNode.eventually`. */
+  eventually<T>(look: () => T | undefined, signal?: AbortSignal): Promise<T>
+  random(bytes: number): Uint8Array
+}
+
+/** Payments over a node's channels. */
+export class NodePayments {
+  /** What decides about HTLCs. */
+  readonly desk: Desk
+  readonly #host: PaymentsHost
+  readonly #store: LightningNodeOptions['store']
+  /** For our own calls. */
+  readonly #told = new Subject<PaymentEvent>()
+  readonly #events = new Subject<PaymentEvent>()
+  /** What nobody was there to hear, oldest first. */
+  readonly #unheard: PaymentEvent[] = []
+
+  constructor(options: LightningNodeOptions, state: PaymentsState, host: PaymentsHost) {
+    const { bus, chain, payments, store, now = Date.now } = options
+    const { identity } = bus
+    this.#host = host
+    this.#store = store
+    this.desk = new Desk({
+      state,
+      context: {
+        policy: { ...PAYMENTS_POLICY, ...payments },
+        currency: currencyOf(chain.chainHash),
+        node: {
+          id: bus.id,
+          sharedSecret: (point, tweak) => identity.ecdh(point, tweak),
+          sign: (digest) => identity.sign(digest),
+        },
+      },
+      now,
+      entropy: (bytes) => host.random(bytes),
+      tell: (event) => this.#tell(event),
+    })
+  }
+
+  /**
+   * What becomes of payments, when it is durable. The end of a payment is told again after each restart until it is
+   * {@link acknowledge}d, and so is what is held. Who listens first hears the last thousand that nobody has heard.
+   */
+  get events$(): Observable<PaymentEvent> {
+    return defer(() => concat(from(this.#unheard.splice(0)), this.#events))
+  }
+
+  /** All payments that are not over. */
+  list(): { readonly outgoing: readonly OutgoingPayment[]; readonly incoming: readonly IncomingPayment[] } {
+    const { outgoing, incoming } = this.desk.state
+    return { outgoing: [...valuesOf(outgoing)], incoming: [...valuesOf(incoming)] }
+  }
+
+  /**
+   * Pays, once for each ID: whoever asks again with the same ID and request is told how that payment ended or stands, also after
+   * a restart.
+   *
+   * @param payment `id`: 32 random bytes of the caller's
+   * @returns the payment when it has succeeded or failed; its status tells why
+   * @throws PerkunasError INVALID_ARGUMENT, INVALID_MESSAGE, PAYMENT_REFUSED, PAYMENT_EXISTS before anything is sent; CLOSED;
+   *   ABORTED ends the waiting, and nothing new is tried: what is under way may still be paid
+   */
+  async pay(
+    payment: { readonly id: PaymentID; readonly request: PayRequest },
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<OutgoingPayment> {
+    const { id } = payment
+    const past = await pastPayments(this.#store, payment)
+    let ended: OutgoingPayment | undefined
+    const listening = this.#told.subscribe(({ kind, payment: one }) => {
+      if ((kind === 'sent' || kind === 'failed') && one.id === id) ended = one
+    })
+    try {
+      const begun = await this.#order({ kind: 'pay', ...payment, past })
+      if (begun !== undefined && 'id' in begun && begun.status.kind !== 'pending') return begun
+      const result = await this.#host.eventually(() => ended, signal)
+      await this.acknowledge({ kind: 'sent', payment: result })
+      return result
+    } catch (cause) {
+      if (signal?.aborted) await this.#order({ kind: 'abandon', id }).catch(() => undefined)
+      throw cause
+    } finally {
+      listening.unsubscribe()
+    }
+  }
+
+  /**
+   * Makes an invoice (BOLT 11). It is on disk when it is handed out.
+   *
+   * @throws PerkunasError INVALID_ARGUMENT, INVALID_AMOUNT, PAYMENT_EXISTS, CLOSED
+   */
+  async invoice(request: InvoiceRequest): Promise<IncomingPayment> {
+    const made = await this.#order({ kind: 'createInvoice', request })
+    if (made !== undefined && !('id' in made)) return made
+    throw new PerkunasError('INTERNAL', 'no invoice came of it', { where: 'payments' })
+  }
+
+  /**
+   * Takes a held payment. Resolves when its preimage is on disk, and on its way to the payer.
+   *
+   * @param preimage if only our user has it
+   * @throws PerkunasError INVALID_ARGUMENT, UNKNOWN_PAYMENT if there is none, or it is over
+   */
+  async release(paymentHash: Hex, preimage?: Uint8Array): Promise<void> {
+    await this.#order({ kind: 'release', paymentHash, ...(preimage && { preimage }) })
+  }
+
+  /** Takes an invoice back, or gives a held payment back. @throws PerkunasError UNKNOWN_PAYMENT if there is none */
+  async cancel(paymentHash: Hex): Promise<void> {
+    await this.#order({ kind: 'cancel', paymentHash })
+  }
+
+  /** Our user knows of the end of a payment; it is not told again. */
+  async acknowledge({ payment }: Pick<PaymentEvent, 'kind' | 'payment'>): Promise<void> {
+    await this.#order(
+      'id' in payment
+        ? { kind: 'acknowledge', of: 'outgoing', key: payment.id }
+        : { kind: 'acknowledge', of: 'incoming', key: payment.paymentHash },
+    )
+  }
+
+  /** Nothing more is to come. */
+  end(): void {
+    this.#told.complete()
+    this.#events.complete()
+  }
+
+  #tell(event: PaymentEvent): void {
+    this.#told.next(event)
+    if (this.#events.observed) return this.#events.next(event)
+    this.#unheard.push(event)
+    if (this.#unheard.length > MAX_UNHEARD) this.#unheard.shift()
+  }
+
+  /** Gives a command; resolves when what came of it is durable. */
+  #order(input: PaymentsInput): Promise<Answer> {
+    return this.#host.order((core) => {
+      const { consequence, answer } = this.desk.command(input)
+      core.follow(consequence)
+      return answer
+    })
+  }
+}
+
+/** What invoices call a chain (BOLT 11, "Human-Readable Part"); one that nobody knows is somebody's own. */
+function currencyOf(chainHash: Hex): Currency {
+  switch (chainHash) {
+    case NETWORKS.main.genesis:
+      return 'bc'
+    case NETWORKS.test.genesis:
+    case NETWORKS.testnet4.genesis:
+      return 'tb'
+    case NETWORKS.signet.genesis:
+      return 'tbs'
+    default:
+      return 'bcrt'
+  }
+}

@@ -1,0 +1,99 @@
+// Bitcoin as a client's ledger: Lightning channels (BOLT 2, 3, 5) with a protocol of their own.
+import type { Asset, Capabilities, Hex } from '../../../channel/index.js'
+import { PerkunasError } from '../../../channel/index.js'
+import type { ChannelProtocol, ProtocolBackend, ProtocolHost } from '../../../client/index.js'
+import type { Bus } from '../../../peer/index.js'
+import { MAX_HTLCS } from '../channel/policy.js'
+import {
+  type LightningInit,
+  LightningNode,
+  type LightningNodeOptions,
+  lightningInit,
+  type NodeBus,
+} from '../node/index.js'
+import { bitcoinAsset, CHALLENGE_DURATION } from './proposal.js'
+import { LightningProtocol } from './running.js'
+
+/** What Lightning channels can do. */
+export const LIGHTNING_CAPABILITIES: Capabilities = {
+  participants: { min: 2, max: 2 },
+  maxAssets: 1,
+  clock: 'blocks',
+  challengeDuration: CHALLENGE_DURATION,
+  apps: false,
+  checkpoint: false,
+  cooperativeClose: true,
+  subChannels: false,
+  dispute: 'penalty',
+  allocation: 'typed',
+  locks: ['hashTime'],
+  updatesInFlight: MAX_HTLCS,
+  funding: 'opener',
+  finalityDepth: 6,
+}
+
+/** What a client's Bitcoin ledger is made of. The backend closes none of it. */
+export type BitcoinBackendOptions = Pick<
+  LightningNodeOptions,
+  'chain' | 'wallet' | 'seed' | 'policy' | 'payments' | 'admission' | 'steps' | 'schedule'
+>
+
+/** Bitcoin for `Client`: amounts in thousandths of a satoshi, deadlines in blocks. */
+export class BitcoinBackend implements ProtocolBackend {
+  readonly capabilities = LIGHTNING_CAPABILITIES
+  readonly protocol: ChannelProtocol
+  /** The asset of its channels. */
+  readonly asset: Asset
+  /** What the client's `PeerBus` must show to its peers: `new PeerBus({ ...options, ...backend.bus })`. */
+  readonly bus: LightningInit
+  /** The node of the client that runs, with all that Lightning has beyond channels: invoices and payments. */
+  #node: Promise<LightningNode> | undefined
+
+  constructor(options: BitcoinBackendOptions) {
+    const { chainHash } = options.chain
+    this.asset = bitcoinAsset(chainHash)
+    this.bus = lightningInit(chainHash)
+    this.protocol = {
+      start: (host) => {
+        const bus = lightningBus(host.bus)
+        const start = ({ store, clock, entropy }: ProtocolHost) => {
+          // What is paid without having been asked for is an update, on which our user decides.
+          const payments = { ...options.payments, spontaneous: 'hold', unknown: 'hold' } as const
+          this.#node = LightningNode.start({ ...options, payments, bus, store, clock, entropy })
+          return this.#node
+        }
+        return new LightningProtocol({ asset: this.asset, self: bus.id, start }, host)
+      },
+    }
+  }
+
+  /** The node of the client that was made last. @throws PerkunasError CLOSED if there is none yet; why it does not start */
+  async node(): Promise<LightningNode> {
+    if (this.#node === undefined) {
+      throw new PerkunasError('CLOSED', 'no client uses this backend yet', { what: 'backend' })
+    }
+    return await this.#node
+  }
+
+  /** BOLT 7's `chain_hash`. */
+  get chainHash(): Hex {
+    return this.asset.id
+  }
+
+  async close(): Promise<void> {
+    const node = await this.#node?.catch(() => undefined)
+    await node?.stop()
+  }
+}
+
+/** Lightning needs more of a bus than payloads. @throws PerkunasError INVALID_ARGUMENT */
+function lightningBus(bus: Bus): NodeBus & Bus {
+  if (isLightningBus(bus)) return bus
+  throw new PerkunasError('INVALID_ARGUMENT', 'a PeerBus expected: Lightning has messages of its own', {
+    argument: 'bus',
+  })
+}
+
+function isLightningBus(bus: Bus): bus is NodeBus & Bus {
+  return 'sendRaw' in bus && 'onRaw' in bus && 'initsOf' in bus
+}

@@ -1,0 +1,466 @@
+// The controller of one Lightning channel: what `Channel` promises, by the commands of a node. No protocol here.
+import { defer, type Observable, Subject, startWith } from 'rxjs'
+import {
+  type ChannelID,
+  type Draft,
+  draftOf,
+  fromHex,
+  type HashTimeLock,
+  type Hex,
+  type Index,
+  isError,
+  isHex,
+  type LockRequest,
+  type Obligation,
+  type Params,
+  PerkunasError,
+  type Phase,
+  type State,
+  toHex,
+} from '../../../channel/index.js'
+import { blockDelta, type Msat, msat } from '../../../channel/units.js'
+import type { Channel, ChannelCallOptions, ChannelEvent, Clock, Entropy } from '../../../client/index.js'
+import type { PeerID } from '../../../peer/index.js'
+import { type ChannelView, channelName, type LightningNode, type LiveView } from '../node/index.js'
+import type { OutgoingPayment, PayRequest } from '../payments/index.js'
+import { MIN_FINAL_CLTV_EXPIRY_DELTA, TRANSIT_BLOCKS } from '../payments/index.js'
+import { sha256 } from '../script/index.js'
+import { BITCOIN, paramsOf } from './proposal.js'
+import { locksOf, type Seen, sidesOf, stateOf } from './view.js'
+
+/** What a channel needs of the protocol that it belongs to. */
+export interface LightningChannelHost {
+  readonly node: LightningNode
+  readonly chainHash: Hex
+  readonly clock: Clock
+  readonly entropy: Entropy
+  /** Milliseconds. */
+  readonly timeouts: { readonly update: number; readonly settlement: number }
+  /** Why no call goes on, if that is so. */
+  readonly ended: PerkunasError | undefined
+  /** Forgets the object. */
+  forget(channel: LightningChannel): void
+}
+
+/** A view of a channel with money in it. */
+export type OpenView = ChannelView & { readonly live: LiveView }
+
+/** A channel that both sides hold a commitment of. */
+export class LightningChannel implements Channel {
+  readonly id: ChannelID
+  readonly index: Index
+  readonly params: Params
+  readonly peers: readonly PeerID[]
+  /** Its name in the node. */
+  readonly key: bigint
+  readonly #host: LightningChannelHost
+  readonly #streams = {
+    updates$: new Subject<{ readonly from: State; readonly to: State }>(),
+    phases$: new Subject<Phase>(),
+    events$: new Subject<ChannelEvent>(),
+  }
+  /** Payments of our user's, one after another as far as their start goes. */
+  #updates: Promise<unknown> = Promise.resolve()
+  #view: OpenView
+  #state: State
+  #phase: Phase
+
+  constructor(host: LightningChannelHost, view: OpenView) {
+    this.#host = host
+    this.key = view.channel
+    this.id = channelIDOf(host.node.id, view.channel)
+    const opener = view.opener ?? 'local'
+    this.index = opener === 'local' ? 0 : 1
+    const self = host.node.id
+    this.peers = this.index === 0 ? [self, view.peer] : [view.peer, self]
+    const { local, remote } = view.live.delay
+    this.params = paramsOf(this.peers, Math.max(local, remote), view.temporaryID ?? '0x00')
+    this.#view = view
+    this.#state = this.#stateOf(view)
+    this.#phase = phaseOf(view)
+  }
+
+  get state(): State {
+    return this.#state
+  }
+
+  get phase(): Phase {
+    return this.#phase
+  }
+
+  /** What is signed is never shown: an old commitment in anybody's hands would cost us everything. */
+  get signedState(): undefined {
+    return undefined
+  }
+
+  get locks(): readonly HashTimeLock[] {
+    return this.#phase === 'withdrawn' ? [] : locksOf(this.id, this.#seen(this.#view))
+  }
+
+  get obligations(): readonly Obligation[] {
+    const all = this.#phase === 'withdrawn' ? [] : this.#view.live.obligations
+    const locks = this.locks
+    return all.map(({ height, htlc }) => {
+      const lock = locks.find(
+        ({ hash, from }) => hash === toHex(htlc.paymentHash) && from === this.#from(htlc.offerer),
+      )
+      return { action: 'goOnChain', deadline: BigInt(height), ...(lock && { lock: lock.id }) }
+    })
+  }
+
+  get updates$(): Observable<{ readonly from: State; readonly to: State }> {
+    return this.#streams.updates$.asObservable()
+  }
+
+  get phases$(): Observable<Phase> {
+    return defer(() => this.#streams.phases$.pipe(startWith(this.phase)))
+  }
+
+  get events$(): Observable<ChannelEvent> {
+    return this.#streams.events$.asObservable()
+  }
+
+  /** The node's view, undefined once the channel is over. */
+  changed(view: ChannelView | undefined): void {
+    const before = this.#state
+    if (view !== undefined && isOpen(view)) this.#view = view
+    const isOver = view === undefined || !isOpen(view)
+    this.#state = this.#stateOf(this.#view)
+    const phase = isOver ? 'withdrawn' : phaseOf(this.#view)
+    if (this.#state.version !== before.version) this.#streams.updates$.next({ from: before, to: this.#state })
+    if (phase !== this.#phase) {
+      this.#phase = phase
+      this.#streams.phases$.next(phase)
+    }
+    if (isOver) this.complete()
+  }
+
+  /** Tells our user. */
+  tell(event: ChannelEvent): void {
+    this.#streams.events$.next(event)
+  }
+
+  /** Nothing more is to come. */
+  complete(): void {
+    for (const stream of Object.values(this.#streams)) stream.complete()
+  }
+
+  update(edit: (draft: Draft) => void, options: ChannelCallOptions = {}): Promise<State> {
+    const turn = this.#updates.then(() => this.#update(edit, options))
+    this.#updates = turn.catch(() => undefined)
+    return turn
+  }
+
+  async forceUpdate(): Promise<never> {
+    throw unsupported('forced progression')
+  }
+
+  async lock(request: LockRequest, options: ChannelCallOptions = {}): Promise<HashTimeLock> {
+    const { hash, amount, deadline, asset = 0 } = request
+    if (!isHex(hash, 32)) throw invalid('hash', 'a SHA-256 of 32 bytes')
+    if (asset !== 0) throw invalid('asset', '0, the only asset')
+    if (typeof deadline !== 'bigint') throw invalid('deadline', 'a block height')
+    this.#demandActing()
+    const delta = Number(deadline) - this.#host.node.height - TRANSIT_BLOCKS
+    if (!(delta >= MIN_FINAL_CLTV_EXPIRY_DELTA && delta <= MAX_DELTA)) {
+      throw invalid('deadline', `${MIN_FINAL_CLTV_EXPIRY_DELTA} to ${MAX_DELTA} blocks from now`)
+    }
+    const before = new Set(this.locks.map(({ id }) => id))
+    const find = () =>
+      this.locks.find((lock) => lock.hash === hash && lock.from === this.index && !before.has(lock.id))
+    const found = await this.#call('lock', options, this.#host.timeouts.update, async (signal) => {
+      await this.#waitReady(signal)
+      this.#demandSpendable(amount)
+      const paid = this.#pay(
+        {
+          kind: 'hash',
+          peer: this.#view.peer,
+          channel: channelName(this.key),
+          paymentHash: hash,
+          amount: msat(amount),
+          finalCltvExpiryDelta: blockDelta(delta),
+        },
+        signal,
+      )
+      const locked = this.#until(find, signal)
+      // A lock lives on; that it ends otherwise before it stands is what we must hear of.
+      return await Promise.race([locked, paid.then(() => locked)])
+    })
+    return found
+  }
+
+  async release(lock: Hex, preimage: Hex, options: ChannelCallOptions = {}): Promise<State> {
+    const held = this.#heldLock(lock)
+    if (!isHex(preimage, 32)) throw invalid('preimage', '32 bytes')
+    if (toHex(sha256(fromHex(preimage))) !== held.hash)
+      throw invalid('preimage', `what hashes to ${held.hash}`)
+    return this.#call('release', options, undefined, async (signal) => {
+      await this.#host.node.payments.release(held.hash, fromHex(preimage))
+      return this.#gone(lock, signal)
+    })
+  }
+
+  async cancel(lock: Hex, _reason: string, options: ChannelCallOptions = {}): Promise<State> {
+    const held = this.#heldLock(lock)
+    return this.#call('cancel', options, undefined, async (signal) => {
+      await this.#host.node.payments.cancel(held.hash)
+      return this.#gone(lock, signal)
+    })
+  }
+
+  async watch(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    await this.#call('watch', options, undefined, (signal) => this.#over(signal))
+  }
+
+  async settle(options: ChannelCallOptions = {}): Promise<void> {
+    const { settlement } = this.#host.timeouts
+    await this.#call('settle', options, undefined, async (signal) => {
+      if (this.#phase !== 'registering' && this.#phase !== 'withdrawn') {
+        const patience = new AbortController()
+        const stop = this.#host.clock.after(options.timeout ?? settlement, () => patience.abort())
+        try {
+          await this.#closeTogether(AbortSignal.any([signal, patience.signal]))
+        } catch (error) {
+          if (signal.aborted) throw error
+          await this.#forceClose()
+        } finally {
+          stop()
+        }
+      }
+      await this.#over(signal)
+    })
+  }
+
+  close(): void {
+    this.complete()
+    this.#host.forget(this)
+  }
+
+  async #update(edit: (draft: Draft) => void, options: ChannelCallOptions): Promise<State> {
+    this.#demandActing()
+    const amount = this.#paid(edit)
+    if (amount === 0n) return this.#state
+    return this.#call('update', options, this.#host.timeouts.update, async (signal) => {
+      await this.#waitReady(signal)
+      // What happened meanwhile may have changed what there is.
+      this.#demandSpendable(this.#paid(edit))
+      const payment = await this.#pay(
+        {
+          kind: 'spontaneous',
+          peer: this.#view.peer,
+          channel: channelName(this.key),
+          amount: msat(amount),
+        },
+        signal,
+      )
+      if (payment.status.kind === 'failed') throw this.#refusal(payment)
+      await this.#until(
+        () => this.locks.every(({ hash }) => hash !== payment.paymentHash) || undefined,
+        signal,
+      )
+      return this.#state
+    })
+  }
+
+  /** What an edit pays to the other side. @throws PerkunasError INVALID_STATE, INVALID_AMOUNT, UNSUPPORTED, INVALID_ARGUMENT */
+  #paid(edit: (draft: Draft) => void): Msat {
+    if (typeof edit !== 'function') throw invalid('edit', 'a function that edits the draft')
+    const draft = draftOf(this.#state)
+    const result: unknown = edit(draft)
+    if (result instanceof Promise) {
+      result.catch(() => undefined)
+      throw invalid('edit', 'a function that edits the draft at once')
+    }
+    if (draft.isFinal) throw unsupported('a final state: settle ends the channel, and')
+    if (draft.data !== this.#state.data) throw unsupported('app data')
+    const [before = []] = this.#state.allocation.balances
+    const [after = []] = draft.balances
+    const moved = before.map((amount, i) => (after[i] ?? 0n) - amount)
+    if (
+      after.length !== 2 ||
+      draft.balances.length !== 1 ||
+      moved.reduce((sum, one) => sum + one, 0n) !== 0n
+    ) {
+      const rule = 'sums of balances that stay'
+      throw new PerkunasError('INVALID_STATE', `${rule} expected, got ${after.join(', ')}`, { rule })
+    }
+    const theirs = moved[1 - this.index] ?? 0n
+    if (theirs < 0n) throw unsupported('taking from the other side')
+    return msat(theirs)
+  }
+
+  #demandSpendable(amount: bigint): void {
+    const { spendable } = this.#view.live
+    if (msat(amount) <= spendable) return
+    const message = `${amount} msat can't be sent: ${spendable} can, reserve and fees aside`
+    throw new PerkunasError('INVALID_AMOUNT', message, { actual: amount })
+  }
+
+  #demandActing(): void {
+    if (this.#host.ended !== undefined) throw this.#host.ended
+    if (this.#phase === 'acting') return
+    const expected = ['acting']
+    const message = `channel ${this.id} is ${this.#phase}, acting expected`
+    throw new PerkunasError('PHASE_MISMATCH', message, { channel: this.id, expected, actual: this.#phase })
+  }
+
+  #heldLock(id: Hex): HashTimeLock {
+    const lock = this.locks.find((one) => one.id === id && one.from !== this.index)
+    if (lock === undefined) throw invalid('lock', 'the ID of a lock that the other side has made')
+    return lock
+  }
+
+  #pay(request: PayRequest, signal: AbortSignal): Promise<OutgoingPayment> {
+    const id = toHex(this.#host.entropy(32))
+    return this.#host.node.payments.pay({ id, request }, { signal })
+  }
+
+  #refusal({ status }: OutgoingPayment): PerkunasError {
+    const failure = status.kind === 'failed' ? status.failure : undefined
+    if (failure?.kind === 'rejected' || failure?.kind === 'malformed') {
+      const facts = {
+        peer: this.#view.peer,
+        participant: 1 - this.index,
+        reason: `failure code ${failure.code}`,
+      }
+      return new PerkunasError('PEER_REJECTED', `${this.#view.peer} has not taken it: ${facts.reason}`, facts)
+    }
+    if (failure?.kind === 'timedOut' || failure?.kind === 'abandoned') return this.#timedOut('update')
+    const rule = failure?.kind === 'noChannel' ? failure.rule : (failure?.kind ?? 'unknown')
+    return new PerkunasError('INVALID_TRANSITION', `the channel does not take it: ${rule}`, { rule })
+  }
+
+  async #closeTogether(signal: AbortSignal): Promise<void> {
+    if (this.#phase === 'acting') {
+      try {
+        await this.#host.node.close(this.key)
+      } catch (error) {
+        if (!isError(error, 'PHASE_MISMATCH') && !isError(error, 'UNKNOWN_CHANNEL')) throw error
+      }
+    }
+    await this.#until(
+      () =>
+        this.#view.live.isClosingAgreed ||
+        this.#phase === 'withdrawn' ||
+        this.#phase === 'registering' ||
+        undefined,
+      signal,
+    )
+  }
+
+  async #forceClose(): Promise<void> {
+    try {
+      await this.#host.node.forceClose(this.key)
+    } catch (error) {
+      if (!isError(error, 'PHASE_MISMATCH') && !isError(error, 'UNKNOWN_CHANNEL')) throw error
+    }
+  }
+
+  #waitReady(signal: AbortSignal): Promise<true> {
+    return this.#until(() => {
+      this.#demandActing()
+      return this.#view.live.isConnected || undefined
+    }, signal)
+  }
+
+  async #gone(lock: Hex, signal: AbortSignal): Promise<State> {
+    await this.#until(() => this.locks.every(({ id }) => id !== lock) || undefined, signal)
+    return this.#state
+  }
+
+  async #over(signal: AbortSignal): Promise<void> {
+    await this.#until(() => this.#phase === 'withdrawn' || undefined, signal)
+  }
+
+  #until<T>(look: () => T | undefined, signal: AbortSignal): Promise<T> {
+    return this.#host.node.eventually(look, signal)
+  }
+
+  /** Runs a call that ends with its caller's signal and its time. */
+  async #call<T>(
+    name: string,
+    { signal, timeout }: ChannelCallOptions,
+    patience: number | undefined,
+    run: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    if (this.#host.ended !== undefined) throw this.#host.ended
+    if (signal?.aborted) throw aborted(name, signal.reason)
+    const expiry = new AbortController()
+    const ms = patience === undefined ? undefined : (timeout ?? patience)
+    const stop = ms === undefined ? undefined : this.#host.clock.after(ms, () => expiry.abort())
+    try {
+      return await run(signal ? AbortSignal.any([signal, expiry.signal]) : expiry.signal)
+    } catch (error) {
+      if (this.#host.ended !== undefined) throw this.#host.ended
+      if (signal?.aborted) throw aborted(name, signal.reason)
+      throw expiry.signal.aborted ? this.#timedOut(name) : error
+    } finally {
+      stop?.()
+    }
+  }
+
+  #timedOut(name: string): PerkunasError<'UPDATE_TIMEOUT'> {
+    const { version } = this.#state
+    const message = `participant ${1 - this.index} has not done its part of ${name} in channel ${this.id} in time`
+    return new PerkunasError('UPDATE_TIMEOUT', message, {
+      channel: this.id,
+      version,
+      waitingFor: [1 - this.index],
+    })
+  }
+
+  #stateOf(view: OpenView): State {
+    return stateOf(this.id, { backend: BITCOIN, id: this.#host.chainHash }, this.#seen(view))
+  }
+
+  #seen({ opener = 'local', phase, live }: OpenView): Seen {
+    const { balances, htlcs, offered } = live
+    return { opener, balances, htlcs, offered, isFinal: phase === 'shuttingDown' || phase === 'negotiating' }
+  }
+
+  #from(side: 'local' | 'remote'): Index {
+    return sidesOf(this.#view.opener ?? 'local').indexOf(side)
+  }
+}
+
+/** The most blocks that a lock may last: two weeks, as nodes of the network hold it. */
+const MAX_DELTA = 2016
+
+/** Whether a view is one of a channel with money in it. */
+export function isOpen(view: ChannelView): view is OpenView {
+  return view.live !== undefined && view.phase !== 'closed'
+}
+
+/** A channel's ID: ours alone, since Lightning's own change while a channel opens. */
+export function channelIDOf(self: PeerID, key: bigint): ChannelID {
+  return toHex(sha256(new TextEncoder().encode(`perkunas channel ${self} ${key}`)))
+}
+
+function phaseOf({ phase }: OpenView): Phase {
+  switch (phase) {
+    case 'normal':
+      return 'acting'
+    case 'shuttingDown':
+    case 'negotiating':
+      return 'final'
+    case 'failed':
+      return 'registering'
+    case 'closed':
+      return 'withdrawn'
+    default:
+      return 'funding'
+  }
+}
+
+function unsupported(what: string): PerkunasError<'UNSUPPORTED'> {
+  return new PerkunasError('UNSUPPORTED', `${what} is nothing that a Lightning channel can do`, { what })
+}
+
+function invalid(argument: string, what: string): PerkunasError<'INVALID_ARGUMENT'> {
+  return new PerkunasError('INVALID_ARGUMENT', `${argument}: ${what} expected`, { argument })
+}
+
+function aborted(call: string, reason: unknown): PerkunasError {
+  if (reason instanceof PerkunasError) return reason
+  return new PerkunasError('ABORTED', `${call} was aborted`, { call }, { cause: reason })
+}

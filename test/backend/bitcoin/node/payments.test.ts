@@ -1,0 +1,142 @@
+// Payments by two whole nodes (BOLT 4, BOLT 11): each is one commit with the HTLCs that carry it.
+import { expect } from 'chai'
+import type { LightningNode } from '../../../../backend/bitcoin/node/index.js'
+import type { OutgoingPayment, PaymentEvent, PayRequest } from '../../../../backend/bitcoin/payments/index.js'
+import { sha256 } from '../../../../backend/bitcoin/script/index.js'
+import { type Hex, toHex } from '../../../../channel/bytes.js'
+import { isError } from '../../../../channel/errors.js'
+import { blockDelta, type Msat, msat, sat } from '../../../../channel/units.js'
+import { type TestNode, TestWorld } from './world.js'
+
+const world = new TestWorld()
+const [a, b] = [world.node('a'), world.node('b')] as const
+let channel: bigint
+
+function id(n: number): Hex {
+  return toHex(sha256(Uint8Array.of(n)))
+}
+
+function pay(n: number, request: PayRequest): Promise<OutgoingPayment> {
+  return a.running.payments.pay({ id: id(n), request })
+}
+
+function keysend(n: number, amount: bigint): Promise<OutgoingPayment> {
+  return pay(n, { kind: 'spontaneous', peer: b.id, amount: msat(amount) })
+}
+
+function balanceOf(node: TestNode): Msat | undefined {
+  return node.running.channels()[0]?.live?.balances.local
+}
+
+/** Waits until a node has nothing in flight. */
+async function settled(node: LightningNode): Promise<void> {
+  await node.eventually(() => node.channels().every(({ live }) => live?.htlcs.length === 0) || undefined)
+}
+
+describe('LightningNode: payments', () => {
+  before(async () => {
+    for (const node of [a, b]) {
+      node.hasPayments = true
+      await node.start()
+    }
+    const opened = await a.running.open({ peer: b.id, capacity: sat(1_000_000n) })
+    channel = opened.channel
+    await world.chain.mine(10)
+    await a.running.until(channel, ({ phase }) => phase === 'normal')
+  })
+
+  after(() => world.stop())
+
+  it('an invoice is paid once, whoever asks how often', async () => {
+    const before = balanceOf(a) ?? 0n
+    const { invoice } = await b.running.payments.invoice({
+      amount: msat(50_000n),
+      description: { kind: 'text', text: 'a book' },
+    })
+    const request: PayRequest = { kind: 'invoice', invoice: invoice?.text ?? '' }
+    const [first, again] = await Promise.all([pay(1, request), pay(1, request)])
+    expect([first.status.kind, again.status.kind]).deep.equals(['succeeded', 'succeeded'])
+    const third = await pay(1, request)
+    expect(third.status).deep.equals(first.status)
+    await settled(a.running)
+    expect(balanceOf(a)).equals(before - 50_000n)
+  })
+
+  it('keysend arrives, and both sides say so', async () => {
+    const told: PaymentEvent[] = []
+    const listening = b.running.payments.events$.subscribe((event) => told.push(event))
+    const paid = await keysend(2, 7_001n)
+    expect(paid.status.kind).equals('succeeded')
+    const received = told.find((event) => event.payment.paymentHash === paid.paymentHash)
+    expect(received?.kind).equals('received')
+    listening.unsubscribe()
+  })
+
+  it('a held payment is released or cancelled by its payee', async () => {
+    for (const [n, isTaken] of [
+      [3, true],
+      [4, false],
+    ] as const) {
+      const preimage = sha256(Uint8Array.of(99, n))
+      const { invoice, paymentHash } = await b.running.payments.invoice({
+        amount: msat(60_000n),
+        description: { kind: 'text', text: 'a coat' },
+        paymentHash: toHex(sha256(preimage)),
+      })
+      const paying = pay(n, { kind: 'invoice', invoice: invoice?.text ?? '' })
+      await b.running.eventually(() =>
+        b.running.payments
+          .list()
+          .incoming.find((one) => one.paymentHash === paymentHash && one.status.kind === 'held'),
+      )
+      if (isTaken) await b.running.payments.release(paymentHash, preimage)
+      else await b.running.payments.cancel(paymentHash)
+      const { status } = await paying
+      expect(status.kind).equals(isTaken ? 'succeeded' : 'failed')
+      if (status.kind === 'succeeded') expect(status.preimage).deep.equals(preimage)
+    }
+    await settled(a.running)
+  })
+
+  it('what nobody asked for, of a hash that nobody knows, is refused unless it is welcome', async () => {
+    const request: PayRequest = {
+      kind: 'hash',
+      peer: b.id,
+      paymentHash: id(77),
+      amount: msat(9_000n),
+      finalCltvExpiryDelta: blockDelta(60),
+    }
+    const { status } = await pay(5, request)
+    expect(status).deep.include({ kind: 'failed' })
+  })
+
+  it('a payment over another channel than the one that it names is not tried', async () => {
+    const refused: unknown = await pay(6, {
+      kind: 'spontaneous',
+      peer: b.id,
+      amount: msat(1_000n),
+      channel: `0x${'00'.repeat(31)}ff`,
+    }).catch((error) => error)
+    expect(isError(refused, 'PAYMENT_REFUSED')).equals(true)
+  })
+
+  it('the end of a payment is told again after a restart until it is acknowledged', async () => {
+    const { invoice, paymentHash } = await b.running.payments.invoice({
+      amount: msat(1_000n),
+      description: { kind: 'text', text: 'bread' },
+    })
+    await pay(7, { kind: 'invoice', invoice: invoice?.text ?? '' })
+    await settled(a.running)
+    for (const isTold of [true, false]) {
+      await b.stop()
+      await b.start()
+      const told: Hex[] = []
+      b.running.payments.events$.subscribe(({ payment }) => told.push(payment.paymentHash))
+      expect(told.includes(paymentHash)).equals(isTold)
+      for (const payment of b.running.payments.list().incoming) {
+        if (payment.paymentHash === paymentHash)
+          await b.running.payments.acknowledge({ kind: 'received', payment })
+      }
+    }
+  })
+})
