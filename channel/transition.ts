@@ -51,7 +51,11 @@ export function faultOfTransition({
   return undefined
 }
 
-/** {@link faultOfTransition}, plus what an ordinary update must keep (locked funds), plus the app's own rules. */
+/**
+ * {@link faultOfTransition}, plus what an ordinary update must keep (locked funds), plus the app's own rules. While funds
+ * are locked no end can be agreed on: ledgers conclude a final state by itself only (Perun contracts, "concludeFinal"),
+ * and nothing else can be signed after it.
+ */
 export function faultOfUpdate(transition: Transition, app: App): PerkunasError | undefined {
   const { params, from, to, actor } = transition
   const generic = faultOfTransition(transition)
@@ -60,6 +64,10 @@ export function faultOfUpdate(transition: Transition, app: App): PerkunasError |
     return new PerkunasError('INVALID_TRANSITION', 'an update keeps the locked funds as they are', {
       rule: 'locked funds unchanged',
     })
+  }
+  if (to.isFinal && to.allocation.locked.length > 0) {
+    const text = 'a final state locks no funds: settle the sub-channels first'
+    return new PerkunasError('INVALID_TRANSITION', text, { rule: 'nothing locked in a final state' })
   }
   return faultByApp(app, params, from, to, actor)
 }

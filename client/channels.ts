@@ -1,10 +1,17 @@
 // All channels of a client: who is concerned by what a peer or the ledger says, and how many of them run.
-import { type AppID, type ChannelID, type LedgerEvent, PerkunasError } from '../channel/index.js'
+import {
+  type AppID,
+  type ChannelID,
+  type LedgerEvent,
+  PerkunasError,
+  type SignedState,
+  type State,
+} from '../channel/index.js'
 import type { Bus, PeerID } from '../peer/index.js'
 import type { Account } from '../wallet/index.js'
 import type { Channel } from './channel.js'
 import type { ChannelTimeouts } from './controller.js'
-import type { ChannelContext, ChannelRecord } from './conversation.js'
+import { allSignatures, type ChannelContext, type ChannelRecord } from './conversation.js'
 import { type ChannelMessage, channelOf } from './messages.js'
 import { Resync } from './resync.js'
 import type { Shelf } from './shelf.js'
@@ -43,6 +50,8 @@ export interface Arrival {
   readonly account: Account
   /** What it runs with, or what is left of it if it is at rest. */
   readonly record: ChannelRecord | AtRest
+  /** The channels that it locks funds for. */
+  readonly locks?: readonly ChannelID[]
 }
 
 /** The channels of one client. */
@@ -51,6 +60,8 @@ export class Channels {
   readonly #slotHost: SlotHost
   readonly #slots = new Map<ChannelID, Slot>()
   readonly #byPeer = new Map<PeerID, Set<Slot>>()
+  /** By sub-channel: who locks funds for it. */
+  readonly #parents = new Map<ChannelID, ChannelID>()
   /** Channels that were here, the newest few, oldest first. */
   readonly #gone = new Set<ChannelID>()
   readonly #warm: Warm
@@ -99,11 +110,12 @@ export class Channels {
   }
 
   /** Takes a channel in, watches it on its ledger, and wants connections with its peers. */
-  add({ id, peers, cursor, account, record }: Arrival): Slot {
+  add({ id, peers, cursor, account, record, locks = [] }: Arrival): Slot {
     const { bus, watcher } = this.#host
+    for (const child of locks) this.#parents.set(child, id)
     const slot = new Slot(id, account, this.#slotHost, record)
     this.#slots.set(id, slot)
-    slot.watching = watcher.watch(id, cursor, this.#onEvent, watcher.enabled && watched(slot))
+    slot.watching = watcher.watch(id, cursor, this.#onEvent, watcher.enabled && this.#watched(slot))
     for (const peer of peers) {
       if (peer === bus.id) continue
       const ofPeer = this.#byPeer.get(peer)
@@ -121,6 +133,7 @@ export class Channels {
     const slot = this.#slots.get(id)
     if (slot === undefined) return
     this.#slots.delete(id)
+    this.#parents.delete(id)
     this.#gone.add(id)
     const [oldest = id] = this.#gone
     if (this.#gone.size > MAX_GONE) this.#gone.delete(oldest)
@@ -191,13 +204,45 @@ export class Channels {
   resumeAll(): void {
     for (const peer of this.#byPeer.keys()) if (this.#host.bus.isConnected(peer)) this.connected(peer)
   }
-}
 
-/** A channel, for a watcher that hands its states on. */
-function watched(slot: Slot): WatchedChannel {
-  return {
-    newest: () =>
-      slot.runtime.state.record.machine.current === undefined ? undefined : slot.channel.signedState,
-    atRisk: (risk) => slot.streams.events$.next({ kind: 'atRisk', ...risk }),
+  /**
+   * The newest states of the channels that a state locks funds for, and of those below them, parents before children:
+   * what a ledger needs beside it. Channels that we do not have are left out; one that the ledger enforced comes without
+   * signatures.
+   */
+  below(state: State): readonly SignedState[] {
+    const states: SignedState[] = []
+    const known = new Set([state.channelID])
+    const descend = ({ allocation }: State) => {
+      for (const { channelID } of allocation.locked) {
+        const machine = this.#slots.get(channelID)?.runtime.state.record.machine
+        if (machine?.current === undefined || known.has(channelID)) continue
+        known.add(channelID)
+        const { params, current } = machine
+        states.push({ params, state: current.state, signatures: allSignatures(current) ?? [] })
+        descend(current.state)
+      }
+    }
+    descend(state)
+    return states
+  }
+
+  /** The newest state of the channel that a sub-channel is registered with: its parent, or that one's, and so on. */
+  rootOf(id: ChannelID): SignedState | undefined {
+    const above = new Set<ChannelID>()
+    let at: ChannelID | undefined = this.#parents.get(id)
+    for (; at !== undefined && !above.has(at); at = this.#parents.get(at)) above.add(at)
+    const root = this.#slots.get([...above].at(-1) ?? '0x')?.channel
+    return root?.params.ledgerChannel === true ? root.signedState : undefined
+  }
+
+  /** A channel, for a watcher that hands its states on. */
+  #watched(slot: Slot): WatchedChannel {
+    return {
+      newest: () =>
+        slot.runtime.state.record.machine.current === undefined ? undefined : slot.channel.signedState,
+      subChannels: () => this.below(slot.channel.state),
+      atRisk: (risk) => slot.streams.events$.next({ kind: 'atRisk', ...risk }),
+    }
   }
 }

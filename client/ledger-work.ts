@@ -5,6 +5,7 @@ import {
   type ChannelID,
   isError,
   PerkunasError,
+  type RegisterRequest,
   type SignedState,
   type Transaction,
 } from '../channel/index.js'
@@ -66,7 +67,7 @@ export class LedgerWork {
         )
       case 'register':
         return this.#persistently(effect.kind, (options) =>
-          adjudicator.register({ signed: signed(params, effect.transaction), subChannels: [] }, options),
+          adjudicator.register(this.#tree(signed(params, effect.transaction)), options),
         )
       case 'progress': {
         const { registered, next, signature } = effect
@@ -84,20 +85,15 @@ export class LedgerWork {
         return this.#persistently(effect.kind, async (options) => {
           // What we saw registered may be gone with its block, and nobody tells who was away then.
           if (hasFailed && !state.isFinal && signatures.length > 0) {
-            const registering = adjudicator.register(
-              { signed: { params, state, signatures }, subChannels: [] },
-              options,
-            )
+            const registering = adjudicator.register(this.#tree({ params, state, signatures }), options)
             // An older one may stand registered for good: then that is what is concluded with.
             await registering.catch((cause) => {
               if (!isError(cause, 'TRANSACTION_FAILED')) throw cause
             })
           }
           hasFailed = true
-          await adjudicator.withdraw(
-            { params, state, signatures, subChannels: [], index, secondary },
-            options,
-          )
+          const subChannels = world.below(state).map((child) => child.state)
+          await adjudicator.withdraw({ params, state, signatures, subChannels, index, secondary }, options)
           dispatch({ kind: 'paid' })
         })
       }
@@ -145,6 +141,13 @@ export class LedgerWork {
   /** Ends all work. */
   stop(): void {
     for (const kind of [...this.#running.keys()]) this.#cancel(kind)
+  }
+
+  /** What to register for a state: with all below it, and a sub-channel with all above. Asked for anew at each attempt. */
+  #tree(own: SignedState): RegisterRequest {
+    const { world, channelID } = this.#host
+    const signed = own.params.ledgerChannel ? own : (world.rootOf(channelID) ?? own)
+    return { signed, subChannels: world.below(signed.state) }
   }
 
   #cancel(kind: LedgerEffect['kind']): void {

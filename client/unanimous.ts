@@ -20,7 +20,7 @@ import { type ClientOptions, type ProposalOptions, reject, type Timeouts } from 
 import { Ownership, servedElsewhere } from './ownership.js'
 import type { ProtocolHost, RunningProtocol } from './protocol.js'
 import { created } from './records.js'
-import { restart, storedChannels } from './restore.js'
+import { lockedFor, restart, storedChannels } from './restore.js'
 import { asError, asStoreError, decided, isLater } from './runtime.js'
 import { type OpenCommand, type Opened, type ProposalDecision, Sessions } from './sessions.js'
 import { type Shelf, shelfOf } from './shelf.js'
@@ -70,6 +70,8 @@ export class Unanimous implements RunningProtocol {
         watcher.over?.(channelID)
         this.#over(channelID)
       },
+      below: (state) => this.#channels.below(state),
+      rootOf: (channelID) => this.#channels.rootOf(channelID),
     }
     this.#shelf = shelfOf(store)
     this.#channels = new Channels({
@@ -177,7 +179,8 @@ export class Unanimous implements RunningProtocol {
       const address = this.#means.addressIn(machine)
       const account = accounts.get(address) ?? (await wallet.account(address))
       accounts.set(address, account)
-      arrivals.push({ id: machine.channelID, peers, cursor, account, record: atRest ?? record })
+      const locks = lockedFor(record)
+      arrivals.push({ id: machine.channelID, peers, cursor, account, record: atRest ?? record, locks })
     }
     const channels: Channel[] = []
     for (const arrival of arrivals) {
@@ -188,6 +191,12 @@ export class Unanimous implements RunningProtocol {
       if (!('kept' in arrival.record)) restart(slot.runtime)
       channels.push(slot.channel)
       this.#host.opened(slot.channel)
+    }
+    for (const { id, locks = [] } of arrivals) {
+      const missing = locks.find((child) => !this.#channels.has(child))
+      if (missing === undefined) continue
+      const text = `channel ${id} locks funds for ${missing}, which is not in the store: only others can register it`
+      this.#host.report(new PerkunasError('UNKNOWN_CHANNEL', text, { channel: missing }))
     }
     // Connections that stood before say nothing more: what they lost while we were away is repaired now.
     this.#channels.resumeAll()

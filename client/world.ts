@@ -1,5 +1,5 @@
 // What channels share: their client's means, and how they speak to its user.
-import type { Backend, Hex, LedgerEvent, PerkunasError, State } from '../channel/index.js'
+import type { Backend, Hex, LedgerEvent, PerkunasError, SignedState, State } from '../channel/index.js'
 import type { PeerID } from '../peer/index.js'
 import type { Store } from '../persistence/index.js'
 import type { Clock } from './environment.js'
@@ -47,4 +47,8 @@ export interface World {
   /** A newer state is durable. With a promise, nothing that depends on it leaves before that resolves. */
   enabled(channelID: Hex): void | Promise<void>
   over(channelID: Hex): void
+  /** What a ledger needs beside a state that locks funds: the newest states of those sub-channels that we have. */
+  below(state: State): readonly SignedState[]
+  /** The newest state of the channel that a sub-channel is registered with, if we have that. */
+  rootOf(channelID: Hex): SignedState | undefined
 }

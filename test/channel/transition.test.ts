@@ -37,7 +37,14 @@ describe('channel: transitions', () => {
   })
 
   it('a final state after one that is not -> taken', () => {
-    expect(faultOfUpdate(step(from, { ...to, isFinal: true }), noApp)).to.equal(undefined)
+    const free = first()
+    expect(faultOfUpdate(step(free, { ...paid(free, 3n), isFinal: true }), noApp)).to.equal(undefined)
+  })
+
+  it('a final state while funds are locked -> a transition, but no ordinary update', () => {
+    const end = { ...to, isFinal: true }
+    expect(faultOfTransition(step(from, end))).to.equal(undefined)
+    expect(faultOfUpdate(step(from, end), noApp)?.code).to.equal('INVALID_TRANSITION')
   })
 
   const bad: Record<string, [Transition, ErrorCode]> = {
