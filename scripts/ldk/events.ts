@@ -28,7 +28,7 @@ export type LdkEvent =
     }
   | { readonly kind: 'claimed'; readonly hash: Hex; readonly amount: bigint }
   | { readonly kind: 'paid'; readonly id: Hex; readonly hash: Hex; readonly preimage: Hex }
-  | { readonly kind: 'failed'; readonly id: Hex; readonly reason: string }
+  | { readonly kind: 'failed'; readonly id: Hex; readonly hash: Hex | undefined; readonly reason: string }
   /** So many outputs of a closed channel are the wallet's to take. They are sent to the node's user at once. */
   | { readonly kind: 'spendable'; readonly channel: Hex | undefined; readonly outputs: number }
   /** A commitment or an HTLC transaction needs coins from the wallet to pay its fee. */
@@ -87,6 +87,7 @@ export function told(event: ldk.Event): LdkEvent | undefined {
     return {
       kind: 'failed',
       id: toHex(event.payment_id),
+      hash: hexOf(event.payment_hash),
       reason: reason === undefined ? 'unknown' : String(ldk.PaymentFailureReason[reason]).replace(/^.*_/, ''),
     }
   }

@@ -124,7 +124,7 @@ export class Ours implements AsyncDisposable {
   readonly id: Hex
   readonly #secret: Uint8Array
   readonly #seed = Uint8Array.from(randomBytes(32))
-  readonly #counter = memoryCounter()
+  #counter = memoryCounter()
   readonly #options: OursOptions
   readonly #regtest: Regtest
   /** What is durable. */
@@ -227,7 +227,7 @@ export class Ours implements AsyncDisposable {
 
   /** The channel has its first commitments, and its funding is published, whoever does that. */
   async signed(ldk: Ldk): Promise<void> {
-    await this.until(() => this.state?.phase === 'awaitingReady')
+    await this.until(() => this.state !== undefined && isLive(this.state))
     await this.#work
     await ldk.call('sync', null)
   }
@@ -360,6 +360,14 @@ export class Ours implements AsyncDisposable {
     this.state = restoredChannels(this.disk).get(this.#keyIndex)
     // Whoever is restored was disconnected, whatever it was told.
     if (this.state !== undefined) this.#commit(step(this.state, { kind: 'disconnected' }, this.#env()))
+  }
+
+  /** The process ends, and another one begins with what was on disk at another time. */
+  restore(disk: ReadonlyMap<string, Uint8Array>): void {
+    this.disk.clear()
+    for (const [key, value] of disk) this.disk.set(key, value)
+    this.#counter = memoryCounter()
+    this.restart()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -5,7 +5,7 @@ import { isLive } from '../../../backend/bitcoin/channel/index.js'
 import { toHex } from '../../../channel/index.js'
 import type { Ldk } from '../../../scripts/ldk/ldk.js'
 import type { Fault, Ours, Passing } from './driver.js'
-import { begin, begun, channel, type Meeting, rest } from './meeting.js'
+import { begin, begun, channel, channels, closed, type Meeting, rest } from './meeting.js'
 import { Regtest } from './regtest.js'
 
 /** What can happen to a message of either direction. */
@@ -77,6 +77,37 @@ describe('interop/ldk: faults', () => {
       }
     }
   })
+
+  for (const opener of ['ours', 'ldk'] as const) {
+    for (const closer of ['ours', 'ldk'] as const) {
+      it(`closing by ${closer} of what ${opener} opened: both end with one transaction, which pays each its own`, async function () {
+        this.timeout(60_000)
+        const meeting: Meeting = { regtest, ldk, opener }
+        await using sample = await channel(meeting)
+        sample.passed = []
+        await close(sample, closer)
+        await closed(sample, ldk, regtest)
+        const trials = everyFault(sample.passed)
+        const all = await channels(meeting, trials.length)
+        for (const [i, trial] of trials.entries()) {
+          const one = all[i]
+          if (one === undefined) throw new Error('a channel for each')
+          await using ours = one
+          ours.passed = []
+          const struck = strike(ours, trial)
+          await close(ours, closer)
+          await struck
+          await ours.connect(ldk)
+          await closed(ours, ldk, regtest)
+        }
+      })
+    }
+  }
+
+  async function close(ours: Ours, closer: Meeting['opener']): Promise<void> {
+    if (closer === 'ours') ours.input({ kind: 'shutdown' })
+    else await ldk.call('close', { channel: ours.channel })
+  }
 
   async function payOnce(ours: Ours, name: string): Promise<void> {
     const { balance } = ours

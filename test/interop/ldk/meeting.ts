@@ -17,22 +17,28 @@ export interface Meeting {
   readonly ldk: Ldk
   readonly opener: 'ours' | 'ldk'
   readonly commitments?: ChannelType['commitments']
+  /** Instead, where we open. */
+  readonly type?: ChannelType
   readonly options?: OursOptions
 }
 
 /** So many channels that can be used, each with a node of ours for itself. */
-export async function channels(meeting: Meeting, count: number): Promise<readonly Ours[]> {
+export async function channels(
+  meeting: Meeting,
+  count: number,
+  how: 'mined' | 'unmined' = 'mined',
+): Promise<readonly Ours[]> {
   const { regtest, ldk } = meeting
   const all = await Promise.all(Array.from({ length: count }, () => begun(meeting)))
   await Promise.all(all.map((ours) => ours.signed(ldk)))
-  await regtest.mine()
+  if (how === 'mined') await regtest.mine()
   await Promise.all(all.map((ours) => ours.usable(ldk)))
   return all
 }
 
 /** One that can be used. */
-export async function channel(meeting: Meeting): Promise<Ours> {
-  const [ours] = await channels(meeting, 1)
+export async function channel(meeting: Meeting, how?: 'unmined'): Promise<Ours> {
+  const [ours] = await channels(meeting, 1, how)
   if (ours === undefined) throw new Error('one was opened')
   return ours
 }
@@ -49,9 +55,11 @@ export async function begun(meeting: Meeting, prepare: (ours: Ours) => void = ()
 }
 
 /** Whoever opens says open_channel. */
-export async function begin({ ldk, opener, commitments = 'anchors' }: Meeting, ours: Ours): Promise<void> {
+export async function begin(meeting: Meeting, ours: Ours): Promise<void> {
+  const { ldk, opener, commitments = 'anchors' } = meeting
+  const { type = { commitments, scidAlias: false, zeroconf: false } } = meeting
   if (opener === 'ldk') await ldk.call('open', { peer: ours.id, value: VALUE, push: PUSH })
-  else await ours.open({ push: PUSH, type: { commitments, scidAlias: false, zeroconf: false } })
+  else await ours.open({ push: PUSH, type })
 }
 
 /** LDK's view of the channel. */
