@@ -128,7 +128,8 @@ export class Client {
   /**
    * Ends this object's life: no channel is settled, nothing is lost. The store, the bus and the backend stay open;
    * once the store is closed too, the state of a channel that was at rest can't be read any more.
-   * The wallet is locked: whoever goes on with another client opens it anew.
+   * The wallet is locked: whoever goes on with another client opens it anew. Leases are given up, after which the shared
+   * store takes no more commits either.
    */
   close(): Promise<void> {
     return this.#protocol.close()

@@ -111,9 +111,13 @@ export class Ownership {
     this.#leases.release(idle).catch((cause) => this.#host.fail(cause))
   }
 
-  /** Listens to nothing any more; what is held stays held as long as the store is open. */
-  close(): void {
+  /**
+   * Serves nothing any more, for whatever reason the client has stopped: other processes take all over at once. The store
+   * takes no more commits then; whoever goes on here opens it anew.
+   */
+  async close(): Promise<void> {
     for (const stop of this.#stop.splice(0)) stop()
+    await this.#leases.resign()
   }
 
   #takeFree(): void {

@@ -43,6 +43,8 @@ export class Unanimous implements RunningProtocol {
   readonly #unsubscribe: (() => void)[]
   #closed: PerkunasError | undefined
   #isRestoring = false
+  /** When other processes have what we served. */
+  #resigned: Promise<void> | undefined
 
   constructor(options: ClientOptions, host: ProtocolHost) {
     const { backend } = options
@@ -207,6 +209,7 @@ export class Unanimous implements RunningProtocol {
     this.#leaveBus()
     if (this.#closed) return
     this.#end(new PerkunasError('CLOSED', 'the client is closed', { what: 'client' }))
+    await this.#resigned
     await this.#options.wallet.lock()
   }
 
@@ -392,7 +395,7 @@ export class Unanimous implements RunningProtocol {
     if (this.#closed) return
     this.#closed = error
     this.#leaveBus()
-    this.#ownership?.close()
+    this.#resigned = this.#ownership?.close()
     this.#sessions.close(error)
     this.#channels.end(error)
     this.#host.ended(error)

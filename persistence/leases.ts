@@ -8,10 +8,10 @@
  * another one together. (A client names its peers; the peers of one channel form a party, so that each channel has one
  * owner.)
  *
- * A process holds what it acquired until it releases it, closes its store or dies. It says that it lives by renewing
- * a lease; when that has run out, by the store's clock, other processes may declare it dead and take all that it held.
- * That is safe whatever the process believes of itself: from then on the store refuses each commit of it, checked in
- * the commit's own transaction, and it never comes back but as a new process.
+ * A process holds what it acquired until it releases it, resigns, closes its store or dies. It says that it lives by
+ * renewing a lease; when that has run out, by the store's clock, other processes may declare it dead and take all that it
+ * held. That is safe whatever the process believes of itself: from then on the store refuses each commit of it, checked
+ * in the commit's own transaction, and it never comes back but as a new process.
  */
 export interface Leases {
   /**
@@ -42,6 +42,13 @@ export interface Leases {
    * @throws PerkunasError STORE_FAILED if it has lost all
    */
   confirm(): Promise<void> | undefined
+
+  /**
+   * This process serves nothing any more: gives up all that it holds, at once where the store can be asked, and renews no
+   * more. The store refuses each commit of it from then on, those that are under way among them, so that whoever takes
+   * over reads all that was written. Never rejects; idempotent.
+   */
+  resign(): Promise<void>
 
   /** Aborts, with a PerkunasError STORE_FAILED, when this process was declared dead and has lost all. */
   readonly lost: AbortSignal

@@ -8,6 +8,7 @@ import type { Tables } from './postgres-tables.js'
 
 /** What leases are made of. */
 export interface PostgresLeasesOptions {
+  /** Its `patience` counts for what the leases are asked, too. */
   readonly session: SessionOptions
   readonly tables: Tables
   /** Our row of `owners`. */
@@ -24,7 +25,10 @@ const RENEWALS = 4
 /** The {@link Leases} of a PostgreSQL store. */
 export class PostgresLeases implements Leases {
   readonly #options: PostgresLeasesOptions
+  /** For what is acquired and released, which may have to wait for others. */
   readonly #session: Session
+  /** For renewals, which must not wait for that. */
+  readonly #renewing: Session
   readonly #lost = new AbortController()
   readonly #handlers = new Set<() => void>()
   /** What we hold, and of which party it is. */
@@ -32,13 +36,16 @@ export class PostgresLeases implements Leases {
   /** Until when nobody can have declared us dead, by our own clock. */
   #validUntil: number
   #timer: NodeJS.Timeout
+  #confirming: Promise<void> | undefined
   #isClosed = false
 
   /** @param begun when our row was made, or earlier, by `performance.now()` */
   constructor(options: PostgresLeasesOptions, begun: number) {
     this.#options = options
-    // An answer that comes after the lease has run out helps nobody.
-    this.#session = new Session({ ...options.session, patience: options.ttl, timeout: options.ttl })
+    const { session, ttl } = options
+    this.#session = new Session({ ...session, timeout: session.patience })
+    // The answer to a renewal that comes after the lease has run out helps nobody: the next one may be faster.
+    this.#renewing = new Session({ ...session, timeout: ttl })
     this.#validUntil = begun + options.ttl
     this.#timer = this.#later()
   }
@@ -116,18 +123,30 @@ export class PostgresLeases implements Leases {
   }
 
   confirm(): Promise<void> | undefined {
-    if (!this.lost.aborted && performance.now() < this.#validUntil) return undefined
-    return this.#renew().then(() => this.lost.throwIfAborted())
+    if (this.#isValid) return undefined
+    this.#confirming ??= this.#confirm().finally(() => {
+      this.#confirming = undefined
+    })
+    return this.#confirming
+  }
+
+  async resign(): Promise<void> {
+    if (this.#isClosed || this.lost.aborted) return this.close()
+    const { tables, token, session: options } = this.#options
+    await this.close()
+    // Others need not wait for our lease to run out. Where the server is away they must.
+    const session = new Session({ ...options, patience: 0, timeout: options.patience })
+    const text = `DELETE FROM ${tables.owners} WHERE token = $1`
+    await session.query({ text, values: [token] }).catch(() => undefined)
+    await session.close()
   }
 
   /** The store has learned that we are no owner any more. */
   lose(): void {
     const { store } = this.#options
-    this.#lost.abort(
-      new PerkunasError('STORE_FAILED', `the ${store} is served by others: this process was taken for dead`, {
-        operation: 'lease',
-      }),
-    )
+    const how = this.#isClosed ? 'has given it up' : 'was taken for dead'
+    const message = `the ${store} is served by others: this process ${how}`
+    this.#lost.abort(new PerkunasError('STORE_FAILED', message, { operation: 'lease' }))
     clearTimeout(this.#timer)
   }
 
@@ -136,7 +155,23 @@ export class PostgresLeases implements Leases {
     this.#isClosed = true
     clearTimeout(this.#timer)
     this.#handlers.clear()
-    await this.#session.close()
+    await Promise.all([this.#session.close(), this.#renewing.close()])
+  }
+
+  /** Whether nobody can have declared us dead. */
+  get #isValid(): boolean {
+    return !this.#isClosed && !this.lost.aborted && performance.now() < this.#validUntil
+  }
+
+  /** Renews until an answer comes in time: by a later one others may have taken all since. */
+  async #confirm(): Promise<void> {
+    const until = performance.now() + this.#options.session.patience
+    do {
+      await this.#asked(() => this.#renew())
+      this.lost.throwIfAborted()
+      if (this.#isValid) return
+    } while (performance.now() < until)
+    throw this.#failed('its answers come too late')
   }
 
   #later(): NodeJS.Timeout {
@@ -151,7 +186,7 @@ export class PostgresLeases implements Leases {
   async #renew(): Promise<void> {
     const { tables, token, ttl } = this.#options
     const asked = performance.now()
-    const { rows } = await this.#session.query({
+    const { rows } = await this.#renewing.query({
       name: 'renew',
       text: `WITH renewed AS (UPDATE ${tables.owners} SET expires = ${expiry('$2')} WHERE token = $1 RETURNING token)
         SELECT (SELECT count(*)::integer FROM renewed) AS owners,
@@ -184,16 +219,21 @@ export class PostgresLeases implements Leases {
 
   async #asked<T>(ask: () => Promise<T>): Promise<T> {
     this.lost.throwIfAborted()
+    if (this.#isClosed) throw this.#failed('they were given up, open the store anew')
     try {
       return await ask()
     } catch (cause) {
       // The reference to our row failed: it is not there any more.
       if (isRefused(cause, FOREIGN_KEY)) this.lose()
       this.lost.throwIfAborted()
-      const reason = cause instanceof Error ? cause.message : String(cause)
-      const message = `the leases of the ${this.#options.store} can't be asked: ${reason}`
-      throw new PerkunasError('STORE_FAILED', message, { operation: 'lease' }, { cause })
+      throw this.#failed(cause)
     }
+  }
+
+  #failed(cause: unknown): PerkunasError<'STORE_FAILED'> {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    const message = `the leases of the ${this.#options.store} can't be asked: ${reason}`
+    return new PerkunasError('STORE_FAILED', message, { operation: 'lease' }, { cause })
   }
 }
 

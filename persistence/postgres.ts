@@ -20,7 +20,7 @@ export interface PostgresOptions {
   /**
    * Opens it together with other processes that do the same, each of which serves what its {@link PostgresStore.leases}
    * hold. `ttl`: milliseconds after which a process that is not heard of may be declared dead, 6 000 by default; it
-   * should be longer than any pause of a process that lives.
+   * should be longer than any pause of a process that lives, and than any answer of the server takes.
    */
   readonly share?: { readonly ttl?: number }
 }
@@ -211,14 +211,7 @@ class PostgresEngine implements Engine {
   }
 
   async close(): Promise<void> {
-    if (this.#leases !== undefined && !this.#leases.lost.aborted) {
-      await this.#leases.close()
-      // Others need not wait for our lease to run out.
-      const text = `DELETE FROM ${this.#tables.owners} WHERE token = $1`
-      const session = new Session({ ...this.#options, patience: 0 })
-      await session.query({ text, values: [this.#token ?? null] }).catch(() => undefined)
-      await session.close()
-    }
+    if (this.#leases !== undefined && !this.#leases.lost.aborted) await this.#leases.resign()
     await Promise.all([this.#leases?.close(), this.#writer.close(), this.#reader.close()])
   }
 

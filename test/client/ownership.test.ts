@@ -3,6 +3,7 @@ import type { Channel } from '../../client/index.js'
 import { Ownership, type OwnershipHost } from '../../client/ownership.js'
 import type { PeerID } from '../../peer/index.js'
 import type { Leases } from '../../persistence/index.js'
+import { failure, group, open, restarted, who } from './parties.js'
 
 const peer = (n: number): PeerID => `0x02${n.toString(16).padStart(64, '0')}`
 const [P, Q, R] = [peer(1), peer(2), peer(3)]
@@ -52,6 +53,10 @@ class ScriptedLeases implements Leases {
 
   confirm(): undefined {
     return undefined
+  }
+
+  async resign(): Promise<void> {
+    this.said.push('resign')
   }
 
   /** Something is free. */
@@ -181,6 +186,26 @@ describe('client: peers of several processes', () => {
     expect(await ownership.serves([P])).equals(false)
     leases.lose()
     expect(failures.map(String)).deep.equals(['Error: no server', 'Error: taken for dead'])
-    ownership.close()
+    await ownership.close()
+    expect(leases.said.at(-1)).equals('resign')
+  })
+
+  it('a client whose store fails, or that is closed -> gives all up', async () => {
+    for (const ends of ['fails', 'closed']) {
+      const world = await group(2)
+      const leases = new ScriptedLeases()
+      const alice = await restarted(who(world, 0), world, { leases })
+      const [a] = await open({ ...world, parties: [alice, who(world, 1)] })
+      expect(leases.said).not.includes('resign')
+      if (ends === 'closed') await alice.client.close()
+      else {
+        Object.assign(alice.store, { commit: () => Promise.reject(new Error('no room')) })
+        await failure(a?.update(() => undefined) ?? Promise.resolve())
+      }
+      expect(
+        leases.said.filter((word) => word === 'resign'),
+        ends,
+      ).lengthOf(1)
+    }
   })
 })

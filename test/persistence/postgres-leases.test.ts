@@ -8,6 +8,7 @@ import { isError } from '../../channel/errors.js'
 import type { Leases, Write } from '../../persistence/index.js'
 import { PostgresStore } from '../../persistence/postgres.js'
 import { type Postgres, startPostgres } from '../../scripts/postgres.js'
+import { slowRoad } from './slow-road.js'
 
 const CHILD = fileURLToPath(new URL('./lease-child.js', import.meta.url))
 /** Milliseconds of a lease in these tests. */
@@ -204,5 +205,69 @@ describe('PostgreSQL leases', () => {
     if (!three.leases.lost.aborted) await once(three.leases.lost, 'abort')
     const confirmed = await three.leases.confirm()?.catch((error: unknown) => error)
     expect(isError(confirmed, 'STORE_FAILED')).to.equal(true)
+  })
+
+  it('answers that take longer than a lease -> are waited for; what needs no commit waits for one in time', async function () {
+    this.timeout(30_000)
+    await using road = await slowRoad(server.url)
+    const options = { schema, share: { ttl: 100 }, patience: 5_000 }
+    await using store = await PostgresStore.open(road.url, options)
+    const { leases } = store
+    if (leases === undefined) throw new Error('a shared store has leases')
+    road.delay = 130
+    expect(await leases.acquire(['a'])).to.deep.equal([])
+    let confirmed: unknown = 'not yet'
+    const confirming = Promise.resolve(leases.confirm()).then(() => {
+      confirmed = 'yes'
+    })
+    await leases.acquire(['b'])
+    expect(confirmed).to.equal('not yet')
+    road.delay = 0
+    await confirming
+    await store.commit([{ kind: 'put', key: 'a', value: Uint8Array.of(1) }])
+    expect(leases.lost.aborted).to.equal(false)
+  })
+
+  it('no answer in time for as long as the server may be away -> what needs no commit fails', async () => {
+    await using road = await slowRoad(server.url)
+    await using store = await PostgresStore.open(road.url, { schema, share: { ttl: 100 }, patience: 300 })
+    road.delay = 150
+    while (store.leases?.confirm() === undefined) await new Promise((resolve) => setTimeout(resolve, 10))
+    const error = await store.leases?.confirm()?.catch((cause: unknown) => cause)
+    expect(isError(error, 'STORE_FAILED')).to.equal(true)
+  })
+
+  it('no answers until the lease ran out and another process took over -> not a commit is taken any more', async () => {
+    await using road = await slowRoad(server.url)
+    await using store = await PostgresStore.open(road.url, { schema, share: { ttl: 300 } })
+    await store.leases?.acquire(['a'])
+    await store.commit([{ kind: 'put', key: 'a', value: Uint8Array.of(1) }])
+    const unblock = road.block()
+    const late = store.commit([{ kind: 'put', key: 'a', value: Uint8Array.of(2) }]).catch((cause) => cause)
+    const other = await process()
+    expect(await takenOver(other.leases)).to.deep.equal(['a'])
+    unblock()
+    const refused = await late
+    expect(isError(refused, 'STORE_FAILED') && refused.message).to.match(/taken for dead/)
+    expect(await other.store.get('a')).to.deep.equal(Uint8Array.of(1))
+  })
+
+  it('a process resigns -> others have all at once, with what it committed; it commits and acquires nothing more', async () => {
+    const [one, two] = [await process(60_000), await process(1_000)]
+    await one.leases.acquire(['a', 'b'])
+    const taken = takenOver(two.leases)
+    const written = one.store.commit([{ kind: 'put', key: 'a', value: Uint8Array.of(1) }]).then(
+      () => 1,
+      () => undefined,
+    )
+    await one.leases.resign()
+    await one.leases.resign()
+    expect([...(await taken)].sort()).to.deep.equal(['a', 'b'])
+    expect((await two.store.get('a'))?.[0]).to.equal(await written)
+    const late = await one.store.commit([{ kind: 'delete', key: 'a' }]).catch((error: unknown) => error)
+    expect(isError(late, 'STORE_FAILED') && late.message).to.match(/has given it up/)
+    const more = await one.leases.acquire(['c']).catch((error: unknown) => error)
+    expect(isError(more, 'STORE_FAILED')).to.equal(true)
+    expect(two.leases.hold(['a', 'b'])).to.equal(true)
   })
 })
