@@ -2,6 +2,8 @@
 //   runs the seeds from S (0) on; of every tenth, of all with --verify, a second run must tell the same story
 // npm run simulate -- --seed S --steps M [--only 1,2,3] [--trace] [--json]
 //   tells one seed's story, of all steps or only some
+// npm run simulate -- --ledger bitcoin ...
+//   the same with Lightning channels on a simulated Bitcoin chain
 // npm run simulate -- --mutations [--mutation words] [--json]
 //   shows which deliberate mistakes are caught, and how soon
 import { setMaxListeners } from 'node:events'
@@ -10,8 +12,9 @@ import Table from 'cli-table3'
 import { mutant } from './mutant.js'
 import { MUTATIONS } from './mutations.js'
 import { runAll } from './pool.js'
-import { type RunOptions, type RunResult, run } from './run.js'
+import type { RunOptions, RunResult } from './run.js'
 import { shrink } from './shrink.js'
+import { runOn } from './worlds.js'
 
 const { values } = parseArgs({
   options: {
@@ -24,12 +27,14 @@ const { values } = parseArgs({
     from: { type: 'string', default: '0' },
     mutations: { type: 'boolean', default: false },
     mutation: { type: 'string' },
+    ledger: { type: 'string', default: 'sim' },
     json: { type: 'boolean', default: false },
   },
 })
 const steps = wholeNumber(values.steps, 'steps')
 const seeds = wholeNumber(values.seeds, 'seeds')
 const from = wholeNumber(values.from, 'from')
+const ledger = ledgerOf(values.ledger)
 const say = (words: string) => console.error(words)
 setMaxListeners(0)
 
@@ -72,16 +77,16 @@ async function many(): Promise<number> {
       : `${seeds} seeds of ${steps} steps in ${seconds} s: ${failed.length + differing.length} with violations`,
   )
   const [first] = failed.toSorted((a, b) => a.seed - b.seed)
-  if (first) await explain({ seed: first.seed, steps }, first)
+  if (first) await explain({ seed: first.seed, steps, ledger }, first)
   return failed.length + differing.length > 0 ? 1 : 0
 }
 
 /** One seed, with its story. */
 async function one(seed: number): Promise<number> {
   const only = values.only?.split(',').map((item) => wholeNumber(item, 'only'))
-  const options = { seed, steps, ...(only && { only }) }
-  const result = await run({ ...options, keepTrace: true })
-  const again = await run(options)
+  const options = { seed, steps, ledger, ...(only && { only }) }
+  const result = await runOn({ ...options, keepTrace: true })
+  const again = await runOn(options)
   const isSame = result.hash === again.hash
   if (values.json) {
     const { violations, hash, trace } = result
@@ -97,7 +102,8 @@ async function one(seed: number): Promise<number> {
 
 /** How to see a failure, and its shortest story. */
 async function explain(options: RunOptions, failed: RunResult): Promise<void> {
-  const replay = `npm run simulate -- --seed ${options.seed} --steps ${options.steps}`
+  const on = ledger === 'sim' ? '' : ` --ledger ${ledger}`
+  const replay = `npm run simulate --${on} --seed ${options.seed} --steps ${options.steps}`
   say(`\nreplay: ${replay}\nshrinking ...`)
   const { only, result } = await shrink(options, failed)
   say(`${only.length} of ${options.steps} steps are enough:\n  ${replay} --only ${only.join(',')}`)
@@ -152,7 +158,7 @@ async function mutations(): Promise<number> {
 }
 
 function* tasks(count: number): Generator<RunOptions> {
-  for (let seed = from; seed < from + count; seed++) yield { seed, steps }
+  for (let seed = from; seed < from + count; seed++) yield { seed, steps, ledger }
 }
 
 /** Some tasks are done again right after. */
@@ -161,6 +167,11 @@ function* twice(all: Iterable<RunOptions>): Generator<RunOptions> {
     yield task
     if (values.verify || task.seed % 10 === 0) yield task
   }
+}
+
+function ledgerOf(words: string): NonNullable<RunOptions['ledger']> {
+  if (words === 'sim' || words === 'bitcoin') return words
+  throw new Error(`--ledger: sim or bitcoin expected, got ${words}`)
 }
 
 function wholeNumber(words: string, option: string): number {

@@ -23,6 +23,8 @@ export interface RunOptions {
   readonly only?: readonly number[]
   /** Whether to keep the trace's words. */
   readonly keepTrace?: boolean
+  /** On which ledger; the simulated one of apps and assets by default. */
+  readonly ledger?: 'sim' | 'bitcoin'
 }
 
 /** What came of it. */
@@ -129,7 +131,8 @@ function build(random: Random, trace: Trace): Stage {
 }
 
 /** Whatever nobody catches is a violation. @returns the end of it */
-function guard(oracle: Oracle): () => void {
+/** Notes what nobody caught. @returns what ends it */
+export function guard(oracle: Pick<Oracle, 'violated'>): () => void {
   const note = (cause: unknown) => {
     const words = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)
     oracle.violated('no unhandled rejection', words.split('\n').slice(0, 4).join(' | '))

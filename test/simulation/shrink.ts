@@ -1,5 +1,6 @@
 // Makes a failing run short: leaves out steps as long as the same invariant still breaks.
-import { type RunOptions, type RunResult, run } from './run.js'
+import type { RunOptions, RunResult } from './run.js'
+import { runOn } from './worlds.js'
 
 /** A shorter run that fails in the same way. */
 export interface Shrunk {
@@ -18,7 +19,7 @@ export async function shrink(options: RunOptions, failed: RunResult, budget = 15
     for (let from = 0; from < kept.length && left > 0; ) {
       const only = [...kept.slice(0, from), ...kept.slice(from + size)]
       left--
-      const tried = await run({ ...options, only })
+      const tried = await runOn({ ...options, only })
       if (tried.violations.some(({ invariant }) => wanted.has(invariant))) {
         kept = only
         result = tried

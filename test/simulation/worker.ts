@@ -1,6 +1,7 @@
 // A process that runs seeds on demand.
 import { setMaxListeners } from 'node:events'
-import { type RunOptions, run } from './run.js'
+import type { RunOptions } from './run.js'
+import { runOn } from './worlds.js'
 
 // A client with many channels waits for many things with one signal.
 setMaxListeners(0)
@@ -11,5 +12,5 @@ process.on('message', (options: RunOptions) => {
 process.on('disconnect', () => process.exit())
 
 async function answer(options: RunOptions): Promise<void> {
-  process.send?.(await run(options))
+  process.send?.(await runOn(options))
 }

@@ -35,7 +35,7 @@ export const LIGHTNING_CAPABILITIES: Capabilities = {
 /** What a client's Bitcoin ledger is made of. The backend closes none of it. */
 export type BitcoinBackendOptions = Pick<
   LightningNodeOptions,
-  'chain' | 'wallet' | 'seed' | 'policy' | 'payments' | 'admission' | 'steps' | 'schedule'
+  'chain' | 'wallet' | 'seed' | 'policy' | 'payments' | 'admission' | 'steps' | 'schedule' | 'now'
 >
 
 /** Bitcoin for `Client`: amounts in thousandths of a satoshi, deadlines in blocks. */

@@ -1,0 +1,227 @@
+// One process of a party: a real client and its Lightning node on a simulated disk, network and chain, which may die at any
+// effect.
+import { NETWORKS } from '../../../backend/bitcoin/chain/index.js'
+import { lightningInit } from '../../../backend/bitcoin/node/index.js'
+import { BitcoinBackend } from '../../../backend/bitcoin/protocol/index.js'
+import { lightningMessages } from '../../../backend/bitcoin/wire/index.js'
+import {
+  accept,
+  type Channel,
+  Client,
+  type Decision,
+  type ProposalDecision,
+  reject,
+} from '../../../client/index.js'
+import type { Identity } from '../../../peer/index.js'
+import { type Disk, SimStore } from '../disk.js'
+import type { SimBus } from '../network.js'
+import { Random } from '../random.js'
+import { ChainPort } from './chain-port.js'
+import type { Payer } from './oracle.js'
+import { RawBus } from './raw-bus.js'
+import { type BitcoinScene, BLOCK_MS } from './scene.js'
+import type { SimWallet } from './wallet.js'
+
+/** Milliseconds, shorter than real ones so that a run sees many of them end. */
+const TIMEOUTS = { proposal: 20_000, update: 15_000, settlement: 8_000 }
+const CHAIN_HASH = NETWORKS.regtest.genesis
+
+/** Who runs it. */
+export interface Owner extends Payer {
+  readonly identity: Identity
+  readonly seed: Uint8Array
+  readonly wallet: SimWallet
+  /** The process died by itself. */
+  onDeath(disk: Disk): void
+  /** The client says that it stopped, though the process lives: its disk failed. */
+  onFailure(): void
+}
+
+/** A client's process. */
+export class BitcoinProcess {
+  readonly client: Client
+  readonly backend: BitcoinBackend
+  readonly store: SimStore
+  readonly port: ChainPort
+  /** None for one that sees nobody. */
+  readonly bus: SimBus
+  /** Calls of the user that have not come to an end. */
+  readonly calls = new Map<number, string>()
+  isAlive = true
+  #effectsLeft = Number.POSITIVE_INFINITY
+  #lastCall = 0
+
+  constructor(
+    readonly owner: Owner,
+    readonly scene: BitcoinScene,
+    disk: Disk,
+    life: string,
+  ) {
+    const random = scene.random.fork(`${owner.name}/${life}`)
+    const clock = {
+      now: () => scene.time.now(),
+      after: (ms: number, callback: () => void) =>
+        scene.time.after(ms, () => {
+          if (this.isAlive) callback()
+        }),
+    }
+    this.store = new SimStore(disk, {
+      clock,
+      random: random.fork('disk'),
+      isAlive: () => this.isAlive,
+      die: () => this.die(),
+      dieAfter: (effects) => {
+        this.#effectsLeft = effects
+      },
+      wrote: () => undefined,
+    })
+    this.port = new ChainPort(CHAIN_HASH, scene.ledger, {
+      clock,
+      random: random.fork('chain'),
+      effect: () => this.effect(),
+      tell: (words) => scene.tell(`${owner.name} ${words}`),
+    })
+    this.bus = scene.network.bus(owner.identity.id, {
+      effect: () => this.effect(),
+      incoming: (_, bytes) => scene.tell(`${owner.name} hears ${summary(bytes)}`),
+    })
+    const entropy = random.fork('entropy')
+    this.backend = new BitcoinBackend({
+      chain: this.port,
+      wallet: owner.wallet,
+      seed: owner.seed,
+      schedule: (task) => void clock.after(0, task),
+      now: () => scene.time.now() + START,
+      policy: { toSelfDelay: { min: 8, max: 16 } },
+    })
+    const { init } = lightningInit(CHAIN_HASH)
+    this.client = new Client({
+      bus: new RawBus(this.bus, owner.identity, init),
+      store: this.store,
+      backend: this.backend,
+      timeouts: TIMEOUTS,
+      clock,
+      entropy: (length) => entropy.bytes(length),
+    })
+    this.client.handleProposals(({ session, peers: [from], balances }) => {
+      const amount = balances[0]?.[1] ?? 0n
+      if (from !== undefined) scene.oracle.gift(session, { from, to: owner.id, amount })
+      return this.#judgeProposal(session)
+    })
+    this.client.handleUpdates(({ channel, proposed }) => this.#judgeUpdate(channel, proposed.version))
+    this.client.errors$.subscribe((error) => {
+      if (!this.isAlive) return
+      scene.tell(`${owner.name} error ${error.code}: ${error.message}`)
+      if (error.code === 'INTERNAL' || error.code === 'INVALID_RECORD')
+        scene.oracle.violated('no mistake of ours', `${owner.name}: ${error.message}`)
+      if (error.code === 'STORE_FAILED') owner.onFailure()
+    })
+    this.client.newChannels$.subscribe((channel) => {
+      if (this.isAlive) scene.tell(`${owner.name} has ${channel.id.slice(2, 8)} ${channel.phase}`)
+      channel.phases$.subscribe((phase) => {
+        if (this.isAlive) scene.tell(`${owner.name} ${channel.id.slice(2, 8)} ${phase}`)
+      })
+    })
+    void this.#listen()
+  }
+
+  /** Whether the next effect still happens. */
+  effect(): boolean {
+    if (this.isAlive && this.#effectsLeft-- <= 0) this.die()
+    return this.isAlive
+  }
+
+  /** Nothing goes wrong any more that was planned. */
+  defuse(): void {
+    this.store.fault = undefined
+    this.#effectsLeft = Number.POSITIVE_INFINITY
+  }
+
+  /** The end: from here on nothing that this process does has an effect. */
+  die(): void {
+    if (!this.isAlive) return
+    this.scene.tell(`${this.owner.name} dies`)
+    this.end()
+    this.owner.onDeath(this.store.disk)
+  }
+
+  /** The process is replaced by another one. */
+  end(): void {
+    this.isAlive = false
+    this.port.isCut = true
+    this.bus.kill()
+  }
+
+  /** Follows a call of the user to its end. */
+  call<T>(words: string, result: Promise<T>): void {
+    const { owner, scene } = this
+    const id = ++this.#lastCall
+    this.calls.set(id, words)
+    const ended = (how: string) => {
+      this.calls.delete(id)
+      if (this.effect()) scene.tell(`${owner.name} ${words}: ${how}`)
+    }
+    result.then(
+      () => ended('ok'),
+      (error) => {
+        const code =
+          typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'untyped'
+        ended(`${code} ${error instanceof Error ? error.message : ''}`)
+        if (!this.isAlive || !owner.isHonest) return
+        if (code === 'untyped' || code === 'INTERNAL')
+          scene.oracle.violated('no mistake of ours', `${owner.name} ${words}: ${String(error)}`)
+      },
+    )
+  }
+
+  /** Notes what the node says of payments when it is durable. */
+  async #listen(): Promise<void> {
+    const { owner, scene } = this
+    const node = await this.backend.node().catch(() => undefined)
+    node?.changes$.subscribe((key) => {
+      const { temporaryID, live } = node.channel(key) ?? {}
+      if (temporaryID !== undefined && live !== undefined && live.confirmations > 0)
+        scene.oracle.opened(BigInt(temporaryID))
+    })
+    node?.payments.events$.subscribe(({ kind, payment }) => {
+      if (!this.isAlive || kind === 'held' || kind === 'cancelled') return
+      const { status } = payment
+      const amount = status.kind === 'claimed' ? status.received : 'amount' in payment ? payment.amount : 0n
+      scene.tell(`${owner.name} ${kind} ${payment.paymentHash.slice(2, 8)} ${amount}`)
+      scene.oracle.told(owner, payment.paymentHash, amount, kind)
+    })
+  }
+
+  #judgeProposal(session: string): ProposalDecision | Promise<ProposalDecision> {
+    const { scene, owner } = this
+    const random = new Random(`${scene.random.seed}/${owner.name}/${session}`)
+    if (scene.isEnding) return accept()
+    if (random.chance(0.06)) return reject('no')
+    if (random.chance(0.03)) throw new Error('a bug of the user')
+    return accept()
+  }
+
+  #judgeUpdate(channel: Channel, version: bigint): Decision | Promise<Decision> {
+    const { scene, owner } = this
+    if (scene.isEnding) return accept()
+    const random = new Random(`${scene.random.seed}/${owner.name}/${channel.id}/${version}`)
+    if (random.chance(0.1)) return reject('no')
+    if (random.chance(0.02)) throw new Error('a bug of the user')
+    if (random.chance(0.7)) return accept()
+    const ms = random.chance(0.9) ? random.int(4_000) : random.int(3 * BLOCK_MS)
+    return new Promise((resolve) => scene.time.after(ms, () => resolve(accept())))
+  }
+}
+
+/** When every run begins, in Unix milliseconds. */
+const START = 1_767_225_600_000
+
+function summary(bytes: Uint8Array): string {
+  try {
+    const message = lightningMessages.decode(bytes)
+    const id = 'id' in message ? ` ${message.id}` : ''
+    return `${message.kind}${id}`
+  } catch {
+    return `${bytes.length} bytes`
+  }
+}

@@ -1,0 +1,178 @@
+// One run on Bitcoin: a seed makes parties, a chain and a network; steps happen; then everybody comes back, time passes beyond
+// all deadlines, and what must hold is checked.
+import { SimNetwork } from '../network.js'
+import { Random } from '../random.js'
+import type { RunOptions, RunResult } from '../run.js'
+import { guard } from '../run.js'
+import { quiet, VirtualTime } from '../time.js'
+import { Trace } from '../trace.js'
+import { BitcoinLedger } from './ledger.js'
+import { PaymentOracle } from './oracle.js'
+import { BitcoinParty } from './party.js'
+import { type BitcoinScene, BLOCK_MS, WEALTH } from './scene.js'
+import { type BitcoinStage, drawFault, type Miner, settle, takeBitcoinStep } from './steps.js'
+
+/** Milliseconds between steps on average. */
+const PACE = 4_000
+/** Blocks that there are before anything happens. */
+const FIRST = 500
+/** Rounds of settlement, each of some blocks. */
+const ROUNDS = 120
+/** What an honest party may lose of each channel beside fees: HTLCs and balances below the dust limit, anchors. Satoshis. */
+const DUST = 20_000n
+
+/** Runs a seed. */
+export async function runBitcoin({ seed, steps, only, keepTrace = false }: RunOptions): Promise<RunResult> {
+  const random = new Random(`bitcoin ${seed}`)
+  const trace = new Trace(keepTrace)
+  const stage = build(random, trace)
+  const { scene, parties } = stage
+  const { time, oracle } = scene
+  const unguard = guard(oracle)
+  try {
+    for (const party of parties) party.start()
+    const included = only && new Set(only)
+    let at = 100
+    for (let i = 0; i < steps; i++) {
+      const ofStep = random.fork(i)
+      at += ofStep.chance(0.1) ? ofStep.int(4 * PACE) : ofStep.int(PACE)
+      if (included !== undefined && !included.has(i)) continue
+      time.after(at - time.now(), () => takeBitcoinStep(stage, ofStep))
+    }
+    await time.runUntil(at + 1_000)
+    await finale(stage, random.fork('finale'))
+    await quiet()
+  } finally {
+    unguard()
+    for (const party of parties) party.end()
+  }
+  return { seed, steps, violations: oracle.violations, hash: trace.digest(), trace: trace.lines }
+}
+
+function build(random: Random, trace: Trace): BitcoinStage {
+  const time = new VirtualTime()
+  const tell = (words: string) => trace.tell(time.now(), words)
+  const ledger = new BitcoinLedger(FIRST)
+  const scene: BitcoinScene = {
+    time,
+    ledger,
+    tell,
+    random,
+    network: new SimNetwork(time, random.fork('network'), tell),
+    oracle: new PaymentOracle(),
+    isEnding: false,
+    isQuiet: false,
+  }
+  const count = Number(random.weighted({ 2: 6, 3: 3, 4: 1 }))
+  const cheats = random.chance(0.5) ? 0 : 1
+  const isCheatFirst = random.chance(0.5)
+  const parties = Array.from({ length: count }, (_, i) => {
+    const isCheat = isCheatFirst ? i < cheats : i >= count - cheats
+    return new BitcoinParty(i, scene, !isCheat)
+  })
+  for (const { wallet } of parties) {
+    for (let i = 0n; i < 10n; i++) ledger.mint(WEALTH / 10n, wallet.script)
+  }
+  for (let i = 0; i < 3; i++) ledger.mine()
+  return { scene, parties, miner: minerOf(scene, parties) }
+}
+
+function minerOf({ time, ledger, tell }: BitcoinScene, parties: readonly BitcoinParty[]): Miner {
+  let starved = { blocks: 0, share: 1 }
+  let crowded = 0
+  let lastDrop = Number.NEGATIVE_INFINITY
+  const told = () => {
+    for (const party of parties) party.onBlock()
+  }
+  const mine = () => {
+    if (crowded > 0 && --crowded === 0) ledger.floor = 253n
+    ledger.mine(starved.blocks-- > 0 ? starved.share : 1)
+    told()
+    time.after(BLOCK_MS, mine)
+  }
+  time.after(BLOCK_MS, mine)
+  return {
+    starve: (blocks, share) => {
+      starved = { blocks, share }
+    },
+    crowd: (blocks, floor) => {
+      tell(`chain asks for ${floor}`)
+      crowded = blocks
+      ledger.floor = floor
+    },
+    reorg: (depth, drop) => {
+      // Transactions are lost for good only now and then, or nobody could ever be in time.
+      const isDue = time.now() - lastDrop > 20 * BLOCK_MS
+      if (drop && isDue) lastDrop = time.now()
+      ledger.reorg(depth, { drop: drop && isDue })
+      told()
+    },
+  }
+}
+
+/** Repair, attack once more, settle, judge. */
+async function finale({ scene, parties, miner }: BitcoinStage, random: Random): Promise<void> {
+  const { time, network, ledger } = scene
+  const pass = (ms: number) => time.runUntil(time.now() + ms)
+  scene.isEnding = true
+  scene.tell('the end begins')
+  network.heal()
+  for (const party of parties) party.comeBack()
+  await pass(random.int(60_000))
+  if (random.chance(0.7)) for (const party of parties) party.cheat(random.int(100))
+  const honest = parties.filter(({ isHonest }) => isHonest)
+  const shakes = random.chance(0.5) ? 0 : random.between(1, 4)
+  const asked = new Set<string>()
+  for (let round = 0; round < ROUNDS; round++) {
+    if (round >= shakes && !scene.isQuiet) {
+      scene.isQuiet = true
+      ledger.floor = 253n
+      for (const party of parties) party.comeBack()
+    }
+    if (round < shakes) {
+      for (const party of honest) if (random.chance(0.4)) party.plan(drawFault(random))
+      if (random.chance(0.4)) miner.reorg(random.between(1, 5), random.chance(0.3))
+    }
+    for (const party of honest) {
+      for (const channel of party.channels) {
+        // What has begun must go on by itself, over restarts too.
+        if (asked.has(`${party.name}/${channel.id}`)) continue
+        asked.add(`${party.name}/${channel.id}`)
+        settle(party, channel)
+      }
+    }
+    if (round > 6 && honest.every(isAtRest)) break
+    await pass(4 * BLOCK_MS)
+  }
+  judge(scene, honest, parties)
+  scene.tell(`the end at ${time.now()}`)
+}
+
+function isAtRest({ process, channels }: BitcoinParty): boolean {
+  return process !== undefined && channels.length === 0 && process.calls.size === 0
+}
+
+function judge(
+  { oracle, ledger }: BitcoinScene,
+  honest: readonly BitcoinParty[],
+  all: readonly BitcoinParty[],
+): void {
+  for (const party of honest) {
+    for (const channel of party.channels)
+      oracle.violated('nothing is stuck', `${party.name} ${channel.id.slice(2, 8)} is ${channel.phase}`)
+    for (const words of party.process?.calls.values() ?? [])
+      oracle.violated('every promise settles', `${party.name} ${words}`)
+    if (party.process === undefined) oracle.violated('nothing is stuck', `${party.name} is not back`)
+  }
+  oracle.judge(all)
+  let sum = ledger.fees
+  for (const [, { amount }] of ledger.outputs) sum += amount
+  if (sum !== ledger.minted) oracle.violated('conservation', `${sum} of ${ledger.minted}`)
+  for (const party of honest) {
+    const has = party.wallet.wealth
+    const due = WEALTH + oracle.balance(party) / 1000n
+    const least = due - ledger.fees - DUST
+    if (has < least)
+      oracle.violated('agreed balance kept', `${party.name} has ${has}, ${due} less fees expected`)
+  }
+}

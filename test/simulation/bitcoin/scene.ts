@@ -1,0 +1,26 @@
+// What all in one simulation on Bitcoin share.
+import type { SimNetwork } from '../network.js'
+import type { Random } from '../random.js'
+import type { VirtualTime } from '../time.js'
+import type { BitcoinLedger } from './ledger.js'
+import type { PaymentOracle } from './oracle.js'
+
+/** The common ground of a run. */
+export interface BitcoinScene {
+  readonly time: VirtualTime
+  readonly network: SimNetwork
+  readonly ledger: BitcoinLedger
+  readonly oracle: PaymentOracle
+  readonly random: Random
+  /** The play is over: users agree to everything. */
+  isEnding: boolean
+  /** Nobody is away for longer than a moment any more. */
+  isQuiet: boolean
+  tell(words: string): void
+}
+
+/** Satoshis that each party owns at the start, in coins of a tenth. */
+export const WEALTH = 50_000_000n
+
+/** Milliseconds between blocks. */
+export const BLOCK_MS = 20_000
