@@ -202,9 +202,11 @@ export function stay(state: ChannelState, ...effects: readonly ChannelEffect[]):
 
 /** `send` effects to everybody but ourselves. */
 export function toAll(record: ChannelRecord, message: ChannelMessage): ChannelEffect[] {
-  return record.peers.flatMap((_, to): ChannelEffect[] =>
-    to === record.machine.index ? [] : [{ kind: 'send', to, message }],
-  )
+  const effects: ChannelEffect[] = []
+  for (let to = 0; to < record.peers.length; to++) {
+    if (to !== record.machine.index) effects.push({ kind: 'send', to, message })
+  }
+  return effects
 }
 
 /** The newest agreed transaction; every channel past its initial signatures has one. */
