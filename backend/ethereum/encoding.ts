@@ -51,7 +51,8 @@ export function channelIDOf(params: Params): ChannelID {
 
 /** keccak256(abi.encode(state)), 32 bytes: what participants sign, wrapped as an EIP-191 personal message. */
 export function stateHash(state: State): Uint8Array {
-  return keccak256(encodeState(state))
+  writeState(state)
+  return keccak256(words.view())
 }
 
 /** Where a participant's share of a channel is booked in an asset holder. */
@@ -82,6 +83,11 @@ export function encodeParams(params: Params): Uint8Array {
 
 /** abi.encode(state), the struct as one argument. */
 export function encodeState(state: State): Uint8Array {
+  writeState(state)
+  return words.take()
+}
+
+function writeState(state: State): void {
   words.start()
   words.number(32)
   const base = words.length
@@ -94,7 +100,6 @@ export function encodeState(state: State): Uint8Array {
   writeAllocation(state.allocation)
   words.offset(data, base)
   words.bytes(state.data)
-  return words.take()
 }
 
 /** abi.encode(authorisation), the struct as one argument. */

@@ -18,8 +18,8 @@ import {
   width,
 } from '../../channel/index.js'
 import { verifyPersonal } from '../../wallet/index.js'
-import { ADDRESS_LENGTH, ETHEREUM, isAddress, parseAsset, ZERO_ADDRESS } from './assets.js'
-import { type Holder, holderOn } from './contracts.js'
+import { ADDRESS_LENGTH, asset as assetOf, ETHEREUM, isAddress, parseAsset, ZERO_ADDRESS } from './assets.js'
+import type { Holder } from './contracts.js'
 import { channelIDOf, stateHash } from './encoding.js'
 
 /** What the rules depend on. */
@@ -56,6 +56,8 @@ export class EthereumRules implements LedgerRules {
   readonly backend = ETHEREUM
   readonly #channelIDs = new WeakMap<Params, ChannelID>()
   readonly #messages = new WeakMap<State, Uint8Array>()
+  /** What channels may have, by {@link Asset.id}. */
+  readonly #assets: ReadonlySet<Hex>
 
   /** @throws PerkunasError INVALID_ARGUMENT if the contracts don't take challenge durations of that band */
   constructor(readonly options: RulesOptions) {
@@ -67,6 +69,8 @@ export class EthereumRules implements LedgerRules {
         { argument: 'challengeDuration' },
       )
     }
+    const { chainID, holders } = options
+    this.#assets = new Set(Array.from(holders.keys(), (holder) => assetOf({ chainID, holder }).id))
   }
 
   channelID(params: Params): ChannelID {
@@ -131,10 +135,9 @@ export class EthereumRules implements LedgerRules {
       new PerkunasError('INVALID_STATE', `invalid state for Ethereum: ${rule} expected, got ${String(got)}`, {
         rule,
       })
-    const { chainID, holders } = this.options
     for (const asset of assets) {
-      if (holderOn(chainID, holders, asset) === undefined) {
-        return fault(`assets of allowed holders on chain ${chainID}`, nameOf(asset))
+      if (asset.backend !== ETHEREUM || !this.#assets.has(asset.id)) {
+        return fault(`assets of allowed holders on chain ${this.options.chainID}`, nameOf(asset))
       }
     }
     if (assets.length > MAX_ETHEREUM_ASSETS)

@@ -73,6 +73,11 @@ export class Words {
     this.#view.setUint32(at + 28, this.#length - base)
   }
 
+  /** What was written, until the next {@link Words.start}. */
+  view(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length)
+  }
+
   /** A copy of what was written. */
   take(): Uint8Array {
     return this.#bytes.slice(0, this.#length)
