@@ -25,8 +25,14 @@ export function byteLength(value: Hex): number {
 
 /** Encodes bytes as {@link Hex}. */
 export function toHex(bytes: Uint8Array): Hex {
-  return `0x${bytesToHex(bytes)}`
+  return `0x${digits(bytes)}`
 }
+
+/** By Node.js where we are in it, in half the time and without a string for every byte. */
+const digits: (bytes: Uint8Array) => string =
+  typeof Buffer === 'undefined'
+    ? bytesToHex
+    : ({ buffer, byteOffset, length }) => Buffer.from(buffer, byteOffset, length).toString('hex')
 
 /**
  * Decodes canonical {@link Hex}.

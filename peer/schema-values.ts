@@ -1,6 +1,5 @@
 // The single values that messages and records consist of: numbers, amounts, bytes, texts.
-import { bytesToHex } from '@noble/hashes/utils.js'
-import type { Hex } from '../channel/bytes.js'
+import { type Hex, toHex } from '../channel/bytes.js'
 import type { Writer } from './msgpack-writer.js'
 import type { Schema } from './schema.js'
 import { kindOf, refuse, tooLarge } from './schema-refusal.js'
@@ -64,7 +63,7 @@ export function amount(): Schema<bigint> {
       if (wire.length > 32) return refuse('amount above 2^256 - 1')
       if (wire.length === 0) return 0n
       if (wire[0] === 0) return refuse('amount with a leading zero')
-      return BigInt(`0x${bytesToHex(wire)}`)
+      return BigInt(toHex(wire))
     },
   }
 }
@@ -82,7 +81,7 @@ export function hex(size: number | { readonly max: number }): Schema<Hex> {
     fromWire: (wire) => {
       if (!(wire instanceof Uint8Array)) return refuse(`binary expected, got ${kindOf(wire)}`)
       check(wire.length)
-      return `0x${bytesToHex(wire)}`
+      return toHex(wire)
     },
   }
 }
