@@ -20,6 +20,7 @@ import {
   completeCommitment,
   completeHtlcTransaction,
   faultOfSignatures,
+  type HtlcCompletion,
   signCommitment,
   signOwnCommitment,
 } from '../script/signing.js'
@@ -142,11 +143,7 @@ export interface Signer {
     record: SignerState,
     commitment: Commitment,
     output: HtlcOutput,
-    given: {
-      readonly remote: Uint8Array
-      readonly preimage?: Uint8Array
-      readonly extend?: (tx: Transaction) => Transaction
-    },
+    given: HtlcCompletion,
   ): Transaction
 
   /**

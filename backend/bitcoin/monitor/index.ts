@@ -1,9 +1,8 @@
 // What a Lightning channel's monitor is told, what it keeps, and how it defends the channel on chain.
 export type { Attempt, AttemptKind, Published, WalletCoin } from '../resolver/attempt.js'
-export { type FeeTable, RESOLVER_POLICY, type ResolverPolicy } from '../resolver/policy.js'
-export type { ClaimableBalance } from './balances.js'
+export { RESOLVER_POLICY, type ResolverPolicy } from '../resolver/policy.js'
+export { balancesOf, type ClaimableBalance } from './balances.js'
 export type {
-  BlockTransaction,
   Monitor,
   MonitorEffect,
   MonitorEnv,
@@ -12,9 +11,9 @@ export type {
   MonitorInput,
   MonitorStep,
   RefusalReason,
-  UnsignedInput,
+  SpendingTransaction,
 } from './machine.js'
-export type { ChainObligation } from './obligations.js'
+export { type ChainObligation, obligationsOf } from './obligations.js'
 export type { FailureCause, HtlcKey, MonitorTerms, MonitorUpdate, Side } from './record.js'
 export {
   MONITOR_ROWS,
@@ -32,3 +31,4 @@ export {
   type RevokedCommitment,
   type RevokedHtlc,
 } from './state.js'
+export { isAtRest, step } from './step.js'

@@ -11,12 +11,13 @@
 // Whoever has nothing on chain and did not fail (`isAtRest`) needs only those blocks that spend what it watches.
 import type { Hex } from '../../../channel/bytes.js'
 import type { BlockHeight, FeeratePerKw, Sat } from '../../../channel/units.js'
+import type { FeeTable } from '../chain/index.js'
 import type { Signer, SignerState } from '../keys/index.js'
-import type { Attempt, WalletCoin } from '../resolver/attempt.js'
-import type { FeeTable, ResolverPolicy } from '../resolver/policy.js'
-import type { Outpoint, Transaction } from '../script/index.js'
+import type { Attempt, AttemptKind, WalletCoin } from '../resolver/attempt.js'
+import type { ResolverPolicy } from '../resolver/policy.js'
+import type { Outpoint, Transaction, TransactionOutput } from '../script/index.js'
 import type { Fact } from './facts.js'
-import type { FailureCause, HtlcKey, MonitorTerms, MonitorUpdate } from './record.js'
+import type { HtlcKey, MonitorTerms, MonitorUpdate } from './record.js'
 import type { FundingSpend } from './spend.js'
 import type { MonitorState, RevokedCommitment, RevokedHtlc } from './state.js'
 
@@ -64,9 +65,9 @@ export type MonitorInput =
   | {
       readonly kind: 'connected'
       readonly hash: Hex
-      readonly transactions: readonly BlockTransaction[]
-      /** More blocks follow at once: nothing is broadcast yet. */
-      readonly isBehind?: boolean
+      readonly transactions: readonly SpendingTransaction[]
+      /** No other block follows at once: only then anything is published. */
+      readonly isTip: boolean
     }
   /** The block of that height is not in the chain any more. */
   | { readonly kind: 'disconnected'; readonly height: number; readonly hash: Hex }
@@ -74,7 +75,7 @@ export type MonitorInput =
   | { readonly kind: 'seen'; readonly transaction: Transaction }
   /** Answers `lookup`: what the row says, empty if there is none. */
   | { readonly kind: 'revokedHtlcs'; readonly number: bigint; readonly htlcs: readonly RevokedHtlc[] }
-  /** Answers `reserve`, also with less than was asked for, or nothing. */
+  /** Answers `reserve`: coins that the attempt did not have before, also less than was asked for. */
   | {
       readonly kind: 'coins'
       readonly attempt: string
@@ -82,24 +83,19 @@ export type MonitorInput =
       /** Where what is left goes: a script of the wallet's. */
       readonly change: Uint8Array
     }
-  /** A node did not take what was broadcast for an attempt. That it has it already is no refusal. */
+  /** A node did not take what was published for an attempt. That it has it already is no refusal. */
   | { readonly kind: 'refused'; readonly attempt: string; readonly why: RefusalReason }
   /** After a restart. */
   | { readonly kind: 'resume' }
 
 /** A transaction and its place in its block. */
-export interface BlockTransaction {
+export interface SpendingTransaction {
   readonly position: number
   readonly transaction: Transaction
 }
 
-/** Why a node does not take a transaction. */
-export type RefusalReason =
-  /** It pays too little, for the mempool or for what it should replace. */
-  | 'fee'
-  /** Something else spends the same, and stays. */
-  | 'conflict'
-  | 'other'
+/** Why a node does not take a transaction: see `BroadcastResult`. */
+export type RefusalReason = 'feeTooLow' | 'missingInputs' | 'rejected'
 
 /** The result of an input. */
 export interface MonitorStep {
@@ -110,32 +106,28 @@ export interface MonitorStep {
   readonly effects: readonly MonitorEffect[]
 }
 
-/** What it means for others. Written in the commit of the step, for HTLCs exactly once each. */
+/** What it means for others. Written in the commit of the step; of an HTLC each kind comes once. */
 export type MonitorHandoff =
-  /** Of ours: the peer showed the preimage on chain. What it was forwarded for is fulfilled at once. */
+  /** We offered it, and the peer showed the preimage on chain or in the mempool: true whatever the chain does. */
   | {
-      readonly kind: 'fulfilled'
+      readonly kind: 'learned'
       readonly htlc: HtlcKey
       readonly paymentHash: Uint8Array
       readonly preimage: Uint8Array
     }
-  /** Of ours: the peer can't have it any more, and no reorg changes that. What it was forwarded for may be failed. */
+  /**
+   * It is over, so deep that no reorg changes it: its money is with who offered it, or with who received it. What we
+   * offered is only with us where no preimage is known: then whatever it was forwarded for may be failed.
+   */
   | {
-      readonly kind: 'failed'
+      readonly kind: 'htlcResolved'
       readonly htlc: HtlcKey
       readonly paymentHash: Uint8Array
-      readonly why: 'timedOut' | 'punished' | 'trimmed' | 'notInCommitment'
+      readonly to: 'offerer' | 'receiver'
     }
-  /** Of the peer: final. `isClaimed`: we have it. */
-  | {
-      readonly kind: 'removed'
-      readonly htlc: HtlcKey
-      readonly paymentHash: Uint8Array
-      readonly isClaimed: boolean
-    }
-  /** An input for the channel: `spent`, then `resolved`. May come again. */
-  | { readonly kind: 'spent'; readonly by: 'closing' | 'commitment' }
-  | { readonly kind: 'resolved' }
+  /** The channel's inputs `spent` and `resolved`. The first may come again. */
+  | { readonly kind: 'channelSpent'; readonly by: 'closing' | 'commitment' }
+  | { readonly kind: 'channelResolved' }
 
 /** What is to be done outside, in this order. All of it may be said again, and is after `resume`. */
 export type MonitorEffect =
@@ -152,18 +144,19 @@ export type MonitorEffect =
   | { readonly kind: 'lookup'; readonly number: bigint }
   /**
    * Publish. Each transaction spends the one before it: more than one are a package, of which the first alone may pay too
-   * little. `unsigned` are inputs of the last one that the wallet signs before, with SIGHASH_ALL.
+   * little. Every block again until it is in one.
    */
   | {
       readonly kind: 'broadcast'
-      readonly what: 'commitment' | 'closing' | 'claim' | 'htlc' | 'anchor'
+      readonly what: 'commitment' | 'closing' | AttemptKind
       readonly attempt?: string
       readonly transactions: readonly Transaction[]
-      readonly unsigned: readonly UnsignedInput[]
+      /** What the inputs of the last one spend, if the wallet has to sign some of them first. */
+      readonly spent?: readonly TransactionOutput[]
     }
   /**
-   * Keep confirmed coins for an attempt, beside those that it has: so many that after paying for themselves at `feerate`
-   * they are `amount` together, change included. Answered by `coins` with all that it has.
+   * Keep confirmed coins for an attempt, beside those that it has: after paying for themselves at `feerate` they are to
+   * leave `amount`. Answered by `coins`. Said again with each block while it is needed.
    */
   | {
       readonly kind: 'reserve'
@@ -172,17 +165,11 @@ export type MonitorEffect =
       readonly feerate: FeeratePerKw
       /** What is lost otherwise: if coins are short, where most is at stake, and soonest, goes first. */
       readonly value: Sat
-      readonly deadline?: number
+      readonly due?: number
     }
   /** The coins of an attempt are free, or spent. */
   | { readonly kind: 'release'; readonly attempt: string }
   | { readonly kind: 'tell'; readonly event: MonitorEvent }
-
-/** An input that the wallet signs. */
-export interface UnsignedInput {
-  readonly input: number
-  readonly coin: WalletCoin
-}
 
 /** What our user may want to know. `depth` is 1 when it is in a block and 6 when it is final. */
 export type MonitorEvent =
@@ -204,7 +191,7 @@ export type MonitorEvent =
   | { readonly kind: 'reorged'; readonly txid: Uint8Array; readonly height: number }
   /** It costs more than it is worth. */
   | { readonly kind: 'abandoned'; readonly outpoint: Outpoint; readonly amount: Sat }
-  | { readonly kind: 'failing'; readonly cause: FailureCause }
+  /** Everything is final. */
   | { readonly kind: 'resolved' }
 
 /** A monitor with nothing on chain. */

@@ -1,6 +1,10 @@
 // By when a monitor must have got something into a block, for whoever decides when to be online.
 import type { Sat } from '../../../channel/units.js'
+import { commitmentStakes } from '../resolver/commitment.js'
 import type { Outpoint } from '../script/index.js'
+import type { Monitor, MonitorEnv } from './machine.js'
+import { revokedOf } from './state.js'
+import { viewOf } from './view.js'
 
 /** Something that is lost, or may be, from a block on. */
 export type ChainObligation =
@@ -10,3 +14,25 @@ export type ChainObligation =
   | { readonly kind: 'commitment'; readonly height: number; readonly value: Sat }
   /** The output must be spent by us by then. */
   | { readonly kind: 'claim'; readonly height: number; readonly outpoint: Outpoint; readonly value: Sat }
+
+/** All that there are, the soonest first; what has no height comes before. */
+export function obligationsOf(monitor: Monitor, env: MonitorEnv): readonly ChainObligation[] {
+  const { known, isResolved } = monitor
+  if (isResolved) return []
+  const view = viewOf(monitor, env.signer(known.terms))
+  if (view === undefined) {
+    const within = known.terms.setup.toSelfDelay.remote
+    const watch: readonly ChainObligation[] = revokedOf(known) > 0n ? [{ kind: 'watch', within }] : []
+    const stakes = commitmentStakes(known, env)
+    if (stakes?.due === undefined) return watch
+    return [...watch, { kind: 'commitment', height: stakes.due, value: stakes.value }]
+  }
+  return view.outputs
+    .flatMap(({ claim, spent }): readonly (ChainObligation & { readonly kind: 'claim' })[] => {
+      const { kind, recipe, deadline, outpoint, amount } = claim
+      if (spent !== undefined || kind === 'anchor' || recipe === undefined || deadline === undefined)
+        return []
+      return [{ kind: 'claim', height: deadline, outpoint, value: amount }]
+    })
+    .sort((a, b) => a.height - b.height)
+}

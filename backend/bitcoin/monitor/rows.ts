@@ -134,6 +134,7 @@ const attempt: Schema<Attempt> = object({
   due: optional(height),
   price: optional(price),
   isRefused: bool,
+  refusals: height,
   coins: list(object({ outpoint, amount: sats, script, weight: height }), { max: MAX_COINS }),
   change: optional(script),
   last: optional(object({ transaction, fee: sats, feerate })),

@@ -45,8 +45,10 @@ export interface Attempt {
   readonly due?: number
   /** Absent before the first try. */
   readonly price?: Price
-  /** Nodes refused the last one for its fee. */
+  /** Nodes want more than the last one pays. */
   readonly isRefused: boolean
+  /** How often nodes refused one. */
+  readonly refusals: number
   /** What the wallet gave. */
   readonly coins: readonly WalletCoin[]
   /** Where what is left of them goes. */

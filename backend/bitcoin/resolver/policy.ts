@@ -1,13 +1,4 @@
-// What a resolver is told of the world, and the numbers that it goes by.
-import type { FeeratePerKw } from '../../../channel/units.js'
-
-/** What blocks cost now. */
-export interface FeeTable {
-  /** Of the mempools: below it nothing is taken. */
-  readonly floor: FeeratePerKw
-  /** Ascending by blocks; nothing is known if it is empty. */
-  readonly estimates: readonly { readonly blocks: number; readonly feerate: FeeratePerKw }[]
-}
+// The numbers that a resolver goes by.
 
 /** Numbers that a resolver goes by. Blocks, if nothing else is said. */
 export interface ResolverPolicy {

@@ -194,7 +194,7 @@ export function buildCommitment(params: CommitmentParams): Commitment {
   const transaction = {
     version: rules.version,
     inputs: [{ outpoint: funding.outpoint, sequence, witness: [] }],
-    outputs,
+    outputs: outputs.map(({ amount, script }) => ({ amount, script })),
     locktime,
   }
   return {

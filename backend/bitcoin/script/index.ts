@@ -98,6 +98,7 @@ export {
   completeHtlcTransaction,
   faultOfSignatures,
   fundingWitness,
+  type HtlcCompletion,
   type SignatureFault,
   signCommitment,
   signOwnCommitment,

@@ -1,4 +1,5 @@
 // Signing and verifying a commitment and all of its HTLC transactions.
+import { equalBytes } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import { secp256k1 } from '../../../wallet/secp256k1.js'
 import type { Commitment, HtlcOutput } from './commitment.js'
@@ -105,44 +106,62 @@ export function fundingWitness(
   ]
 }
 
+/** How an HTLC transaction is completed. */
+export interface HtlcCompletion {
+  /** The counterparty's compact signature. */
+  readonly remote: Uint8Array
+  /** Of a received HTLC. */
+  readonly preimage?: Uint8Array
+  /** Adds inputs and outputs that pay the fee where the form lets HTLC transactions pay none. */
+  readonly extend?: (tx: Transaction) => Transaction
+  /** Where its input and output are in what `extend` gives: 0 if absent. Others may stand there alike. */
+  readonly at?: number
+}
+
 /**
- * The holder's complete HTLC transaction.
+ * The holder's complete HTLC transaction; of several that are one, with the witness of this one.
  *
- * @param given the counterparty's compact signature, the holder's secret of `localHtlc`, the preimage if it was received;
- *   `extend` adds inputs and outputs that pay the fee where the form lets HTLC transactions pay none
+ * @param given with the holder's secret of `localHtlc`
  * @throws PerkunasError INVALID_ARGUMENT if `extend` touches what the counterparty signed
  */
 export function completeHtlcTransaction(
   commitment: Commitment,
   output: HtlcOutput,
-  given: {
-    readonly remote: Uint8Array
-    readonly htlcSecret: Uint8Array
-    readonly preimage?: Uint8Array
-    readonly extend?: (tx: Transaction) => Transaction
-  },
+  given: HtlcCompletion & { readonly htlcSecret: Uint8Array },
 ): Transaction {
   const plain = htlcTransaction(commitment, output)
   const tx = given.extend?.(plain) ?? plain
-  if (
-    tx.inputs[0] !== plain.inputs[0] ||
-    tx.outputs[0] !== plain.outputs[0] ||
-    tx.locktime !== plain.locktime ||
-    tx.version !== plain.version
-  ) {
-    throw new PerkunasError('INVALID_ARGUMENT', 'only inputs and outputs behind the first may be added', {
+  const { at = 0 } = given
+  if (!isKept(plain, tx, at)) {
+    throw new PerkunasError('INVALID_ARGUMENT', 'what the counterparty signed must stay as it is', {
       argument: 'extend',
     })
   }
-  const digest = witnessDigest(tx, 0, { amount: output.amount, scriptCode: output.witnessScript })
+  const digest = witnessDigest(tx, at, { amount: output.amount, scriptCode: output.witnessScript })
   const local = secp256k1.sign(digest, given.htlcSecret).signature
   return withWitness(
     tx,
-    0,
+    at,
     htlcWitness(commitment, output, {
       local,
       remote: given.remote,
       ...(given.preimage === undefined ? {} : { preimage: given.preimage }),
     }),
+  )
+}
+
+/** Whether a transaction has the input and the output of another one at the same place. */
+function isKept(plain: Transaction, tx: Transaction, at: number): boolean {
+  const [input, output] = [plain.inputs[0], plain.outputs[0]]
+  const [actual, paid] = [tx.inputs[at], tx.outputs[at]]
+  if (input === undefined || output === undefined || actual === undefined || paid === undefined) return false
+  return (
+    actual.outpoint.index === input.outpoint.index &&
+    equalBytes(actual.outpoint.txid, input.outpoint.txid) &&
+    actual.sequence === input.sequence &&
+    paid.amount === output.amount &&
+    equalBytes(paid.script, output.script) &&
+    tx.locktime === plain.locktime &&
+    tx.version === plain.version
   )
 }

@@ -41,7 +41,9 @@ export function firstBlock(tx: Transaction, confirmedAt: readonly number[]): num
       ? (confirmedAt[i] ?? 0) + (sequence & 0xffff)
       : (confirmedAt[i] ?? 0),
   )
-  const isLocked = tx.locktime > 0 && tx.inputs.some(({ sequence }) => sequence !== 0xffff_ffff)
+  // Times, as in commitments, are all in the past.
+  const isHeight = tx.locktime > 0 && tx.locktime < 500_000_000
+  const isLocked = isHeight && tx.inputs.some(({ sequence }) => sequence !== 0xffff_ffff)
   return Math.max(...waits, isLocked ? tx.locktime + 1 : 0)
 }
 

@@ -192,6 +192,7 @@ describe('BOLT 3: HTLC transactions', () => {
         ...(output.htlc.direction === 'received' ? { preimage: preimageOf(1) } : {}),
         extend,
       })
+    const other = { txid: new Uint8Array(32).fill(9), index: 0 }
     expect(complete((tx) => ({ ...tx, outputs: [...tx.outputs, ...tx.outputs] }))).not.to.throw()
     throwsCode(
       'INVALID_ARGUMENT',
@@ -207,7 +208,17 @@ describe('BOLT 3: HTLC transactions', () => {
     )
     throwsCode(
       'INVALID_ARGUMENT',
-      complete((tx) => ({ ...tx, inputs: [...tx.inputs].map((input) => ({ ...input })) })),
+      complete((tx) => ({
+        ...tx,
+        inputs: tx.inputs.map((input) => ({ ...input, sequence: input.sequence + 1 })),
+      })),
+    )
+    throwsCode(
+      'INVALID_ARGUMENT',
+      complete((tx) => ({
+        ...tx,
+        inputs: [...tx.inputs.map((input) => ({ ...input, outpoint: other })), ...tx.inputs],
+      })),
     )
   })
 })

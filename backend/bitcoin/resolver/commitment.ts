@@ -1,0 +1,128 @@
+// Our commitment on its way into a block: published as long as the funding output is not spent, and if it pays too little
+// by itself, with a child at its anchor that pays for both.
+//
+// What it is worth to be in time depends on its HTLCs: each must then still be claimed before its own deadline.
+import { type Sat, sat } from '../../../channel/units.js'
+import { claimsOf, contextOf } from '../monitor/claims.js'
+import type { Monitor, MonitorEffect, MonitorEnv } from '../monitor/machine.js'
+import type { FundingSpend } from '../monitor/spend.js'
+import type { MonitorState } from '../monitor/state.js'
+import { claimsOfHolder, type Transaction, weightOf } from '../script/index.js'
+import { fundedAdvanced, priced } from './advance.js'
+import type { Attempt } from './attempt.js'
+import { anchorDraft, draftWeight, rateOf } from './build.js'
+import { nameOf } from './group.js'
+import { isInScope, type Pursued, type Scope } from './scope.js'
+
+/** What our commitment must be in a block for, and by when. */
+export interface CommitmentStakes {
+  /** The last block that is of use for the most urgent of its HTLCs. Absent without any. */
+  readonly due?: number
+  /** Of the HTLCs that are lost otherwise. */
+  readonly value: Sat
+  /** What it pays us else. */
+  readonly balance: Sat
+}
+
+type Own = FundingSpend & { readonly kind: 'holderNewest' }
+
+/** Publishes what should spend the funding output: what a reorg took back, our commitment, or what both agreed on. */
+export function pursueFunding(monitor: Monitor, env: MonitorEnv, scope: Scope): Pursued {
+  const { known, orphan } = monitor
+  const effects: MonitorEffect[] = []
+  if (scope.kind === 'all') {
+    if (orphan !== undefined) effects.push(publish('commitment', orphan))
+    // What was lost with our data may be newer than anything that we know.
+    const isSafe = known.failure?.cause !== 'dataLoss'
+    const closing = known.closings.filter(({ inputs }) => (inputs[0]?.witness.length ?? 0) > 0).at(-1)
+    if (closing !== undefined && isSafe && known.failure?.publish === undefined)
+      effects.push(publish('closing', closing))
+  }
+  const own = ownCommitment(known, env)
+  if (own === undefined) return { next: monitor, effects }
+  // Alone it may be enough, and if not, some nodes take it.
+  if (scope.kind === 'all' && own.commitment.fee > 0n) effects.push(publish('commitment', own.transaction))
+  const child = withChild(monitor, own, env, scope)
+  return { next: child.next, effects: [...effects, ...child.effects] }
+}
+
+/** Why our commitment should be in a block, and by when. */
+export function commitmentStakes(known: MonitorState, env: MonitorEnv): CommitmentStakes | undefined {
+  const own = ownCommitment(known, env)
+  return own === undefined ? undefined : stakesOf(known, own, env)
+}
+
+function ownCommitment({ failure, holder, terms }: MonitorState, env: MonitorEnv): Own | undefined {
+  const { publish: wanted } = failure ?? {}
+  const found = holder.find(({ state }) => state.number === wanted?.number)
+  if (wanted === undefined || found === undefined) return undefined
+  const signer = env.signer(terms)
+  return {
+    kind: 'holderNewest',
+    transaction: wanted.transaction,
+    commitment: signer.localCommitment(found.state),
+    signatures: found.signatures,
+    point: signer.commitmentPoint(wanted.number),
+  }
+}
+
+function stakesOf(known: MonitorState, own: Own, { height, policy }: MonitorEnv): CommitmentStakes {
+  const { outputs } = claimsOf(known, own, height + 1)
+  let [value, balance] = [0n, 0n]
+  const dues: number[] = []
+  for (const { kind, amount, htlc, recipe, competitorAt = 0 } of outputs) {
+    if (kind === 'toLocal') balance += amount
+    if (htlc === undefined || recipe === undefined) continue
+    value += amount
+    // What we offered can be taken back from then on; what we have the preimage of must get through before the peer's.
+    dues.push(htlc.offerer === 'local' ? htlc.cltvExpiry : competitorAt - 1 - policy.race)
+  }
+  const due = Math.max(height + 1, Math.min(...dues))
+  return { value: sat(value), balance: sat(balance), ...(dues.length === 0 ? {} : { due }) }
+}
+
+function withChild(monitor: Monitor, own: Own, env: MonitorEnv, scope: Scope): Pursued {
+  const { commitment, transaction } = own
+  const anchor = claimsOfHolder(commitment).find(({ kind }) => kind === 'anchor')
+  const onChain = contextOf(own)
+  if (anchor === undefined || onChain === undefined) return { next: monitor, effects: [] }
+  const id = nameOf('anchor', anchor.outpoint)
+  const known = monitor.attempts.find((one) => one.id === id)
+  const { due, value, balance } = stakesOf(monitor.known, own, env)
+  const before: Attempt = {
+    ...(known ?? {
+      id,
+      kind: 'anchor',
+      members: [anchor.outpoint],
+      isRefused: false,
+      refusals: 0,
+      coins: [],
+    }),
+    ...(due === undefined ? {} : { due: Math.min(due, known?.due ?? due) }),
+  }
+  if (!isInScope(before, scope)) return { next: monitor, effects: [] }
+  const script = commitment.outputs[anchor.outpoint.index]?.script ?? new Uint8Array()
+  const draft = anchorDraft(
+    anchor,
+    { commitment, parent: transaction, script },
+    { signer: env.signer(monitor.known.terms), record: env.record, onChain },
+  )
+  const isLast = before.due !== undefined && before.due - env.height <= env.policy.last
+  const share = isLast ? value : (value * BigInt(env.policy.budgetMillionths)) / 1_000_000n
+  const budget = sat(commitment.fee + share + (balance * BigInt(env.policy.closeMillionths)) / 1_000_000n)
+  const attempt = priced(before, env, { value, budget, weight: draftWeight(draft, before) })
+  const isEnough =
+    attempt.price === undefined || attempt.price.feerate <= rateOf(commitment.fee, weightOf(transaction))
+  const result = isEnough
+    ? { attempt, effects: [] }
+    : fundedAdvanced(attempt, draft, { value: value > 0n ? value : balance, parents: [transaction] })
+  const attempts =
+    known === undefined
+      ? [...monitor.attempts, result.attempt]
+      : monitor.attempts.map((one) => (one === known ? result.attempt : one))
+  return { next: { ...monitor, attempts }, effects: result.effects }
+}
+
+function publish(what: 'commitment' | 'closing', transaction: Transaction): MonitorEffect {
+  return { kind: 'broadcast', what, transactions: [transaction] }
+}

@@ -1,0 +1,135 @@
+// Which outputs share a transaction.
+//
+//     nobody else can take it                         with all that is so
+//     somebody can, not soon                          with what the same height gives to others
+//     somebody can, soon or now                       with its like: same kind, same height
+//     an HTLC transaction that pays its own fee       alone, as the peer signed it
+//     HTLC transactions that pay none                 with those of the same expiry and direction: their lock times agree
+//
+// What a stranger takes is left out of a transaction; what a stranger only threatens to take must not hold up others.
+import { toHex } from '../../../channel/bytes.js'
+import type { OutputClaim, Recipe } from '../monitor/claims.js'
+import type { ChainOutput } from '../monitor/view.js'
+import { claimWeight, dustLimitOf, FORMATS, feeOf, type Outpoint } from '../script/index.js'
+import type { Attempt, AttemptKind } from './attempt.js'
+import type { ResolverPolicy } from './policy.js'
+import { RELAY_STEP } from './price.js'
+
+/** An output that can be claimed now. */
+export type Target = OutputClaim & { readonly recipe: Recipe }
+
+/** What is made of new targets. */
+export interface Grouped {
+  readonly attempts: readonly Attempt[]
+  /** Not worth it. */
+  readonly abandoned: readonly Target[]
+}
+
+/** When, and by which rules. */
+export interface Moment {
+  /** Of the best block. */
+  readonly height: number
+  readonly policy: ResolverPolicy
+  readonly destination: Uint8Array
+}
+
+/** An input with a coin, an output for what is left of it, and what claims the HTLC transaction's output later. */
+const FUNDED_HTLC_WEIGHT = 272 + 172 + 600
+/** Of a transaction with one output, without inputs. */
+const FRAME_WEIGHT = 4 * (4 + 1 + 1 + 4 + 8 + 1 + 34) + 2
+
+/** What can be claimed in the next block. Anchors are not: they are worth less than it costs. */
+export function targetsOf(outputs: readonly ChainOutput[], height: number): readonly Target[] {
+  return outputs.flatMap(({ claim, spent }) => {
+    const { kind, earliest, recipe } = claim
+    if (spent !== undefined || kind === 'anchor' || recipe === undefined || earliest > height + 1) return []
+    return [{ ...claim, recipe }]
+  })
+}
+
+/** The name of an attempt: that of its first member, which is in no other. */
+export function nameOf(kind: AttemptKind, { txid, index }: Outpoint): string {
+  return `${kind} ${toHex(txid).slice(2)} ${index}`
+}
+
+/** Groups targets that are in no attempt yet. */
+export function grouped(targets: readonly Target[], at: Moment): Grouped {
+  const worthy = targets.filter(isWorthy)
+  const groups = new Map<string, Target[]>()
+  for (const target of worthy) {
+    const key = groupOf(target, at)
+    groups.set(key, [...(groups.get(key) ?? []), target])
+  }
+  const chunks = [...groups.values()].flatMap((group) => chunksOf(group, at.policy.maxInputs))
+  const poor = chunks.filter((chunk) => isPoor(chunk, at.destination))
+  return {
+    attempts: chunks.filter((chunk) => !poor.includes(chunk)).map((chunk) => attemptOf(chunk, at)),
+    abandoned: [...targets.filter((target) => !isWorthy(target)), ...poor.flat()],
+  }
+}
+
+/** The last block that is of use, as it looks now; where the race is on, not long from now. */
+export function dueOf({ competitorAt }: Pick<OutputClaim, 'competitorAt'>, at: Moment): number | undefined {
+  if (competitorAt === undefined) return undefined
+  const last = competitorAt - 1
+  return last > at.height ? last : at.height + at.policy.race
+}
+
+/** Each member for itself, and what was decided stays. Coins stay with the first. */
+export function splitUp({ members, coins, last: _, ...attempt }: Attempt): readonly Attempt[] {
+  return members.map((member, i) => ({
+    ...attempt,
+    id: nameOf(attempt.kind, member),
+    members: [member],
+    coins: i === 0 ? coins : [],
+    isRefused: false,
+    refusals: 0,
+  }))
+}
+
+function attemptOf(targets: readonly Target[], at: Moment): Attempt {
+  const dues = targets.flatMap((target) => dueOf(target, at) ?? [])
+  const kind = targets.some(({ recipe }) => recipe.kind === 'htlcTransaction') ? 'htlc' : 'claim'
+  const [first] = targets
+  return {
+    id: first === undefined ? kind : nameOf(kind, first.outpoint),
+    kind,
+    members: targets.map(({ outpoint }) => outpoint),
+    ...(dues.length === 0 ? {} : { due: Math.min(...dues) }),
+    isRefused: false,
+    refusals: 0,
+    coins: [],
+  }
+}
+
+function groupOf({ kind, recipe, competitorAt, htlc, outpoint }: Target, at: Moment): string {
+  if (recipe.kind === 'htlcTransaction') {
+    const { htlcsPayFee } = FORMATS[recipe.commitment.params.format]
+    return htlcsPayFee ? `alone ${outpoint.index}` : `htlc ${htlc?.offerer} ${htlc?.cltvExpiry}`
+  }
+  if (competitorAt === undefined) return 'free'
+  if (competitorAt - at.height > at.policy.pinnable) return `until ${competitorAt}`
+  return `soon ${kind} ${htlc?.offerer} ${htlc?.cltvExpiry} ${competitorAt}`
+}
+
+/** Whether it brings in more than it adds to the cheapest transaction. */
+function isWorthy({ amount, recipe }: Target): boolean {
+  if (recipe.kind === 'claim') return amount > feeOf(RELAY_STEP, claimWeight(recipe.claim))
+  const { htlcsPayFee, htlcSuccessWeight, htlcTimeoutWeight } = FORMATS[recipe.commitment.params.format]
+  if (htlcsPayFee) return true
+  return amount > feeOf(RELAY_STEP, Math.max(htlcSuccessWeight, htlcTimeoutWeight) + FUNDED_HTLC_WEIGHT)
+}
+
+/** Whether all together can't pay for the cheapest transaction. */
+function isPoor(targets: readonly Target[], destination: Uint8Array): boolean {
+  const total = targets.reduce((sum, { amount }) => sum + amount, 0n)
+  const claims = targets.flatMap(({ recipe }) => (recipe.kind === 'claim' ? [recipe.claim] : []))
+  if (claims.length < targets.length) return false
+  const weight = claims.reduce((sum, claim) => sum + claimWeight(claim), FRAME_WEIGHT)
+  return total < feeOf(RELAY_STEP, weight) + dustLimitOf(destination)
+}
+
+function chunksOf(group: readonly Target[], size: number): readonly (readonly Target[])[] {
+  const chunks = Math.ceil(group.length / size)
+  return Array.from({ length: chunks }, (_, i) => group.slice(i * size, (i + 1) * size))
+}

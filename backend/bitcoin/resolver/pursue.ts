@@ -1,0 +1,94 @@
+// What is to be done about what is on chain now: new attempts for what can be claimed, a price and a transaction for each
+// that has something left to claim, and everything published again that no block has.
+import { equalBytes, toHex } from '../../../channel/bytes.js'
+import { contextOf } from '../monitor/claims.js'
+import { isSame } from '../monitor/facts.js'
+import type { Monitor, MonitorEffect, MonitorEnv } from '../monitor/machine.js'
+import { depthOf, type View } from '../monitor/view.js'
+import type { Outpoint } from '../script/index.js'
+import { advanced, type Situation } from './advance.js'
+import type { Attempt } from './attempt.js'
+import { pursueFunding } from './commitment.js'
+import { grouped, type Target, targetsOf } from './group.js'
+import { isInScope, type Pursued, type Scope } from './scope.js'
+
+/** See above. @param view what is on chain, if the funding output is spent */
+export function pursue(monitor: Monitor, view: View | undefined, env: MonitorEnv, scope: Scope): Pursued {
+  if (view === undefined) return pursueFunding(monitor, env, scope)
+  const targets = targetsOf(view.outputs, env.height)
+  const opened = withNew(monitor, targets, env)
+  const situation = situationOf(opened.next, view, targets, env)
+  const effects: MonitorEffect[] = [...opened.effects]
+  const attempts: Attempt[] = []
+  for (const attempt of opened.next.attempts) {
+    if (isOver(attempt, view, env)) {
+      if (attempt.coins.length > 0) effects.push({ kind: 'release', attempt: attempt.id })
+      continue
+    }
+    if (situation === undefined || !isInScope(attempt, scope)) {
+      attempts.push(attempt)
+      continue
+    }
+    const result = advanced(attempt, situation)
+    attempts.push(result.attempt)
+    effects.push(...result.effects)
+  }
+  return { next: { ...opened.next, attempts: sameOr(monitor.attempts, attempts) }, effects }
+}
+
+function withNew(monitor: Monitor, targets: readonly Target[], env: MonitorEnv): Pursued {
+  const { attempts, abandoned } = monitor
+  const taken = new Set([...attempts.flatMap(({ members }) => members), ...abandoned].map(nameOfOutpoint))
+  const fresh = targets.filter(({ outpoint }) => !taken.has(nameOfOutpoint(outpoint)))
+  if (fresh.length === 0) return { next: monitor, effects: [] }
+  const { height, policy, destination } = env
+  const groups = grouped(fresh, { height, policy, destination })
+  return {
+    next: {
+      ...monitor,
+      attempts: [...attempts, ...groups.attempts],
+      abandoned: [...abandoned, ...groups.abandoned.map(({ outpoint }) => outpoint)],
+    },
+    effects: groups.abandoned.map(({ outpoint, amount }) => ({
+      kind: 'tell',
+      event: { kind: 'abandoned', outpoint, amount },
+    })),
+  }
+}
+
+function situationOf(
+  { known }: Monitor,
+  view: View,
+  targets: readonly Target[],
+  env: MonitorEnv,
+): Situation | undefined {
+  const onChain = contextOf(view.spend)
+  if (onChain === undefined) return undefined
+  const byName = new Map(targets.map((target) => [nameOfOutpoint(target.outpoint), target]))
+  return {
+    env,
+    keys: { signer: env.signer(known.terms), record: env.record, onChain },
+    targetOf: (outpoint) => byName.get(nameOfOutpoint(outpoint)),
+  }
+}
+
+/** Whether everything that it is for is final, or belongs to a commitment that can't confirm any more. */
+function isOver({ kind, members }: Attempt, view: View, { height, policy }: MonitorEnv): boolean {
+  const isFinal = (depth: number) => depth >= policy.finality
+  if (!isFinal(depthOf(view.fact, height))) return false
+  if (kind === 'anchor') return true
+  return members.every((member) => {
+    const output = view.outputs.find(({ claim }) => isSame(claim.outpoint, member))
+    if (output !== undefined) return output.spent !== undefined && isFinal(depthOf(output.spent.fact, height))
+    // Of an HTLC transaction of ours that was undone, and did not come back as it was.
+    return !view.outputs.some(({ from }) => equalBytes(from.txid, member.txid))
+  })
+}
+
+function sameOr(before: readonly Attempt[], after: readonly Attempt[]): readonly Attempt[] {
+  return before.length === after.length && before.every((one, i) => one === after[i]) ? before : after
+}
+
+function nameOfOutpoint({ txid, index }: Outpoint): string {
+  return `${toHex(txid)} ${index}`
+}
