@@ -1,5 +1,6 @@
 // The controller of one Lightning channel: what `Channel` promises, by the commands of a node. No protocol here.
 import { defer, type Observable, Subject, startWith } from 'rxjs'
+import { equalBytes } from '../../../channel/bytes.js'
 import {
   type ChannelID,
   type Draft,
@@ -59,8 +60,8 @@ export class LightningChannel implements Channel {
     phases$: new Subject<Phase>(),
     events$: new Subject<ChannelEvent>(),
   }
-  /** Payments of our user's, one after another as far as their start goes. */
-  #updates: Promise<unknown> = Promise.resolve()
+  /** Payments of our user's that are under way; those beyond what the channel carries wait. */
+  #inFlight = 0
   #view: OpenView
   #state: State
   #phase: Phase
@@ -94,7 +95,7 @@ export class LightningChannel implements Channel {
   }
 
   get locks(): readonly HashTimeLock[] {
-    return this.#phase === 'withdrawn' ? [] : locksOf(this.id, this.#seen(this.#view))
+    return this.#phase === 'withdrawn' ? [] : locksOf(this.#seen(this.#view))
   }
 
   get obligations(): readonly Obligation[] {
@@ -145,10 +146,28 @@ export class LightningChannel implements Channel {
     for (const stream of Object.values(this.#streams)) stream.complete()
   }
 
-  update(edit: (draft: Draft) => void, options: ChannelCallOptions = {}): Promise<State> {
-    const turn = this.#updates.then(() => this.#update(edit, options))
-    this.#updates = turn.catch(() => undefined)
-    return turn
+  /** As many as the channel carries HTLCs go on side by side. */
+  async update(edit: (draft: Draft) => void, options: ChannelCallOptions = {}): Promise<State> {
+    if (this.#host.ended !== undefined) throw this.#host.ended
+    if (options.signal?.aborted) throw aborted('update', options.signal.reason)
+    this.#demandActing()
+    const amount = this.#paid(edit)
+    if (amount === 0n) return this.#state
+    return this.#call('update', options, this.#host.timeouts.update, async (signal) => {
+      await this.#until(() => {
+        this.#demandActing()
+        const { isConnected, maxInFlight } = this.#view.live
+        return (isConnected && this.#inFlight < maxInFlight) || undefined
+      }, signal)
+      // What happened meanwhile may have changed what there is.
+      this.#demandSpendable(this.#paid(edit))
+      this.#inFlight++
+      try {
+        return await this.#transfer(amount, signal)
+      } finally {
+        this.#inFlight--
+      }
+    })
   }
 
   async forceUpdate(): Promise<never> {
@@ -236,30 +255,17 @@ export class LightningChannel implements Channel {
     this.#host.forget(this)
   }
 
-  async #update(edit: (draft: Draft) => void, options: ChannelCallOptions): Promise<State> {
-    this.#demandActing()
-    const amount = this.#paid(edit)
-    if (amount === 0n) return this.#state
-    return this.#call('update', options, this.#host.timeouts.update, async (signal) => {
-      await this.#waitReady(signal)
-      // What happened meanwhile may have changed what there is.
-      this.#demandSpendable(this.#paid(edit))
-      const payment = await this.#pay(
-        {
-          kind: 'spontaneous',
-          peer: this.#view.peer,
-          channel: channelName(this.key),
-          amount: msat(amount),
-        },
-        signal,
-      )
-      if (payment.status.kind === 'failed') throw this.#refusal(payment)
-      await this.#until(
-        () => this.locks.every(({ hash }) => hash !== payment.paymentHash) || undefined,
-        signal,
-      )
-      return this.#state
-    })
+  async #transfer(amount: Msat, signal: AbortSignal): Promise<State> {
+    const { peer } = this.#view
+    const payment = await this.#pay(
+      { kind: 'spontaneous', peer, channel: channelName(this.key), amount },
+      signal,
+    )
+    if (payment.status.kind === 'failed') throw this.#refusal(payment)
+    const hash = fromHex(payment.paymentHash)
+    const isThere = () => this.#view.live.htlcs.some((one) => equalBytes(one.paymentHash, hash))
+    await this.#until(() => !isThere() || undefined, signal)
+    return this.#state
   }
 
   /** What an edit pays to the other side. @throws PerkunasError INVALID_STATE, INVALID_AMOUNT, UNSUPPORTED, INVALID_ARGUMENT */

@@ -194,7 +194,7 @@ export class LightningProtocol implements RunningProtocol {
       (one) => one.offerer === 'remote' && toHex(one.paymentHash) === paymentHash,
     )
     if (htlc === undefined) return { accept: false, reason: 'it is gone' }
-    const lock = lockOf(channel.id, htlc, view.opener ?? 'local')
+    const lock = lockOf(htlc, view.opener ?? 'local')
     const states = proposalOfHtlc(channel.state, lock)
     try {
       return await this.#host.decideUpdate({ channel, ...states, actor: lock.from })

@@ -1,5 +1,4 @@
 // A Lightning channel as a state: what both sides are bound to for good, whatever is on its way between their commitments.
-import { sha256 } from '@noble/hashes/sha2.js'
 import {
   type Allocation,
   type Asset,
@@ -53,7 +52,7 @@ export function stateOf(channelID: ChannelID, asset: Asset, seen: Seen): State {
     assets: [asset],
     balances: [sidesOf(opener).map((side) => free[side])],
     locked: locked.map((htlc) => ({
-      channelID: lockID(channelID, htlc),
+      channelID: lockID(htlc, opener),
       balances: [htlc.amount],
       indexMap: [],
     })),
@@ -63,15 +62,15 @@ export function stateOf(channelID: ChannelID, asset: Asset, seen: Seen): State {
 }
 
 /** The locks of that state. */
-export function locksOf(channelID: ChannelID, { htlcs, opener }: Seen): readonly HashTimeLock[] {
-  return htlcs.filter(isAgreed).map((htlc) => lockOf(channelID, htlc, opener))
+export function locksOf({ htlcs, opener }: Seen): readonly HashTimeLock[] {
+  return htlcs.filter(isAgreed).map((htlc) => lockOf(htlc, opener))
 }
 
 /** An HTLC as a lock. */
-export function lockOf(channelID: ChannelID, htlc: OpenHtlc, opener: Side): HashTimeLock {
+export function lockOf(htlc: OpenHtlc, opener: Side): HashTimeLock {
   return {
     kind: 'hashTime',
-    id: lockID(channelID, htlc),
+    id: lockID(htlc, opener),
     from: sidesOf(opener).indexOf(htlc.offerer),
     asset: 0,
     amount: htlc.amount,
@@ -109,7 +108,8 @@ export function sidesOf(opener: Side): readonly [Side, Side] {
   return opener === 'local' ? ['local', 'remote'] : ['remote', 'local']
 }
 
-/** The name of an HTLC within all channels: 32 bytes. Each side numbers its own, so its side goes in as it is seen here. */
-export function lockID(channelID: ChannelID, { offerer, id }: Pick<OpenHtlc, 'offerer' | 'id'>): Hex {
-  return toHex(sha256(new TextEncoder().encode(`${channelID} ${offerer} ${id}`)))
+/** The name of an HTLC within its channel, the same on both sides: who offered it, and its number. 32 bytes. */
+export function lockID({ offerer, id }: Pick<OpenHtlc, 'offerer' | 'id'>, opener: Side): Hex {
+  const from = sidesOf(opener).indexOf(offerer) + 1
+  return `0x${from.toString(16).padStart(2, '0')}${id.toString(16).padStart(62, '0')}`
 }

@@ -75,7 +75,7 @@ describe('bitcoin: a channel as a state', () => {
       fc.property(seen, (channel) => {
         const { allocation } = stateOf(ID, asset, channel)
         const bound = channel.htlcs.filter(isAgreed)
-        expect(locksOf(ID, channel).map(({ id }) => id)).deep.equals(
+        expect(locksOf(channel).map(({ id }) => id)).deep.equals(
           allocation.locked.map(({ channelID }) => channelID),
         )
         expect(allocation.locked.length).equals(bound.length)
@@ -118,7 +118,7 @@ describe('bitcoin: a channel as a state', () => {
         const state = stateOf(ID, asset, channel)
         const htlc = channel.htlcs.find(isAgreed)
         if (htlc === undefined) return
-        const lock = lockOf(ID, htlc, channel.opener)
+        const lock = lockOf(htlc, channel.opener)
         const { current, proposed } = proposalOfHtlc(state, lock)
         expect(totals(current.allocation)).deep.equals(totals(state.allocation))
         expect(totals(proposed.allocation)).deep.equals(totals(state.allocation))
