@@ -1,7 +1,7 @@
 // What a node's user does with payments, by turns of the node.
 import { concat, defer, from, type Observable, Subject } from 'rxjs'
-import type { Hex } from '../../../channel/bytes.js'
-import { PerkunasError } from '../../../channel/errors.js'
+import { type Hex, toHex } from '../../../channel/bytes.js'
+import { isError, PerkunasError } from '../../../channel/errors.js'
 import { NETWORKS } from '../chain/index.js'
 import type { Currency } from '../invoice/index.js'
 import {
@@ -14,9 +14,11 @@ import {
   type PaymentsInput,
   type PaymentsState,
   type PayRequest,
+  pastIncoming,
   pastPayments,
   valuesOf,
 } from '../payments/index.js'
+import { sha256 } from '../script/index.js'
 import type { Core } from './core.js'
 import { type Answer, Desk } from './desk.js'
 import type { LightningNodeOptions } from './options.js'
@@ -39,6 +41,7 @@ export class NodePayments {
   readonly desk: Desk
   readonly #host: PaymentsHost
   readonly #store: LightningNodeOptions['store']
+  readonly #now: () => number
   /** For our own calls. */
   readonly #told = new Subject<PaymentEvent>()
   readonly #events = new Subject<PaymentEvent>()
@@ -50,6 +53,7 @@ export class NodePayments {
     const { identity } = bus
     this.#host = host
     this.#store = store
+    this.#now = now
     this.desk = new Desk({
       state,
       context: {
@@ -95,13 +99,12 @@ export class NodePayments {
     { signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<OutgoingPayment> {
     const { id } = payment
-    const past = await pastPayments(this.#store, payment)
     let ended: OutgoingPayment | undefined
     const listening = this.#told.subscribe(({ kind, payment: one }) => {
       if ((kind === 'sent' || kind === 'failed') && one.id === id) ended = one
     })
     try {
-      const begun = await this.#order({ kind: 'pay', ...payment, past })
+      const begun = await this.#begin(payment)
       if (begun !== undefined && 'id' in begun && begun.status.kind !== 'pending') return begun
       const result = await this.#host.eventually(() => ended, signal)
       await this.acknowledge({ kind: 'sent', payment: result })
@@ -120,7 +123,9 @@ export class NodePayments {
    * @throws PerkunasError INVALID_ARGUMENT, INVALID_AMOUNT, PAYMENT_EXISTS, CLOSED
    */
   async invoice(request: InvoiceRequest): Promise<IncomingPayment> {
-    const made = await this.#order({ kind: 'createInvoice', request })
+    const { preimage, paymentHash = preimage && toHex(sha256(preimage)) } = request
+    const past = paymentHash && (await pastIncoming(this.#store, paymentHash))
+    const made = await this.#order({ kind: 'createInvoice', request, isPast: past !== undefined })
     if (made !== undefined && !('id' in made)) return made
     throw new PerkunasError('INTERNAL', 'no invoice came of it', { where: 'payments' })
   }
@@ -160,6 +165,20 @@ export class NodePayments {
     if (this.#events.observed) return this.#events.next(event)
     this.#unheard.push(event)
     if (this.#unheard.length > MAX_UNHEARD) this.#unheard.shift()
+  }
+
+  /** What is over meanwhile is in the store when it is asked once more. */
+  async #begin(payment: { readonly id: PaymentID; readonly request: PayRequest }): Promise<Answer> {
+    const begin = async () => {
+      const past = await pastPayments(this.#store, payment, this.#now())
+      return this.#order({ kind: 'pay', ...payment, past })
+    }
+    try {
+      return await begin()
+    } catch (error) {
+      if (isError(error, 'PAYMENT_EXISTS')) return begin()
+      throw error
+    }
   }
 
   /** Gives a command; resolves when what came of it is durable. */

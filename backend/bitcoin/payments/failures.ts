@@ -72,11 +72,11 @@ export function holdTimesOf(
   return readFulfilAttribution(sharedSecrets, attributionOf(attribution)).holdTimes
 }
 
-/** Whether the payee itself says no for good, so that no other way to it helps. */
-export function isFinal(failure: PaymentFailure, hops: number): boolean {
+/** Whether the payee says no for good, so that no other channel with it helps. */
+export function isFinal(failure: PaymentFailure): boolean {
   switch (failure.kind) {
     case 'rejected':
-      return failure.hop === hops - 1 && (failure.code & PERM) !== 0
+      return (failure.code & PERM) !== 0
     case 'noChannel':
     case 'unreadable':
       return false

@@ -109,16 +109,19 @@ function isWanted(
 ): boolean {
   const { invoice, status } = payment
   if (status.kind !== 'awaited' || amtToForward === 0n) return false
-  if (payment.paymentSecret === undefined) {
-    // Without a secret nobody can say that two parts are of one payer.
-    if (paymentSecret !== undefined || totalMsat > amtToForward || payment.parts.length > 0) return false
-  } else if (paymentSecret === undefined || !sameBytes(payment.paymentSecret, paymentSecret)) return false
+  // Without a secret nobody can say that two parts are of one payer: then one is all.
+  if (payment.paymentSecret === undefined ? paymentSecret !== undefined : !isSecret(payment, paymentSecret))
+    return false
   const delta = invoice?.minFinalCltvExpiryDelta ?? policy.minFinalCltvExpiryDelta
   if (part.cltvExpiry < height + delta - TRANSIT_BLOCKS || deadlineOf([part]) <= height) return false
   if (invoice === undefined) return true
   if (now >= invoice.expiresAt && payment.parts.length === 0) return false
   const { amount } = invoice
   return amount === undefined || (totalMsat >= amount && totalMsat <= 2n * amount)
+}
+
+function isSecret({ paymentSecret: ours }: IncomingPayment, said: Uint8Array | undefined): boolean {
+  return ours !== undefined && said !== undefined && sameBytes(ours, said)
 }
 
 /** Who pays more than twice as much made a mistake, or wants to know what we would take. */
@@ -253,7 +256,7 @@ export function incomingTicked(state: PaymentsState, context: PaymentsContext): 
   const first = inTurn(state, late, (next, payment) =>
     emptied(next, payment, () => ({ kind: 'mpp_timeout' }), context),
   )
-  const expired = [...valuesOf(first.next.incoming)].filter(
+  const expired = valuesOf(first.next.incoming).filter(
     ({ parts, status, invoice }) =>
       status.kind === 'awaited' && parts.length === 0 && invoice !== undefined && now >= invoice.expiresAt,
   )
@@ -263,7 +266,7 @@ export function incomingTicked(state: PaymentsState, context: PaymentsContext): 
 
 /** Tells our user again what it may not know. */
 export function incomingResumed(state: PaymentsState): readonly PaymentsEffect[] {
-  return [...valuesOf(state.incoming)].flatMap((payment): readonly PaymentsEffect[] => {
+  return valuesOf(state.incoming).flatMap((payment): readonly PaymentsEffect[] => {
     const { status, isAcknowledged } = payment
     if (status.kind === 'awaited' || isAcknowledged) return []
     const kind = status.kind === 'claimed' ? 'received' : status.kind
@@ -273,7 +276,7 @@ export function incomingResumed(state: PaymentsState): readonly PaymentsEffect[]
 
 /** Those with parts that are neither claimed nor failed. */
 function open(state: PaymentsState): readonly IncomingPayment[] {
-  return [...valuesOf(state.incoming)].filter(
+  return valuesOf(state.incoming).filter(
     ({ parts, status }) => parts.length > 0 && (status.kind === 'awaited' || status.kind === 'held'),
   )
 }

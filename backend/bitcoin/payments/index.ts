@@ -13,6 +13,7 @@ export {
   FAIL_BACK_BUFFER,
   MIN_FINAL_CLTV_EXPIRY_DELTA,
   MPP_TIMEOUT,
+  PAST_TIMEOUT,
   PAYMENTS_POLICY,
   type PaymentsPolicy,
   TRANSIT_BLOCKS,
@@ -40,6 +41,7 @@ export {
   type PaymentID,
   type PaymentsState,
   type PayRequest,
+  type Recent,
   type Recipient,
 } from './state.js'
 export type { PaymentEvent, PaymentsEffect, PaymentsStep } from './step.js'

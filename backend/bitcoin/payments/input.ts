@@ -122,6 +122,8 @@ export type PaymentsInput =
 
 /** What the store has of payments that are over. */
 export interface PastPayments {
+  /** When the store was asked, by the same clock as `PaymentsContext.now`. */
+  readonly at: number
   /** With that ID. */
   readonly payment?: OutgoingPayment
   /** The payment of ours that has paid that payment hash. */

@@ -14,6 +14,7 @@ import { type Allotment, allot } from './channels.js'
 import { failureOf, holdTimesOf, isFinal } from './failures.js'
 import type { PaymentsContext, PaymentsInput } from './input.js'
 import { argument, expiryOf, isSameRequest, onionOf, planOf, refusal, routeOf } from './plan.js'
+import { PAST_TIMEOUT } from './policy.js'
 import { freshKey } from './secrets.js'
 import type {
   OutgoingPart,
@@ -22,26 +23,30 @@ import type {
   PaymentFailure,
   PaymentID,
   PaymentsState,
+  Recent,
 } from './state.js'
 import { inTurn, type PaymentsEffect, type PaymentsStep, refused, to } from './step.js'
-import { lookUp, put, remove, valuesOf } from './table.js'
+import { emptyTable, lookUp, put, remove, valuesOf } from './table.js'
 
 type Pending = OutgoingPayment & { readonly status: OutgoingStatus & { readonly kind: 'pending' } }
 
 /** Pays, or tells how a payment stands that was begun before. */
 export function pay(
   state: PaymentsState,
-  { id, request, past = {} }: PaymentsInput & { readonly kind: 'pay' },
+  { id, request, past }: PaymentsInput & { readonly kind: 'pay' },
   context: PaymentsContext,
 ): PaymentsStep {
   if (!isHex(id, 32)) return refused(state, argument('id', '32 bytes as hex expected'))
-  const known = lookUp(state.outgoing, id) ?? past.payment
+  const known = lookUp(state.outgoing, id) ?? past?.payment
   if (known !== undefined) {
     if (isSameRequest(known.request, request)) return to(state, [{ kind: 'answer', payment: known }])
     return refused(state, exists(id, 'the same ID stands for another payment'))
   }
+  if (past !== undefined && !(Math.abs(context.now - past.at) < PAST_TIMEOUT))
+    return refused(state, refusal('the store was asked too long ago'))
+  if (isRecent(state, id)) return refused(state, exists(id, 'it was over a moment ago; ask again'))
   try {
-    return begun(state, { id, request, ...(past.paidBy && { paidBy: past.paidBy }) }, context)
+    return begun(state, { id, request, ...(past?.paidBy && { paidBy: past.paidBy }) }, context)
   } catch (error) {
     if (error instanceof PerkunasError) return refused(state, error)
     throw error
@@ -55,7 +60,8 @@ function begun(
 ): PaymentsStep {
   const { policy, now } = context
   const plan = planOf(request, context)
-  const other = lookUp(state.paying, plan.paymentHash) ?? paidBy
+  const { paymentHash } = plan
+  const other = lookUp(state.paying, paymentHash) ?? paidBy ?? recentOf(state, paymentHash)
   if (other !== undefined) throw exists(other, 'the same payment hash is paid')
   if (lookUp(state.incoming, plan.paymentHash) !== undefined) throw refusal('its payment hash is one of ours')
   if (state.outgoing.size >= policy.maxOpen.outgoing) throw refusal('too many payments are under way')
@@ -171,9 +177,21 @@ export function partReturned(
   return found === undefined ? to(state) : partEnded(state, found, { kind: 'timedOutOnChain' }, context)
 }
 
+/** A wish that has waited so long that the payee would have too little time is taken back, so that others are tried. */
+export function outgoingAtHeight(state: PaymentsState, { height }: PaymentsContext): PaymentsStep {
+  const stale = valuesOf(state.outgoing).flatMap(({ id, parts, recipient }) =>
+    unwanted(
+      parts.filter(({ cltvExpiry }) => cltvExpiry < height + recipient.finalCltvExpiryDelta),
+      id,
+    ),
+  )
+  return to(state, stale)
+}
+
 /** Gives up what has a timeout that went by. */
-export function outgoingTicked(state: PaymentsState, context: PaymentsContext): PaymentsStep {
-  const late = [...valuesOf(state.outgoing)].filter(
+export function outgoingTicked(before: PaymentsState, context: PaymentsContext): PaymentsStep {
+  const state = { ...before, recent: aged(before.recent, context.now) }
+  const late = valuesOf(state.outgoing).filter(
     (one): one is Pending => isPending(one) && one.status.abandoned === undefined && isLate(one, context.now),
   )
   return inTurn(state, late, (next, payment) => gaveUp(next, payment, { kind: 'timedOut' }, context))
@@ -181,7 +199,7 @@ export function outgoingTicked(state: PaymentsState, context: PaymentsContext): 
 
 /** Tells our user again what it may not know. */
 export function outgoingResumed(state: PaymentsState): readonly PaymentsEffect[] {
-  return [...valuesOf(state.outgoing)].flatMap((payment): readonly PaymentsEffect[] => {
+  return valuesOf(state.outgoing).flatMap((payment): readonly PaymentsEffect[] => {
     if (payment.isAcknowledged || isPending(payment)) return []
     const kind = payment.status.kind === 'succeeded' ? 'sent' : 'failed'
     return [{ kind: 'tell', event: { kind, payment } }]
@@ -235,10 +253,7 @@ function partEnded(
   const avoided = [...payment.avoided.filter((id) => id !== part.channelID), part.channelID]
   const rest: Pending = { ...payment, parts, avoided }
   if (rest.status.abandoned !== undefined) return finished(state, rest, context)
-  const isOver =
-    failure.kind === 'timedOutOnChain' ||
-    isFinal(failure, routeOf(payment).length) ||
-    isLate(payment, context.now)
+  const isOver = failure.kind === 'timedOutOnChain' || isFinal(failure) || isLate(payment, context.now)
   const again = isOver ? undefined : allotted(rest, part.amount, context)
   if (again === undefined) return gaveUp(state, rest, failure, context)
   const tried = withParts(rest, again, context)
@@ -314,9 +329,27 @@ function unwanted(parts: readonly OutgoingPart[], id: PaymentID): readonly Payme
 function changed(state: PaymentsState, payment: OutgoingPayment): PaymentsStep {
   const isOver = !isPending(payment) && payment.isAcknowledged && payment.parts.length === 0
   if (!isOver) return to({ ...state, outgoing: put(state.outgoing, payment.id, payment) })
-  const outgoing = remove(state.outgoing, payment.id)
-  const paying = remove(state.paying, payment.paymentHash)
-  return to({ ...state, outgoing, paying }, [{ kind: 'archive', payment }])
+  const { id, paymentHash, status } = payment
+  const outgoing = remove(state.outgoing, id)
+  const paying = remove(state.paying, paymentHash)
+  const known = put(state.recent.young, id, id)
+  const young = status.kind === 'succeeded' ? put(known, paymentHash, id) : known
+  const recent = { ...state.recent, young }
+  return to({ ...state, outgoing, paying, recent }, [{ kind: 'archive', payment }])
+}
+
+// Whoever asked the store before a payment was put there, and pays after, would pay it again.
+function isRecent(state: PaymentsState, id: PaymentID): boolean {
+  return recentOf(state, id) !== undefined
+}
+
+function recentOf({ recent: { young, old } }: PaymentsState, key: Hex): PaymentID | undefined {
+  return lookUp(young, key) ?? lookUp(old, key)
+}
+
+function aged(recent: Recent, now: number): Recent {
+  if (Math.abs(now - recent.since) < PAST_TIMEOUT) return recent
+  return { since: now, young: emptyTable(), old: recent.young }
 }
 
 function referenceOf(id: PaymentID, number: number): string {

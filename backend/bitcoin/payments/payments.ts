@@ -21,6 +21,7 @@ import {
   acknowledgeOutgoing,
   findOffered,
   findPart,
+  outgoingAtHeight,
   outgoingResumed,
   outgoingTicked,
   partAdded,
@@ -61,8 +62,11 @@ export function step(state: PaymentsState, input: PaymentsInput, context: Paymen
       return learned(state, input, context)
     case 'resolved':
       return resolved(state, input, context)
-    case 'block':
-      return incomingAtHeight(state, context)
+    case 'block': {
+      const first = incomingAtHeight(state, context)
+      const second = outgoingAtHeight(first.next, context)
+      return to(second.next, [...first.effects, ...second.effects])
+    }
     case 'tick': {
       const first = outgoingTicked(state, context)
       const second = incomingTicked(first.next, context)

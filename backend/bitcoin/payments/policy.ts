@@ -39,5 +39,7 @@ export const FAIL_BACK_BUFFER: BlockDelta = blockDelta(39)
 export const TRANSIT_BLOCKS: BlockDelta = blockDelta(3)
 /** The least that an invoice of ours asks for: a payment that comes in time can be claimed in time. */
 export const MIN_FINAL_CLTV_EXPIRY_DELTA: BlockDelta = blockDelta(FAIL_BACK_BUFFER + TRANSIT_BLOCKS)
+/** Milliseconds after which nobody knows whether what the store said of past payments is still all. */
+export const PAST_TIMEOUT = 60_000
 /** Milliseconds from the first part of a payment in which the others must come. @see BOLT 4, "Basic Multi-Part Payments" */
 export const MPP_TIMEOUT = 60_000

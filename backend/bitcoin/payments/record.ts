@@ -70,6 +70,7 @@ export function pastRemoval(payment: OutgoingPayment | IncomingPayment): readonl
  * @throws PerkunasError INVALID_RECORD if a row is damaged or of a newer version, or two payments have one hash
  */
 export function restoredPayments(rows: Iterable<readonly [string, Uint8Array]>): PaymentsState {
+  const { recent } = NO_PAYMENTS
   let { outgoing, paying, incoming }: PaymentsState = NO_PAYMENTS
   for (const [key, value] of rows) {
     const [, , way, name] = key.split('/')
@@ -84,21 +85,27 @@ export function restoredPayments(rows: Iterable<readonly [string, Uint8Array]>):
       if (payment.paymentHash !== name) throw invalid(key, 'it is another one’s')
     } else throw invalid(key, 'no key of a payment')
   }
-  return { outgoing, paying, incoming }
+  return { outgoing, paying, incoming, recent }
 }
 
-/** What the input `pay` must know of payments that are over. */
+/**
+ * What the input `pay` must know of payments that are over.
+ *
+ * @param now milliseconds since 1970, before this is called
+ * @throws PerkunasError INVALID_RECORD, and as `Store.get` does
+ */
 export async function pastPayments(
   store: Pick<Store, 'get'>,
   { id, request }: Pick<PaymentsInput & { readonly kind: 'pay' }, 'id' | 'request'>,
+  now: number,
 ): Promise<PastPayments> {
-  if (!isHex(id, 32)) return {}
+  if (!isHex(id, 32)) return { at: now }
   const paymentHash = hashOf(request)
   const [payment, paidBy] = await Promise.all([
     read(store, ROWS.outgoing, `payment/past/out/${id}`),
     paymentHash && read(store, ROWS.paid, `payment/paid/${paymentHash}`),
   ])
-  return { ...(payment && { payment }), ...(paidBy && { paidBy }) }
+  return { at: now, ...(payment && { payment }), ...(paidBy && { paidBy }) }
 }
 
 /** The payment to us that is over, by the hash of its invoice. */
@@ -106,7 +113,7 @@ export async function pastIncoming(
   store: Pick<Store, 'get'>,
   paymentHash: Hex,
 ): Promise<IncomingPayment | undefined> {
-  return read(store, ROWS.incoming, `payment/past/in/${paymentHash}`)
+  return isHex(paymentHash, 32) ? read(store, ROWS.incoming, `payment/past/in/${paymentHash}`) : undefined
 }
 
 function pastKey({ paymentHash, invoice, since }: IncomingPayment): string {

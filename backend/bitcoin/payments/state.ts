@@ -16,6 +16,16 @@ export interface PaymentsState {
   readonly paying: Table<PaymentID>
   /** To us, by payment hash: invoices, and what was paid without one. */
   readonly incoming: Table<IncomingPayment>
+  /** Of ours, what was over a short time ago. Not part of the records: only whoever looks there meanwhile has to know. */
+  readonly recent: Recent
+}
+
+/** Payments that left the state since `since` and in the time before that: by ID, and by the hash that they paid. */
+export interface Recent {
+  /** Milliseconds since 1970. */
+  readonly since: number
+  readonly young: Table<PaymentID>
+  readonly old: Table<PaymentID>
 }
 
 /** What is to be paid. All of it is the content that an ID stands for. */
@@ -236,4 +246,5 @@ export const NO_PAYMENTS: PaymentsState = {
   outgoing: emptyTable(),
   paying: emptyTable(),
   incoming: emptyTable(),
+  recent: { since: 0, young: emptyTable(), old: emptyTable() },
 }

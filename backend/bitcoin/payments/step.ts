@@ -19,6 +19,7 @@ export interface PaymentsStep {
 export type PaymentsEffect =
   // Before the commit
   | { readonly kind: 'want'; readonly channelID: Hex; readonly intent: Intent }
+  /** What has become an HTLC meanwhile can't be taken back: then the channel's refusal means nothing. */
   | { readonly kind: 'unwant'; readonly channelID: Hex; readonly reference: string }
   /** It is over: `pastWrites` are part of the commit. */
   | { readonly kind: 'archive'; readonly payment: OutgoingPayment | IncomingPayment }

@@ -48,8 +48,8 @@ export function remove<T>(table: Table<T>, key: Hex): Table<T> {
 }
 
 /** Every value, in the order of their keys. */
-export function* valuesOf<T>({ root }: Table<T>): Generator<T> {
-  if (root !== undefined) yield* valuesUnder(root)
+export function valuesOf<T>({ root }: Table<T>): readonly T[] {
+  return root === undefined ? [] : entriesUnder(root).map(([, value]) => value)
 }
 
 /** What two tables differ in: each key with its two values. The work is that of the difference. */
@@ -58,11 +58,6 @@ export function* differences<T>(
   after: Table<T>,
 ): Generator<readonly [key: Hex, before: T | undefined, after: T | undefined]> {
   yield* between(before.root, after.root)
-}
-
-function* valuesUnder<T>(node: TableNode<T>): Generator<T> {
-  if ('key' in node) yield node.value
-  else for (const child of node.children) if (child !== undefined) yield* valuesUnder(child)
 }
 
 function inserted<T>(
@@ -108,9 +103,13 @@ function* between<T>(
   for (const [key, value] of old) yield [key, value, undefined]
 }
 
-function* entriesUnder<T>(node: TableNode<T>): Generator<readonly [Hex, T]> {
-  if ('key' in node) yield [node.key, node.value]
-  else for (const child of node.children) if (child !== undefined) yield* entriesUnder(child)
+function entriesUnder<T>(
+  node: TableNode<T>,
+  found: (readonly [Hex, T])[] = [],
+): readonly (readonly [Hex, T])[] {
+  if ('key' in node) found.push([node.key, node.value])
+  else for (const child of node.children) if (child !== undefined) entriesUnder(child, found)
+  return found
 }
 
 /** Of the key, behind `0x`. */

@@ -187,6 +187,16 @@ describe('payments: received', () => {
     desk.give({ kind: 'acknowledge', of: 'incoming', key: paymentHash })
     expect(desk.told).to.deep.equal(['received', 'received'])
   })
+  it('known to our user while a part is there -> kept until that is gone', () => {
+    const { desk, paymentHash, pay } = asked()
+    const { htlc } = pay()
+    desk.give({ kind: 'acknowledge', of: 'incoming', key: paymentHash })
+    expect(desk.incoming(paymentHash).status.kind).to.equal('claimed')
+    desk.hand(OTHER, { kind: 'removed', htlc })
+    expect(desk.state.incoming.size).to.equal(1)
+    const effects = desk.hand(CHANNEL, { kind: 'removed', htlc })
+    expect(effects.map(({ kind }) => kind)).to.deep.equal(['archive'])
+  })
   it('a second payment of one invoice, before and after it is over -> the same as for an unknown one (f 27, 51)', () => {
     const { desk, paymentHash, pay } = asked()
     const { htlc } = pay()
@@ -472,6 +482,36 @@ describe('payments: spontaneous', () => {
     expect(desk.told).to.deep.equal(['held'])
     desk.give({ kind: 'release', paymentHash: HASH })
     expect(desk.removalOf(CHANNEL, 0n)).to.deep.equal(FULFILL)
+  })
+})
+
+describe('payments: of an unknown hash', () => {
+  const unknown = (desk: Desk, to: Partial<ToUs> = {}, id = 0n) => {
+    desk.hand(CHANNEL, { kind: 'locked', htlc: htlcToUs({ id, amount: 1000n, paymentHash: HASH, ...to }) })
+    return desk.removalOf(CHANNEL, id)
+  }
+  it('held by policy -> told, released by who has the preimage, failed at the deadline', () => {
+    for (const isReleased of [true, false]) {
+      const desk = new Desk({ policy: { unknown: 'hold' } })
+      expect(unknown(desk)).to.equal(undefined)
+      expect(desk.told).to.deep.equal(['held'])
+      expect(refusal(desk.give({ kind: 'release', paymentHash: HASH }))).to.equal('INVALID_ARGUMENT')
+      if (isReleased) desk.give({ kind: 'release', paymentHash: HASH, preimage: PREIMAGE })
+      desk.height = 106
+      desk.give({ kind: 'block' })
+      const removal = desk.removalOf(CHANNEL, 0n)
+      if (isReleased) expect(removal).to.deep.equal(FULFILL)
+      else expect(readFailure(removal)).to.deep.equal(details(1000n, 106))
+    }
+  })
+  it('with a secret, a second one, too little, and by default -> failed as ever', () => {
+    const held = new Desk({ policy: { unknown: 'hold', spontaneousMinimum: msat(1000n) } })
+    const payment = { paymentSecret: bytes32(5), total: 1000n }
+    expect(readFailure(unknown(held, { payment }))).to.deep.equal(details())
+    expect(readFailure(unknown(held, { amount: 999n }, 1n))).to.deep.equal(details(999n))
+    expect(unknown(held, {}, 2n)).to.equal(undefined)
+    expect(readFailure(unknown(held, {}, 3n))).to.deep.equal(details())
+    expect(readFailure(unknown(new Desk()))).to.deep.equal(details())
   })
 })
 

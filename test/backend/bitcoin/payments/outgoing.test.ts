@@ -294,11 +294,50 @@ describe('payments: once', () => {
     const store = { get: async (key: string) => desk.disk.get(key) }
     const pay = async (id: Hex): Promise<readonly PaymentsEffect[]> => {
       const request: PayRequest = { kind: 'invoice', invoice: invoice() }
-      const past: PastPayments = await pastPayments(store, { id, request })
+      const past: PastPayments = await pastPayments(store, { id, request }, desk.now)
       return desk.give({ kind: 'pay', id, request, past })
     }
     expect(answer(await pay(ID)).status.kind).to.equal('succeeded')
     expect(refusal(await pay(hex32(2)))).to.equal('PAYMENT_EXISTS')
+    expect(desk.adds()).to.have.length(1)
+  })
+  it('over while somebody asks the store -> not paid again: the answer of the store is told apart from a newer one', () => {
+    for (const isFound of [false, true]) {
+      const { desk, first } = offered()
+      // Asked now, when the store knows nothing yet.
+      const past = { at: desk.now }
+      desk.hand(first.channelID, { kind: 'fulfilled', htlc: first.htlc, preimage: PREIMAGE })
+      const payment = desk.outgoing(ID)
+      desk.give({ kind: 'acknowledge', of: 'outgoing', key: ID })
+      const request = byHash({ paymentSecret: hex32(0x5ec) })
+      desk.now += 59_999
+      desk.give({ kind: 'tick' })
+      if (isFound) {
+        const found = { at: desk.now, payment }
+        expect(answer(desk.give({ kind: 'pay', id: ID, request, past: found })).status.kind).to.equal(
+          'succeeded',
+        )
+        continue
+      }
+      expect(refusal(desk.give({ kind: 'pay', id: ID, request, past }))).to.equal('PAYMENT_EXISTS')
+      expect(refusal(desk.give({ kind: 'pay', id: hex32(2), request, past }))).to.equal('PAYMENT_EXISTS')
+      desk.now += 1
+      expect(refusal(desk.give({ kind: 'pay', id: ID, request, past }))).to.equal('PAYMENT_REFUSED')
+      desk.now += 2 * 60_000
+      desk.give({ kind: 'tick' })
+      desk.now += 60_000
+      desk.give({ kind: 'tick' })
+      expect(desk.state.recent.young.size + desk.state.recent.old.size).to.equal(0)
+      expect(desk.adds()).to.have.length(1)
+    }
+  })
+  it('failed while somebody asks the store -> the same ID is not paid again', () => {
+    const { desk, first } = offered()
+    const past = { at: desk.now }
+    desk.hand(first.channelID, { kind: 'failed', htlc: first.htlc, removal: failed(add(desk), DETAILS) })
+    desk.give({ kind: 'acknowledge', of: 'outgoing', key: ID })
+    const request = byHash({ paymentSecret: hex32(0x5ec) })
+    expect(refusal(desk.give({ kind: 'pay', id: ID, request, past }))).to.equal('PAYMENT_EXISTS')
     expect(desk.adds()).to.have.length(1)
   })
   it('a payment hash that failed may be paid by another ID once the end is known', async () => {
@@ -307,8 +346,8 @@ describe('payments: once', () => {
     desk.give({ kind: 'acknowledge', of: 'outgoing', key: ID })
     const request = byHash()
     const store = { get: async (key: string) => desk.disk.get(key) }
-    const past = await pastPayments(store, { id: hex32(2), request })
-    expect(past).to.deep.equal({})
+    const past = await pastPayments(store, { id: hex32(2), request }, desk.now)
+    expect(past).to.deep.equal({ at: START })
     expect(answer(desk.give({ kind: 'pay', id: hex32(2), request, past }))).to.have.property('id', hex32(2))
   })
   it('a payment hash of an invoice of ours -> refused (f 3)', () => {
@@ -470,6 +509,24 @@ describe('payments: failed', () => {
   })
 })
 
+describe('payments: over one channel', () => {
+  it('the channel that was named, and no other, however it goes', () => {
+    const desk = new Desk()
+    const [, named] = [desk.channel(0), desk.channel(1)]
+    desk.give({ kind: 'pay', id: ID, request: byHash({ channel: named }) })
+    const wish = add(desk)
+    expect(wish.channelID).to.equal(named)
+    const htlc = desk.added(wish, 0n)
+    const removal = failed(wish, { kind: 'temporary_node_failure' })
+    desk.hand(named, { kind: 'failed', htlc, removal })
+    expect(desk.adds()).to.have.length(1)
+    expect(desk.told).to.deep.equal(['failed'])
+  })
+  it('one that is not there -> refused', () => {
+    expect(refusal(start(byHash({ channel: hex32(9) })).effects)).to.equal('PAYMENT_REFUSED')
+  })
+})
+
 describe('payments: in parts', () => {
   const parted = byHash({ paymentSecret: hex32(0x5ec), amount: msat(10_000n) })
 
@@ -628,6 +685,23 @@ describe('payments: given up', () => {
     expect(desk.told).to.deep.equal(['sent'])
     expect(answer(desk.give({ kind: 'abandon', id: ID })).status.kind).to.equal('succeeded')
     expect(refusal(desk.give({ kind: 'abandon', id: hex32(9) }))).to.equal('UNKNOWN_PAYMENT')
+  })
+})
+
+describe('payments: waiting', () => {
+  it('a wish that is not signed until the payee had too little time -> taken back, then by another channel', () => {
+    const { desk } = start(byHash(), [5000n, 6000n])
+    const { channelID, reference } = add(desk)
+    desk.height = 103
+    expect(desk.give({ kind: 'block' })).to.deep.equal([])
+    desk.height = 104
+    expect(desk.give({ kind: 'block' })).to.deep.equal([{ kind: 'unwant', channelID, reference }])
+    const error = new PerkunasError('INVALID_TRANSITION', 'taken back', { rule: 'taken back' })
+    desk.hand(channelID, { kind: 'refused', reference, error })
+    expect(add(desk, 1).cltvExpiry).to.equal(104 + 18 + 3)
+    desk.added(add(desk, 1), 0n)
+    desk.height = 200
+    expect(desk.give({ kind: 'block' })).to.deep.equal([])
   })
 })
 
