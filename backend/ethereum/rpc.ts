@@ -121,6 +121,34 @@ function resultOf(name: string, response: unknown): unknown {
   throw unreachable(name, new Error('not a JSON-RPC response'))
 }
 
+/** Bytes of an answer: more than any node gives at once for what is asked here, and far less than memory. */
+const MAX_ANSWER = 32 * 1024 * 1024
+/** JSON-RPC error "limit exceeded" (EIP-1474). */
+const LIMIT_EXCEEDED = -32005
+
+/** An answer's text. @throws RpcError if it is too long, as if the node had said so: less can be asked for then */
+async function textOf({ headers, body }: Response): Promise<string> {
+  const refuse = async (): Promise<never> => {
+    await body?.cancel().catch(() => undefined)
+    throw new RpcError(`an answer of more than ${MAX_ANSWER} bytes`, LIMIT_EXCEEDED, undefined)
+  }
+  // Not what a packed answer becomes: that is counted below.
+  if (Number(headers.get('content-length') ?? 0) > MAX_ANSWER) return refuse()
+  const reader = body?.getReader()
+  const decoder = new TextDecoder()
+  let text = ''
+  let length = 0
+  for (let part = await reader?.read(); part?.value !== undefined; part = await reader?.read()) {
+    length += part.value.length
+    if (length > MAX_ANSWER) {
+      reader?.releaseLock()
+      return refuse()
+    }
+    text += decoder.decode(part.value, { stream: true })
+  }
+  return text + decoder.decode()
+}
+
 class HttpRpc implements Rpc {
   readonly name: string
   readonly #url: string
@@ -153,7 +181,7 @@ class HttpRpc implements Rpc {
         body: JSON.stringify({ jsonrpc: '2.0', id: ++this.#id, method, params }),
         signal: AbortSignal.any([this.#closing.signal, AbortSignal.timeout(this.timeout)]),
       })
-      const text = await answer.text()
+      const text = await textOf(answer)
       try {
         response = JSON.parse(text)
       } catch {
@@ -161,6 +189,7 @@ class HttpRpc implements Rpc {
       }
       if (answer.status === 429) throw new Error('too many requests')
     } catch (error) {
+      if (error instanceof RpcError) throw error
       // undici says "fetch failed" and hides the reason in the cause.
       throw unreachable(this.name, error instanceof Error && error.cause ? error.cause : error)
     }
