@@ -28,40 +28,48 @@ async function run({ positionals, options, print, complain }: Invocation): Promi
     complain(`${shown}: ${outcome.reason}`)
     return 2
   }
-  const report = outcome.kind === 'damaged' ? DAMAGED : outcome.report
+  const report = outcome.kind === 'damaged' ? damagedBy(outcome.signal) : outcome.report
   if (options['json'] === true) print(JSON.stringify({ path: shown, ...report }))
   else for (const line of lines(shown, report)) print(visible(line))
   return report.faults.length === 0 ? 0 : 1
 }
 
-const DAMAGED: StoreReport = {
-  entries: 0,
-  bytes: 0,
-  records: {},
-  channels: 0,
-  proposals: 0,
-  refunds: 0,
-  phases: {},
-  signatures: 0,
-  faults: [{ key: '', reason: "the tree of pages is damaged: a page points to what isn't there" }],
+function damagedBy(signal: NodeJS.Signals): StoreReport {
+  const reason = `the tree of pages is damaged: a page points to what isn't there (${signal})`
+  return {
+    entries: 0,
+    bytes: 0,
+    records: {},
+    channels: 0,
+    proposals: 0,
+    refunds: 0,
+    phases: {},
+    signatures: 0,
+    faults: [{ key: '', reason }],
+  }
 }
 
 type Outcome =
   | { readonly kind: 'read'; readonly report: StoreReport }
   | { readonly kind: 'unreadable'; readonly reason: string }
-  | { readonly kind: 'damaged' }
+  | { readonly kind: 'damaged'; readonly signal: NodeJS.Signals }
+
+/** How a process ends that follows damaged pages. Whatever else ended it (somebody, a lack of memory) says nothing. */
+const OF_DAMAGE: ReadonlySet<unknown> = new Set<NodeJS.Signals>(['SIGSEGV', 'SIGBUS', 'SIGABRT'])
 
 /** Reads in a process of its own: LMDB follows damaged pages to memory that is not there, which ends the process. */
 async function readDirectory(path: string): Promise<Outcome> {
   const program = fileURLToPath(new URL('./store-reader.js', import.meta.url))
   const child = spawn(process.execPath, [program, path], { stdio: ['ignore', 'pipe', 'pipe'] })
-  const [output, errors, [code]] = await Promise.all([
+  const [output, errors, [code, signal]] = await Promise.all([
     text(child.stdout),
     text(child.stderr),
     once(child, 'close'),
   ])
   if (code === 0) return { kind: 'read', report: JSON.parse(output) }
-  return code === null ? { kind: 'damaged' } : { kind: 'unreadable', reason: errors.trim() }
+  if (code !== null) return { kind: 'unreadable', reason: errors.trim() }
+  if (OF_DAMAGE.has(signal)) return { kind: 'damaged', signal }
+  return { kind: 'unreadable', reason: `its reader was ended by ${signal}, nothing is known of the store` }
 }
 
 /** Whoever looks waits less than whoever must go on. Milliseconds. */

@@ -47,50 +47,63 @@ async function run({ options, print, complain, signal }: Invocation): Promise<Ex
   const one = (name: string) => wanted(options, name)
   const clients = list(options, 'client').map(peer)
   const { host, port } = endpoint(text(options, 'listen') ?? '127.0.0.1:9736')
-  const identity = createIdentity(secretIn(one('identity'), true))
-  const wallet = new MemoryWallet([secretIn(one('key'), false)])
-  const [payer] = await wallet.addresses()
-  if (payer === undefined) throw new Error('a wallet with a key has an address')
+  const [directory, rpc, adjudicator, identityFile] = [
+    one('store'),
+    one('rpc'),
+    one('adjudicator'),
+    one('identity'),
+  ]
+  const holders = list(options, 'holder')
+  const metricsPort = number(options, 'metrics-port')
+  const limits = {
+    ...defined(number(options, 'max-channels'), (channels) => ({ channels })),
+    ...defined(number(options, 'max-bytes'), (bytes) => ({ bytes })),
+    ...defined(number(options, 'max-signatures'), (signatures) => ({ signatures })),
+  }
   const maxFee = number(options, 'max-fee')
-  const backend = await EthereumBackend.connect({
-    provider: one('rpc'),
-    signer: await wallet.account(payer),
-    // It is asked for nothing that needs a participant's key.
-    wallet: { account: async () => Promise.reject(new Error('a watchtower has no keys of channels')) },
-    adjudicator: one('adjudicator'),
-    holders: list(options, 'holder'),
+  const chain = {
     ...defined(number(options, 'first-block'), (firstBlock) => ({ firstBlock })),
     ...defined(number(options, 'finality'), (finalityDepth) => ({ finalityDepth })),
     ...defined(number(options, 'polling'), (pollingInterval) => ({ pollingInterval })),
     ...(maxFee === undefined ? {} : { transactions: { maxFeePerGas: BigInt(maxFee) * 10n ** 9n } }),
+  }
+  const wallet = new MemoryWallet([secretIn(one('key'), false)])
+  const [payer] = await wallet.addresses()
+  if (payer === undefined) throw new Error('a wallet with a key has an address')
+  // Made if it is not there, so after all that is wrong with the options was said.
+  const identity = createIdentity(secretIn(identityFile, true))
+  const backend = await EthereumBackend.connect({
+    ...chain,
+    provider: rpc,
+    signer: await wallet.account(payer),
+    // It is asked for nothing that needs a participant's key.
+    wallet: { account: async () => Promise.reject(new Error('a watchtower has no keys of channels')) },
+    adjudicator,
+    holders,
   })
   const bus = new PeerBus({ identity })
   const say = (event: object) => print(JSON.stringify(event, plain))
   try {
-    const store = new LmdbStore(one('store'))
+    const store = new LmdbStore(directory)
     try {
       const tower = await Tower.open({
         bus,
         store,
         backend,
         clients,
-        limits: {
-          ...defined(number(options, 'max-channels'), (channels) => ({ channels })),
-          ...defined(number(options, 'max-bytes'), (bytes) => ({ bytes })),
-          ...defined(number(options, 'max-signatures'), (signatures) => ({ signatures })),
-        },
+        limits,
         onEvent: (event) => say(logged(event)),
       })
       try {
         const address = await bus.listen(tcpListener({ host, port }))
-        const metrics = await serveMetrics(tower, number(options, 'metrics-port'))
+        const metrics = await serveMetrics(tower, metricsPort)
         say({
           kind: 'ready',
           id: bus.id,
           address,
           payer,
           channels: tower.metrics.channels,
-          ...defined(metrics.port, (metricsPort) => ({ metricsPort })),
+          ...defined(metrics.port, (bound) => ({ metricsPort: bound })),
         })
         const ended = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
         await Promise.race([ended, tower.failure]).finally(() => metrics.close())

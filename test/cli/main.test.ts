@@ -1,4 +1,7 @@
 import { readFileSync } from 'node:fs'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
 import { perkunas } from './run.js'
@@ -46,4 +49,34 @@ describe('perkunas: the command line', () => {
       expect(stderr).matches(message)
     })
   }
+
+  it('watch with an option missing or wrong -> says which, and makes no identity', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'perkunas-main-'))
+    const key = join(directory, 'key')
+    await writeFile(key, '11'.repeat(32))
+    const options = {
+      identity: join(directory, 'identity'),
+      client: `0x02${'1'.padStart(64, '0')}`, // a point of the curve
+      store: join(directory, 'store'),
+      key,
+      rpc: 'http://127.0.0.1:1',
+      adjudicator: `0x${'22'.repeat(20)}`,
+      holder: `0x${'33'.repeat(20)}`,
+    }
+    const run = (given: Readonly<Record<string, string>>) =>
+      perkunas('watch', ...Object.entries(given).flatMap(([name, value]) => [`--${name}`, value]))
+    try {
+      for (const name of ['store', 'rpc', 'holder'] as const) {
+        const { [name]: _, ...rest } = options
+        expect(await run(rest)).deep.equals({ code: 2, stdout: '', stderr: `--${name} is needed\n` })
+      }
+      for (const name of ['max-fee', 'metrics-port']) {
+        const stderr = `--${name} takes a number, got many\n`
+        expect(await run({ ...options, [name]: 'many' })).deep.equals({ code: 2, stdout: '', stderr })
+      }
+      expect(await readdir(directory)).deep.equals(['key'])
+    } finally {
+      await rm(directory, { recursive: true })
+    }
+  })
 })

@@ -14,8 +14,14 @@ export interface Ended {
 }
 
 /** Runs it to its end. */
-export async function perkunas(...args: readonly string[]): Promise<Ended> {
-  const child = spawn(process.execPath, [PROGRAM, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+export function perkunas(...args: readonly string[]): Promise<Ended> {
+  return perkunasWith({}, ...args)
+}
+
+/** Runs it to its end, in an environment with more in it. */
+export async function perkunasWith(more: NodeJS.ProcessEnv, ...args: readonly string[]): Promise<Ended> {
+  const env = { ...process.env, ...more }
+  const child = spawn(process.execPath, [PROGRAM, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env })
   const [stdout, stderr, [code]] = await Promise.all([
     text(child.stdout),
     text(child.stderr),

@@ -12,7 +12,7 @@ import { PostgresStore } from '../../persistence/postgres.js'
 import { sealEnvelope } from '../../persistence/record.js'
 import { startPostgres } from '../../scripts/postgres.js'
 import { group, open, WEALTH, who } from '../client/parties.js'
-import { perkunas } from './run.js'
+import { perkunas, perkunasWith } from './run.js'
 
 let path: string
 beforeEach(async () => {
@@ -186,6 +186,24 @@ describe('perkunas store check', () => {
       // A page that nothing is read from may hold anything.
       if (code === 0) expect(stdout.split('\n').slice(1)).deep.equals(report.split('\n').slice(1))
       else expect(stdout + stderr).matches(/faults: [1-9]|can't be opened|is no file of LMDB/)
+    }
+  })
+
+  it('the reader is ended by a signal -> damage only if that is how damaged pages end a process; says which', async () => {
+    await (await filled(await records())).close()
+    const ending = join(path, 'ending.cjs')
+    for (const [signal, code, what] of [
+      ['SIGKILL', 2, /its reader was ended by SIGKILL, nothing is known of the store/],
+      ['SIGTERM', 2, /its reader was ended by SIGTERM/],
+      ['SIGBUS', 1, /faults: 1\n {2}the tree of pages is damaged: .*\(SIGBUS\)/],
+      ['SIGSEGV', 1, /\(SIGSEGV\)/],
+      ['SIGABRT', 1, /\(SIGABRT\)/],
+    ] as const) {
+      const isReader = "process.argv[1].endsWith('store-reader.js')"
+      await writeFile(ending, `if (${isReader}) process.kill(process.pid, '${signal}')`)
+      const ended = await perkunasWith({ NODE_OPTIONS: `--require ${ending}` }, 'store', 'check', path)
+      expect(ended.stdout + ended.stderr, signal).matches(what)
+      expect(ended.code, signal).equals(code)
     }
   })
 
