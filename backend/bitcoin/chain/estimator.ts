@@ -19,11 +19,11 @@ const COMMITMENT_CAP: FeeratePerKw = feeratePerKw(2500)
 
 /** Knows what to pay. Before the first answer, and while the source fails, it says what it knew before. */
 export class FeeEstimator {
-  readonly #source: ChainSource
+  readonly #source: Pick<ChainSource, 'feeTable'>
   #table: FeeTable = UNKNOWN_FEES
   readonly #lowest: number[] = []
 
-  constructor(source: ChainSource) {
+  constructor(source: Pick<ChainSource, 'feeTable'>) {
     this.#source = source
   }
 
