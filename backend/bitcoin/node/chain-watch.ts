@@ -1,16 +1,17 @@
-// What a node looks for in blocks: the funding outputs of its channels, as they come and as they are spent.
-import { concat, toHex } from '../../../channel/bytes.js'
+// What a node looks for in blocks: the funding transactions of its channels, and whatever spends what their monitors watch.
+import { toHex } from '../../../channel/bytes.js'
 import { sat } from '../../../channel/units.js'
 import type { Write } from '../../../persistence/index.js'
-import type { Block, BlockID } from '../chain/index.js'
+import { type Block, type BlockID, encodeOutpoint } from '../chain/index.js'
 import { type ChannelInput, isLive, type Live } from '../channel/index.js'
-import { type Outpoint, type Transaction, transactionID } from '../script/index.js'
+import type { SpendingTransaction } from '../monitor/index.js'
+import type { Outpoint, Transaction } from '../script/index.js'
 import { joinShortChannelID, type ShortChannelID } from '../wire/index.js'
 import type { Entry } from './entries.js'
-import { type FundingPlace, KEPT_BLOCKS, NODE_KEYS, NODE_RECORDS } from './rows.js'
+import { type FundingPlace, NODE_KEYS, NODE_RECORDS } from './rows.js'
 
 /** Confirmations after which nothing is undone. */
-export const FINAL_DEPTH = 6
+const FINAL_DEPTH = 6
 /** Confirmations that the output of a coinbase transaction needs. */
 const COINBASE_DEPTH = 100
 
@@ -23,71 +24,63 @@ export interface ChainChange {
 
 /** See above. */
 export class ChainWatch {
-  #blocks: BlockID[] = []
   /** By the ID of a funding transaction that no block has. */
   readonly #awaited = new Map<string, Set<Entry>>()
-  /** By the outpoint, as transactions say it. */
-  readonly #spendable = new Map<string, Entry>()
   /** Whose confirmations still count. */
   readonly #maturing = new Set<Entry>()
+  /** By the outpoint, as transactions name it. */
+  readonly #watched = new Map<string, Entry>()
 
-  /** The last blocks, newest last. */
-  get blocks(): readonly BlockID[] {
-    return this.#blocks
-  }
-
-  /** Where it was when the store was written. */
-  restore(blocks: readonly BlockID[]): void {
-    this.#blocks = [...blocks]
-  }
-
-  idOf(transaction: Transaction): Uint8Array {
-    return transactionID(transaction)
-  }
-
-  watch(entry: Entry, { terms }: Live): void {
-    this.#spendable.set(keyOf(terms.funding.outpoint), entry)
+  /** Waits for the funding transaction. */
+  awaitFunding(entry: Entry, { terms }: Live): void {
     if (entry.place === undefined) this.#await(entry, terms.funding.outpoint)
     else this.#maturing.add(entry)
   }
 
-  unwatch(entry: Entry): void {
+  /** Whose funding transaction no block has. */
+  *unconfirmed(): Generator<Entry> {
+    for (const waiting of this.#awaited.values()) yield* waiting
+  }
+
+  /** The monitor hears of what spends the output. */
+  watch(entry: Entry, outpoint: Outpoint): void {
+    const key = toHex(encodeOutpoint(outpoint))
+    this.#watched.set(key, entry)
+    entry.watched.add(key)
+  }
+
+  /** No longer. */
+  unwatch(entry: Entry, outpoint: Outpoint): void {
+    const key = toHex(encodeOutpoint(outpoint))
+    if (entry.watched.delete(key)) this.#watched.delete(key)
+  }
+
+  /** Nothing of a channel is of interest any more. */
+  forget(entry: Entry): void {
     this.#maturing.delete(entry)
-    for (const [key, one] of this.#spendable) if (one === entry) this.#spendable.delete(key)
+    for (const key of entry.watched) this.#watched.delete(key)
+    entry.watched.clear()
     for (const [key, waiting] of this.#awaited) {
       waiting.delete(entry)
       if (waiting.size === 0) this.#awaited.delete(key)
     }
   }
 
-  /** Another block is the newest. */
-  connected({ height, hash }: Block): Write {
-    this.#blocks = [...this.#blocks.filter((one) => one.height < height), { height, hash }].slice(
-      -KEPT_BLOCKS,
-    )
-    return NODE_RECORDS.blocks.put(NODE_KEYS.blocks, this.#blocks)
-  }
-
-  /** The newest block is none any more. */
-  disconnected({ height }: BlockID): Write {
-    this.#blocks = this.#blocks.filter((one) => one.height < height)
-    return NODE_RECORDS.blocks.put(NODE_KEYS.blocks, this.#blocks)
-  }
-
-  /** What a block that is connected means, confirmations of earlier ones included. */
+  /** What a block that is connected means to fundings, confirmations of earlier ones included. */
   *changes(block: Block): Generator<ChainChange> {
     const { height, hash } = block
-    for (const transaction of block.transactions) {
-      if (this.#awaited.size > 0) {
+    if (this.#awaited.size > 0) {
+      for (const transaction of block.transactions) {
+        const id = toHex(transaction.txid)
         const { position, isCoinbase } = transaction
-        for (const entry of this.#awaited.get(toHex(transaction.txid)) ?? []) {
+        for (const entry of this.#awaited.get(id) ?? []) {
           const place: FundingPlace = { height, hash, position, isCoinbase }
           entry.place = place
           this.#maturing.add(entry)
           const writes = [NODE_RECORDS.funding.put(NODE_KEYS.funding(entry.keyIndex), place)]
           yield { entry, input: depthInput(entry, place, height, transaction.decode()), writes }
         }
-        this.#awaited.delete(toHex(transaction.txid))
+        this.#awaited.delete(id)
       }
     }
     for (const entry of [...this.#maturing]) {
@@ -99,14 +92,23 @@ export class ChainWatch {
     }
   }
 
-  /** Transactions of a block that spend funding outputs. */
-  *spends(block: Block): Generator<{ readonly entry: Entry; readonly transaction: Transaction }> {
+  /** Who watches what the transactions of a block spend. */
+  spends(block: Block): ReadonlyMap<Entry, readonly SpendingTransaction[]> {
+    const found = new Map<Entry, SpendingTransaction[]>()
+    if (this.#watched.size === 0) return found
     for (const transaction of block.transactions) {
+      const concerned = new Set<Entry>()
       for (const spent of transaction.spends) {
-        const entry = this.#spendable.get(toHex(spent))
-        if (entry !== undefined) yield { entry, transaction: transaction.decode() }
+        const entry = this.#watched.get(toHex(spent))
+        if (entry !== undefined) concerned.add(entry)
+      }
+      for (const entry of concerned) {
+        const { position } = transaction
+        const others = found.get(entry) ?? []
+        found.set(entry, [...others, { position, transaction: transaction.decode() }])
       }
     }
+    return found
   }
 
   /** What a block that is disconnected undoes. */
@@ -115,7 +117,7 @@ export class ChainWatch {
       const { place, state, keyIndex } = entry
       if (place === undefined || !isLive(state)) continue
       if (place.height < height) {
-        this.#maturing.add(entry)
+        if (height - place.height <= deepest(entry, place)) this.#maturing.add(entry)
         continue
       }
       entry.place = undefined
@@ -144,18 +146,17 @@ function depthInput(
   transaction?: Transaction,
 ): ChannelInput & { kind: 'depth' } {
   const index = isLive(state) ? state.terms.funding.outpoint.index : 0
-  const output = transaction?.outputs[index]
   const shortID = shortIDOf(place, index)
   return {
     kind: 'depth',
     confirmations: height - place.height + 1,
     isCoinbase: place.isCoinbase,
     ...(shortID === undefined ? {} : { shortChannelID: shortID }),
-    // An output that is not there is one of nothing.
-    ...(transaction === undefined ? {} : { output: output ?? NO_OUTPUT }),
+    ...(transaction === undefined ? {} : { output: transaction.outputs[index] ?? NO_OUTPUT }),
   }
 }
 
+/** An output that is not there is one of nothing. */
 const NO_OUTPUT = { amount: sat(0n), script: new Uint8Array() }
 
 function shortIDOf({ height, position }: FundingPlace, output: number): ShortChannelID | undefined {
@@ -165,10 +166,4 @@ function shortIDOf({ height, position }: FundingPlace, output: number): ShortCha
 function deepest({ state }: Entry, { isCoinbase }: FundingPlace): number {
   const wanted = isLive(state) ? state.terms.minimumDepth : 0
   return Math.max(wanted, FINAL_DEPTH, isCoinbase ? COINBASE_DEPTH : 0)
-}
-
-function keyOf({ txid, index }: Outpoint): string {
-  const bytes = new Uint8Array(4)
-  new DataView(bytes.buffer).setUint32(0, index, true)
-  return toHex(concat(txid, bytes))
 }

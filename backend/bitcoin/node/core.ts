@@ -7,7 +7,7 @@ import { absurd, PerkunasError } from '../../../channel/errors.js'
 import { type BlockHeight, blockHeight } from '../../../channel/units.js'
 import type { PeerID } from '../../../peer/index.js'
 import type { Write } from '../../../persistence/index.js'
-import type { Block, BlockID } from '../chain/index.js'
+import { type Block, type BlockID, type ChainCursor, cursorRecord, type FeeTable } from '../chain/index.js'
 import { shownText } from '../channel/failure.js'
 import {
   type AdmissionLimits,
@@ -28,12 +28,21 @@ import {
   step,
   wantsFlush,
 } from '../channel/index.js'
-import { FUNDING_DEADLINE } from '../channel/policy.js'
 import type { FeatureName } from '../features.js'
-import type { Monitor } from '../monitor/index.js'
+import {
+  isAtRest,
+  type Monitor,
+  type MonitorEffect,
+  type MonitorEnv,
+  type MonitorInput,
+  type MonitorStep,
+  step as monitorStep,
+  type ResolverPolicy,
+  type SpendingTransaction,
+} from '../monitor/index.js'
 import { monitorRemoval, monitorWrites, REVOKED_ROWS } from '../monitor/rows.js'
-import { applyUpdates } from '../monitor/state.js'
 import { type PayableChannel, payableChannel } from '../payments/index.js'
+import { transactionID } from '../script/index.js'
 import type { LightningMessage, OpenChannel } from '../wire/index.js'
 import { ChainWatch } from './chain-watch.js'
 import type { NodeEffect, Turn } from './effects.js'
@@ -52,12 +61,20 @@ export type NodeInput =
     }
   | { readonly kind: 'peerDown'; readonly peer: PeerID }
   | { readonly kind: 'message'; readonly peer: PeerID; readonly message: LightningMessage }
-  | { readonly kind: 'connected'; readonly block: Block; readonly isTip: boolean }
-  | { readonly kind: 'disconnected'; readonly block: BlockID }
-  | { readonly kind: 'fees'; readonly fees: FeeEstimates }
+  | {
+      readonly kind: 'connected'
+      readonly block: Block
+      /** No other block follows at once. */
+      readonly isTip: boolean
+      readonly cursor: ChainCursor
+    }
+  | { readonly kind: 'disconnected'; readonly block: BlockID; readonly cursor: ChainCursor }
+  | { readonly kind: 'fees'; readonly table: FeeTable; readonly channels: FeeEstimates }
   | { readonly kind: 'tick' }
   /** To one channel, if it is still there. */
   | { readonly kind: 'channel'; readonly channel: bigint; readonly input: ChannelInput }
+  /** To its monitor. */
+  | { readonly kind: 'monitor'; readonly channel: bigint; readonly input: MonitorInput }
   | {
       readonly kind: 'funded'
       readonly channel: bigint
@@ -70,6 +87,8 @@ export type NodeInput =
 /** What a node is made of. */
 export interface CoreOptions {
   readonly env: ChannelEnv
+  readonly fees: FeeTable
+  readonly resolver: ResolverPolicy
   readonly htlcs: HtlcSwitch
   readonly admission: AdmissionLimits
   /** The first key index that was never used. */
@@ -87,8 +106,10 @@ export class Core implements SwitchChannels {
   readonly chain: ChainWatch
   readonly #htlcs: HtlcSwitch
   readonly #admission: AdmissionLimits
+  readonly #resolver: ResolverPolicy
   readonly #peers = new Map<PeerID, Peer>()
   #env: ChannelEnv
+  #fees: FeeTable
   #nextKeyIndex: bigint
   // What the turn under way has come to.
   #writes: Write[] = []
@@ -96,8 +117,10 @@ export class Core implements SwitchChannels {
   readonly #changed = new Set<Entry>()
   readonly #toFlush = new Set<Entry>()
 
-  constructor({ env, htlcs, admission, nextKeyIndex }: CoreOptions) {
+  constructor({ env, fees, resolver, htlcs, admission, nextKeyIndex }: CoreOptions) {
     this.#env = env
+    this.#fees = fees
+    this.#resolver = resolver
     this.#htlcs = htlcs
     this.#admission = admission
     this.#nextKeyIndex = nextKeyIndex
@@ -125,10 +148,24 @@ export class Core implements SwitchChannels {
     return this.#peers.get(peer)?.features
   }
 
-  /** Takes a channel that the store had. */
+  /** Takes a channel that the store had, and hears of all that concerns it in the blocks that come. */
   restore(entry: Entry): void {
     this.entries.add(entry)
-    if (isLive(entry.state)) this.chain.watch(entry, entry.state)
+    const { state, monitor } = entry
+    if (!isLive(state) || monitor === undefined) return
+    this.chain.awaitFunding(entry, state)
+    // Only what it watches is of use now: it is asked again when the blocks that were missed are through.
+    for (const effect of monitorStep(monitor, { kind: 'resume' }, this.monitorEnv(entry)).effects) {
+      if (effect.kind === 'watch') this.chain.watch(entry, effect.outpoint)
+    }
+  }
+
+  /** Says everything again that may not have been said before the restart. */
+  resume(): void {
+    for (const entry of [...this.entries.all]) {
+      this.#monitorInput(entry, { kind: 'resume' })
+      this.#publishFunding(entry)
+    }
   }
 
   /**
@@ -222,11 +259,12 @@ export class Core implements SwitchChannels {
       case 'message':
         return this.#received(input.peer, input.message)
       case 'connected':
-        return this.#blockConnected(input.block)
+        return this.#blockConnected(input)
       case 'disconnected':
-        return this.#blockDisconnected(input.block)
+        return this.#blockDisconnected(input)
       case 'fees':
-        this.#env = { ...this.#env, fees: input.fees }
+        this.#env = { ...this.#env, fees: input.channels }
+        this.#fees = input.table
         return
       case 'tick':
         for (const entry of [...this.entries.all]) this.#input(entry, { kind: 'tick' })
@@ -234,6 +272,11 @@ export class Core implements SwitchChannels {
       case 'channel': {
         const entry = this.entries.get(input.channel)
         if (entry !== undefined) this.#input(entry, input.input)
+        return
+      }
+      case 'monitor': {
+        const entry = this.entries.get(input.channel)
+        if (entry !== undefined) this.#monitorInput(entry, input.input)
         return
       }
       case 'funded':
@@ -301,6 +344,7 @@ export class Core implements SwitchChannels {
       peer,
       state,
       monitor: undefined,
+      watched: new Set(),
       revoked: [],
       written: undefined,
       shown: state,
@@ -318,32 +362,69 @@ export class Core implements SwitchChannels {
       return this.effect({ kind: 'release', reservation: funding.reservation })
     }
     entry.funding = funding
-    const txid = this.chain.idOf(funding.transaction)
+    const txid = transactionID(funding.transaction)
     this.#input(entry, { kind: 'funded', outpoint: { txid, index } })
   }
 
-  #blockConnected(block: Block): void {
-    this.#env = { ...this.#env, height: block.height }
-    this.write(this.chain.connected(block))
+  #blockConnected({ block, isTip, cursor }: NodeInput & { kind: 'connected' }): void {
+    const { height, hash } = block
+    this.#env = { ...this.#env, height }
+    this.write(cursorRecord.put(NODE_KEYS.cursor, cursor))
     for (const { entry, input, writes } of this.chain.changes(block)) {
       this.write(...writes)
       this.#input(entry, input)
     }
+    const spends = this.chain.spends(block)
     for (const entry of [...this.entries.all]) {
-      if (isLive(entry.state) && (entry.state.book.htlcs.length > 0 || entry.state.phase === 'awaitingReady'))
+      const { monitor, state } = entry
+      const transactions = spends.get(entry) ?? []
+      if (monitor !== undefined && (transactions.length > 0 || !isAtRest(monitor)))
+        this.#monitorBlock(entry, { hash, isTip, block, transactions })
+      if (isLive(state) && (state.book.htlcs.length > 0 || state.ready.depth === 0))
         this.#input(entry, { kind: 'block' })
-      if (isNeverFunded(entry, block.height)) this.#input(entry, { kind: 'resolved' })
     }
-    this.#follow(this.#htlcs.reached(block.height))
+    if (isTip) for (const entry of this.chain.unconfirmed()) this.#publishFunding(entry)
+    this.#follow(this.#htlcs.reached(height))
   }
 
-  #blockDisconnected(block: BlockID): void {
+  /** What a monitor begins to watch may be spent in the same block. */
+  #monitorBlock(
+    entry: Entry,
+    given: {
+      readonly hash: Hex
+      readonly isTip: boolean
+      readonly block: Block
+      readonly transactions: readonly SpendingTransaction[]
+    },
+  ): void {
+    const { hash, isTip, block } = given
+    for (let { transactions } = given; ; ) {
+      const { size } = entry.watched
+      this.#monitorInput(entry, { kind: 'connected', hash, transactions, isTip })
+      if (entry.watched.size <= size) return
+      const again = this.chain.spends(block).get(entry) ?? []
+      if (again.length === transactions.length) return
+      transactions = again
+    }
+  }
+
+  #blockDisconnected({ block, cursor }: NodeInput & { kind: 'disconnected' }): void {
     this.#env = { ...this.#env, height: lower(block.height) }
-    this.write(this.chain.disconnected(block))
+    this.write(cursorRecord.put(NODE_KEYS.cursor, cursor))
     for (const { entry, input, writes } of this.chain.undone(block, this.entries.all)) {
       this.write(...writes)
       this.#input(entry, input)
     }
+    for (const entry of [...this.entries.all]) {
+      if (entry.monitor !== undefined && entry.monitor.facts.length > 0)
+        this.#monitorInput(entry, { kind: 'disconnected', ...block })
+    }
+  }
+
+  #publishFunding({ keyIndex, funding, place }: Entry): void {
+    if (funding === undefined || place !== undefined) return
+    const transactions = [funding.transaction]
+    this.effect({ kind: 'publish', what: 'funding', channel: keyIndex, transactions })
   }
 
   /** An input that nobody waits for. A channel at which we make a mistake stands still; the others go on. */
@@ -353,29 +434,115 @@ export class Core implements SwitchChannels {
     try {
       result = step(entry.state, input, this.#env)
     } catch (cause) {
-      const where = `channel ${entry.keyIndex}`
-      const reason = cause instanceof Error ? cause.message : String(cause)
-      const error = new PerkunasError('INTERNAL', `${where} is stopped: ${reason}`, { where }, { cause })
-      entry.stopped = error
-      return this.effect({ kind: 'tell', event: { kind: 'stopped', channel: entry.keyIndex, error } })
+      return this.#stop(entry, cause)
     }
     this.#apply(entry, result)
+  }
+
+  #stop(entry: Entry, cause: unknown): void {
+    const where = `channel ${entry.keyIndex}`
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    const error = new PerkunasError('INTERNAL', `${where} is stopped: ${reason}`, { where }, { cause })
+    entry.stopped = error
+    this.effect({ kind: 'tell', event: { kind: 'stopped', channel: entry.keyIndex, error } })
   }
 
   #apply(entry: Entry, { next, monitor, handoffs, effects }: Step): void {
     const wasLive = isLive(entry.state)
     if (next !== entry.state || monitor.length > 0) this.#changed.add(entry)
     entry.state = next
-    if (monitor.length > 0) {
-      const applied = applyUpdates(entry.monitor?.known, monitor)
-      entry.monitor = { ...(entry.monitor ?? AT_REST), known: applied.next }
-      entry.revoked.push(...applied.revoked)
-    }
+    // What it refuses is a mistake of ours that must not be committed.
+    const result =
+      monitor.length === 0
+        ? undefined
+        : monitorStep(entry.monitor, { kind: 'updates', updates: monitor }, this.monitorEnv(entry))
+    if (result !== undefined) entry.monitor = result.next
     for (const effect of effects) this.#channelEffect(entry, effect)
     if (isLive(next) && !wasLive) this.entries.forgetTemporary(entry)
     if (isLive(next) && wantsFlush(next)) this.#toFlush.add(entry)
     for (const handoff of handoffs) {
       this.#follow(this.#htlcs.handed(entry.keyIndex, handoff, this.#env.height))
+    }
+    if (result !== undefined) this.#applyMonitor(entry, result)
+  }
+
+  /** What happens beside the channel. A mistake of ours stops both. */
+  #monitorInput(entry: Entry, input: MonitorInput): void {
+    const { monitor } = entry
+    if (monitor === undefined) return
+    let result: MonitorStep
+    try {
+      result = monitorStep(monitor, input, this.monitorEnv(entry))
+    } catch (cause) {
+      return this.#stop(entry, cause)
+    }
+    if (result.next !== monitor) this.#changed.add(entry)
+    entry.monitor = result.next
+    this.#applyMonitor(entry, result)
+  }
+
+  #applyMonitor(entry: Entry, { revoked, handoffs, effects }: MonitorStep): void {
+    entry.revoked.push(...revoked)
+    for (const effect of effects) this.#monitorEffect(entry, effect)
+    for (const handoff of handoffs) {
+      switch (handoff.kind) {
+        case 'learned':
+          this.#follow(this.#htlcs.learned(entry.keyIndex, handoff.htlc, handoff.preimage))
+          break
+        case 'htlcResolved':
+          this.#follow(this.#htlcs.resolved(entry.keyIndex, handoff.htlc, handoff.to))
+          break
+        case 'channelSpent':
+          this.#input(entry, { kind: 'spent', by: handoff.by })
+          break
+        case 'channelResolved':
+          this.#input(entry, { kind: 'resolved' })
+          break
+        default:
+          return absurd(handoff)
+      }
+    }
+  }
+
+  #monitorEffect(entry: Entry, effect: MonitorEffect): void {
+    const { keyIndex: channel, peer } = entry
+    switch (effect.kind) {
+      case 'watch':
+        return this.chain.watch(entry, effect.outpoint)
+      case 'unwatch':
+        for (const outpoint of effect.outpoints) this.chain.unwatch(entry, outpoint)
+        return
+      case 'lookup':
+        return this.effect({ kind: 'lookup', channel, number: effect.number })
+      case 'broadcast': {
+        const { kind: _, ...given } = effect
+        return this.effect({ kind: 'publish', channel, ...given })
+      }
+      case 'reserve': {
+        const { attempt, amount, feerate } = effect
+        return this.effect({ kind: 'reserve', channel, attempt, amount, feerate })
+      }
+      case 'release':
+        return this.effect({ kind: 'releaseCoins', channel, attempt: effect.attempt })
+      case 'tell':
+        return this.effect({ kind: 'tell', event: { kind: 'chain', channel, peer, event: effect.event } })
+      default:
+        return absurd(effect)
+    }
+  }
+
+  /** What a channel's monitor knows of the world. */
+  monitorEnv({ state, keyIndex }: Entry): MonitorEnv {
+    if (!('signer' in state))
+      throw new PerkunasError('INTERNAL', `channel ${keyIndex} has no signer`, { where: 'node' })
+    const { height, keys } = this.#env
+    return {
+      height,
+      fees: this.#fees,
+      policy: this.#resolver,
+      destination: state.terms.shutdownScript,
+      record: state.signer,
+      signer: (terms) => keys(terms.keyIndex).signer(terms.setup),
     }
   }
 
@@ -417,11 +584,7 @@ export class Core implements SwitchChannels {
         return this.effect({ kind: 'fund', channel: keyIndex, amount, script, feerate })
       }
       case 'publishFunding':
-        if (entry.funding !== undefined) {
-          const transactions = [entry.funding.transaction]
-          this.effect({ kind: 'publish', what: 'funding', transactions })
-        }
-        return
+        return this.#publishFunding(entry)
       case 'abortFunding':
         if (entry.funding !== undefined) {
           this.effect({ kind: 'release', reservation: entry.funding.reservation })
@@ -429,10 +592,15 @@ export class Core implements SwitchChannels {
         }
         return
       case 'watch':
-        if (isLive(state)) this.chain.watch(entry, state)
+        if (isLive(state)) this.chain.awaitFunding(entry, state)
         return
       case 'publish':
-        return this.effect({ kind: 'publish', what: effect.what, transactions: [effect.transaction] })
+        return this.effect({
+          kind: 'publish',
+          what: effect.what,
+          channel: keyIndex,
+          transactions: [effect.transaction],
+        })
       case 'tell':
         if (effect.event.kind === 'named') this.entries.name(entry, effect.event.channelID)
         return this.effect({
@@ -479,7 +647,7 @@ export class Core implements SwitchChannels {
   /** What is over leaves nothing but the key index, which is never used again. */
   #forget(entry: Entry, written: Entry['written']): void {
     const { keyIndex } = entry
-    this.chain.unwatch(entry)
+    this.chain.forget(entry)
     if (written === undefined) return
     entry.written = undefined
     this.write(
@@ -493,22 +661,10 @@ export class Core implements SwitchChannels {
   }
 }
 
-const AT_REST = { facts: [], attempts: [], settled: [], abandoned: [], isResolved: false }
 const ALL_CHANNELS: Hex = `0x${'00'.repeat(32)}`
 
 function removalOf(monitor: Monitor | undefined): readonly Write[] {
   return monitor === undefined ? [] : monitorRemoval(monitor)
-}
-
-/** It failed before the funding that the peer promised was in a block, and that was long ago. */
-function isNeverFunded({ state, place }: Entry, height: number): boolean {
-  return (
-    isLive(state) &&
-    state.phase === 'failed' &&
-    state.terms.opener === 'remote' &&
-    place === undefined &&
-    height >= state.ready.since + FUNDING_DEADLINE
-  )
 }
 
 function lower(height: BlockHeight): BlockHeight {

@@ -5,7 +5,8 @@ import type { FeeratePerKw, Sat } from '../../../channel/units.js'
 import type { PeerID } from '../../../peer/index.js'
 import type { Write } from '../../../persistence/index.js'
 import type { ChannelEvent } from '../channel/index.js'
-import type { Transaction } from '../script/index.js'
+import type { MonitorEffect, MonitorEvent } from '../monitor/index.js'
+import type { Transaction, TransactionOutput } from '../script/index.js'
 import type { LightningMessage } from '../wire/index.js'
 
 /** See above. */
@@ -35,14 +36,36 @@ export type NodeEffect =
     }
   /** The wallet may spend the coins otherwise. */
   | { readonly kind: 'release'; readonly reservation: Hex }
-  | { readonly kind: 'publish'; readonly what: PublishedKind; readonly transactions: readonly Transaction[] }
+  /** Each spends the one before it. */
+  | {
+      readonly kind: 'publish'
+      readonly what: PublishedKind
+      readonly channel: bigint
+      readonly transactions: readonly Transaction[]
+      /** Of the channel's monitor, which hears of refusals. */
+      readonly attempt?: string
+      /** What the last one spends, if the wallet has to sign some of its inputs first. */
+      readonly spent?: readonly TransactionOutput[]
+    }
+  /** The monitor wants to know what a revoked commitment had. */
+  | { readonly kind: 'lookup'; readonly channel: bigint; readonly number: bigint }
+  /** The wallet keeps coins for an attempt of the monitor, which hears which. */
+  | {
+      readonly kind: 'reserve'
+      readonly channel: bigint
+      readonly attempt: string
+      readonly amount: Sat
+      readonly feerate: FeeratePerKw
+    }
+  /** It keeps none for it any more. */
+  | { readonly kind: 'releaseCoins'; readonly channel: bigint; readonly attempt: string }
   /** Rows of a channel that is gone, which nobody counted. */
   | { readonly kind: 'sweepRows'; readonly prefix: string }
   | { readonly kind: 'tell'; readonly event: NodeEvent }
   | { readonly kind: 'call'; readonly call: () => void }
 
 /** Whose transaction it is, for logs. */
-export type PublishedKind = 'funding' | 'commitment' | 'closing' | 'claim'
+export type PublishedKind = 'funding' | (MonitorEffect & { readonly kind: 'broadcast' })['what']
 
 /** What our user may want to know. Of one channel they come in the order in which things happened. */
 export type NodeEvent =
@@ -52,6 +75,8 @@ export type NodeEvent =
       readonly peer: PeerID
       readonly event: ChannelEvent
     }
+  /** What becomes of it on chain. */
+  | { readonly kind: 'chain'; readonly channel: bigint; readonly peer: PeerID; readonly event: MonitorEvent }
   /** A mistake of ours stopped the channel until a restart; nothing is published for it. */
   | { readonly kind: 'stopped'; readonly channel: bigint; readonly error: PerkunasError }
   /** What a peer says about no channel in particular. */

@@ -19,6 +19,8 @@ export interface Entry {
   readonly peer: PeerID
   state: ChannelState
   monitor: Monitor | undefined
+  /** Outputs of which the monitor hears when they are spent, as transactions name them, in hex. */
+  readonly watched: Set<string>
   /** Revoked commitments that are not written yet. */
   revoked: RevokedCommitment[]
   /** What the store has, or is about to have; undefined before the first commitments, which nothing is lost without. */

@@ -12,5 +12,6 @@ export type {
 } from './options.js'
 export { NodePayments } from './payments.js'
 export type { NodeBus, NodeChain } from './ports.js'
+export { type SourceChainOptions, sourceChain } from './source-chain.js'
 export type { HtlcSwitch } from './switch.js'
 export type { Both, ChannelView, LiveView } from './views.js'

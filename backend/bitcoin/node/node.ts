@@ -8,7 +8,7 @@ import { blockHeight, msat } from '../../../channel/units.js'
 import { type Clock, MESSAGE_TYPE, type PeerEvent, type PeerID, systemClock } from '../../../peer/index.js'
 import { nextTurn } from '../../../peer/turn.js'
 import type { Store } from '../../../persistence/index.js'
-import { type ChainEvent, UNKNOWN_FEES } from '../chain/index.js'
+import { FeeEstimator, type TrackedEvent } from '../chain/index.js'
 import {
   ADMISSION_LIMITS,
   CHANNEL_POLICY,
@@ -18,11 +18,11 @@ import {
   isLive,
 } from '../channel/index.js'
 import { memoryCounter } from '../keys/index.js'
+import { openRevoked, RESOLVER_POLICY, revokedKey } from '../monitor/index.js'
 import { lightningMessages, type ShortChannelID, shortChannelID } from '../wire/index.js'
 import { Core, type NodeInput } from './core.js'
 import type { NodeEffect, NodeEvent } from './effects.js'
 import type { Entry } from './entries.js'
-import { estimatesOf } from './fees.js'
 import { Inbox } from './inbox.js'
 import { negotiated } from './init.js'
 import { channelKeys } from './keys.js'
@@ -58,6 +58,7 @@ export class LightningNode implements AsyncDisposable {
   /** In hex: where closings may pay us. */
   readonly #scripts = new Set<string>()
   readonly #clock: Clock
+  readonly #fees: FeeEstimator
   readonly #schedule: (task: () => void) => void
   readonly #inbox = new Inbox<PeerID | typeof OWN, NodeInput>()
   /** Peers that are not read, since too much of theirs waits. */
@@ -65,6 +66,8 @@ export class LightningNode implements AsyncDisposable {
   /** Counts the connections of each peer; absent while there is none. */
   readonly #connections = new Map<PeerID, number>()
   readonly #waiters = new Waiters()
+  /** What the wallet is asked for, by purpose. */
+  readonly #reserving = new Set<string>()
   /** Why the last channels came to their end, for whoever waits for something else of them. */
   readonly #ends = new Map<bigint, PerkunasError>()
   readonly #events = new Subject<NodeEvent>()
@@ -79,7 +82,7 @@ export class LightningNode implements AsyncDisposable {
   #idle: (() => void) | undefined
 
   private constructor(options: LightningNodeOptions, found: Restored) {
-    const { chain, seed, policy, admission, steps = memoryCounter() } = options
+    const { chain, seed, policy, resolver, admission, steps = memoryCounter() } = options
     this.#options = options
     this.payments = new NodePayments(options, found.payments, {
       order: (run) => this.#command(run),
@@ -93,19 +96,21 @@ export class LightningNode implements AsyncDisposable {
       ownsScript: (script) => this.#scripts.has(toHex(script)),
       counter: steps,
     })
+    this.#fees = new FeeEstimator(chain)
     this.#core = new Core({
       env: {
         chainHash: chain.chainHash,
-        height: blockHeight(found.blocks.at(-1)?.height ?? 0),
-        fees: estimatesOf(UNKNOWN_FEES),
+        height: found.cursor?.height ?? blockHeight(0),
+        fees: this.#fees.channelFees(),
         policy: { ...CHANNEL_POLICY, ...policy },
         keys,
       },
+      fees: this.#fees.table,
+      resolver: { ...RESOLVER_POLICY, ...resolver },
       htlcs: options.htlcs ?? this.payments.desk,
       admission: { ...ADMISSION_LIMITS, ...admission },
       nextKeyIndex: found.nextKeyIndex,
     })
-    this.#core.chain.restore(found.blocks)
     for (const entry of found.entries) {
       this.#core.restore(entry)
       for (const script of scriptsOf(entry.state)) this.#scripts.add(toHex(script))
@@ -288,18 +293,15 @@ export class LightningNode implements AsyncDisposable {
     return this.stop()
   }
 
-  async #begin({ entries, blocks }: Restored): Promise<void> {
-    const { bus, chain } = this.#options
+  async #begin({ entries, cursor }: Restored): Promise<void> {
+    const { bus, chain, htlcs = this.payments.desk } = this.#options
+    await this.#command((core) => core.follow(htlcs.resumed()))
     await this.#refreshFees()
-    const following = await chain.follow(blocks, (event) => this.#chainEvent(event))
+    const following = await chain.follow(cursor, (event) => this.#chainEvent(event))
     this.#stopChain = () => following.stop()
-    for (const { funding, place } of entries) {
-      if (funding !== undefined && place === undefined) {
-        this.#perform({ kind: 'publish', what: 'funding', transactions: [funding.transaction] })
-      }
-    }
+    this.#mustGoOn()
     await this.#releaseForgotten()
-    await this.#command((core) => core.follow((this.#options.htlcs ?? this.payments.desk).resumed()))
+    await this.#command((core) => core.resume())
     this.#endings.push(
       bus.onPeer((event) => this.#onPeer(event)),
       bus.onRaw(MESSAGE_TYPES, (from, type, payload) => this.#received(from, type, payload)),
@@ -311,18 +313,22 @@ export class LightningNode implements AsyncDisposable {
     }
   }
 
-  /** Coins that were kept for a channel of which nothing came: its record was never written. */
+  /** Coins that are kept for nothing any more: the record of what they were for was never written, or is gone. */
   async #releaseForgotten(): Promise<void> {
     const { wallet } = this.#options
-    const prefix = this.#purpose('')
-    const inUse = new Set([...this.#core.entries.all].map(({ keyIndex }) => `${keyIndex}`))
+    const inUse = new Set<string>()
+    for (const { keyIndex, monitor } of this.#core.entries.all) {
+      inUse.add(this.#purpose(keyIndex))
+      for (const { id } of monitor?.attempts ?? []) inUse.add(this.#purpose(keyIndex, id))
+    }
     for (const { id, purpose } of await wallet.reservations()) {
-      if (purpose.startsWith(prefix) && !inUse.has(purpose.slice(prefix.length))) await wallet.release(id)
+      if (purpose.startsWith(`${this.id} channel `) && !inUse.has(purpose)) await wallet.release(id)
     }
   }
 
-  #purpose(channel: bigint | ''): string {
-    return `${this.id} channel ${channel}`
+  /** For which the wallet keeps coins: a channel's funding, or an attempt of its monitor. */
+  #purpose(channel: bigint, attempt?: string): string {
+    return `${this.id} channel ${channel}${attempt === undefined ? '' : ` ${attempt}`}`
   }
 
   #onPeer({ kind, peer }: PeerEvent): void {
@@ -364,21 +370,16 @@ export class LightningNode implements AsyncDisposable {
     })
   }
 
-  async #chainEvent(event: ChainEvent): Promise<void> {
-    if (event.kind === 'disconnected') {
-      return this.#done({ kind: 'disconnected', block: event.block })
-    }
-    if (event.isTip) await this.#refreshFees()
-    await this.#done({ kind: 'connected', block: event.block, isTip: event.isTip })
+  async #chainEvent(event: TrackedEvent): Promise<void> {
+    if (event.kind === 'connected' && event.isTip) await this.#refreshFees()
+    await this.#done(event)
   }
 
+  /** Where there is no new answer, the last one holds. */
   async #refreshFees(): Promise<void> {
-    try {
-      this.#push(OWN, { kind: 'fees', fees: estimatesOf(await this.#options.chain.fees()) })
-    } catch (cause) {
-      // Those of before hold.
-      this.#report(asError(cause, 'fees'))
-    }
+    const failure = await this.#fees.refresh()
+    if (failure !== undefined) this.#report(failure)
+    this.#push(OWN, { kind: 'fees', table: this.#fees.table, channels: this.#fees.channelFees() })
   }
 
   #tickLater(): void {
@@ -501,6 +502,12 @@ export class LightningNode implements AsyncDisposable {
         return this.#background('wallet', this.#options.wallet.release(effect.reservation))
       case 'publish':
         return this.#background('chain', this.#publish(effect))
+      case 'lookup':
+        return this.#background('store', this.#lookUp(effect))
+      case 'reserve':
+        return this.#background('wallet', this.#reserve(effect))
+      case 'releaseCoins':
+        return this.#background('wallet', this.#releaseCoins(effect))
       case 'sweepRows':
         return this.#background('store', sweepRows(this.#options.store, effect.prefix))
       case 'tell':
@@ -574,10 +581,49 @@ export class LightningNode implements AsyncDisposable {
     }
   }
 
-  async #publish({ what, transactions }: NodeEffect & { kind: 'publish' }): Promise<void> {
-    await this.#options.chain.publish(transactions)
-    if (what !== 'funding') return
-    for (const transaction of transactions) await this.#options.wallet.published(transaction)
+  async #publish(effect: NodeEffect & { kind: 'publish' }): Promise<void> {
+    const { what, channel, attempt, transactions, spent } = effect
+    const { chain, wallet } = this.#options
+    const last = transactions.at(-1)
+    if (last === undefined) return
+    const signed = spent === undefined ? last : await wallet.sign(last, spent)
+    const result = await chain.broadcast([...transactions.slice(0, -1), signed])
+    const isRefused =
+      result.kind === 'feeTooLow' || result.kind === 'missingInputs' || result.kind === 'rejected'
+    if (!isRefused && (what === 'funding' || spent !== undefined)) await wallet.published(signed)
+    if (!isRefused || attempt === undefined) return
+    this.#push(OWN, { kind: 'monitor', channel, input: { kind: 'refused', attempt, why: result.kind } })
+  }
+
+  async #lookUp({ channel, number }: NodeEffect & { kind: 'lookup' }): Promise<void> {
+    const key = revokedKey(channel, number)
+    const row = await this.#options.store.get(key)
+    const htlcs = row === undefined ? [] : openRevoked(key, row)
+    this.#push(OWN, { kind: 'monitor', channel, input: { kind: 'revokedHtlcs', number, htlcs } })
+  }
+
+  /** What it can't have now it asks for again. */
+  async #reserve({ channel, attempt, amount, feerate }: NodeEffect & { kind: 'reserve' }): Promise<void> {
+    const purpose = this.#purpose(channel, attempt)
+    if (this.#reserving.has(purpose)) return
+    this.#reserving.add(purpose)
+    try {
+      const found = await this.#options.wallet.reserveInputs({ purpose, amount, feerate })
+      const coins = found.coins.map(({ outpoint, amount, script }, i) => {
+        return { outpoint, amount, script, weight: found.weights[i] ?? 0 }
+      })
+      const change = found.changeScript
+      this.#push(OWN, { kind: 'monitor', channel, input: { kind: 'coins', attempt, coins, change } })
+    } finally {
+      this.#reserving.delete(purpose)
+    }
+  }
+
+  async #releaseCoins({ channel, attempt }: NodeEffect & { kind: 'releaseCoins' }): Promise<void> {
+    const { wallet } = this.#options
+    for (const { id, purpose } of await wallet.reservations()) {
+      if (purpose === this.#purpose(channel, attempt)) await wallet.release(id)
+    }
   }
 
   /** What may fail without harm: it is done again. */

@@ -5,6 +5,7 @@ import type { Clock, PeerID } from '../../../peer/index.js'
 import type { Store } from '../../../persistence/index.js'
 import type { AdmissionLimits, Asked, ChannelPolicy } from '../channel/index.js'
 import type { StepCounter } from '../keys/index.js'
+import type { ResolverPolicy } from '../monitor/index.js'
 import type { PaymentsPolicy } from '../payments/index.js'
 import type { OnchainWallet } from '../wallet/index.js'
 import type { NodeBus, NodeChain } from './ports.js'
@@ -19,12 +20,14 @@ export interface LightningNodeOptions {
   readonly chain: NodeChain
   readonly wallet: Pick<
     OnchainWallet,
-    'changeScript' | 'fund' | 'sign' | 'published' | 'reservations' | 'release'
+    'changeScript' | 'fund' | 'reserveInputs' | 'sign' | 'published' | 'reservations' | 'release'
   >
   /** All keys of channels come from it: 16 bytes or more. Who loses it loses the money. */
   readonly seed: Uint8Array
   readonly policy?: Partial<ChannelPolicy>
   readonly admission?: Partial<AdmissionLimits>
+  /** What monitors go by on chain. */
+  readonly resolver?: Partial<ResolverPolicy>
   /** What becomes of payments. */
   readonly payments?: Partial<PaymentsPolicy>
   /** What decides about HTLCs, if not the node's own payments. */

@@ -1,7 +1,7 @@
 // What a node needs of the world beside a store and a wallet: connections and a chain.
 import type { Hex } from '../../../channel/bytes.js'
 import type { PeerBus } from '../../../peer/index.js'
-import type { BlockID, ChainEvent, FeeTable } from '../chain/index.js'
+import type { BroadcastResult, ChainCursor, FeeTable, TrackedEvent } from '../chain/index.js'
 import type { Transaction } from '../script/index.js'
 
 /** Connections: what `PeerBus` has. Its `init` and `understands` are those of `lightningInit`. */
@@ -26,16 +26,21 @@ export interface NodeChain {
   /**
    * Tells of every block after those that are known, and goes on so.
    *
-   * @param known the last blocks that the handler has seen, newest last; empty for one that begins with the tip
+   * @param from where the handler stands; without it the first event is the tip
    * @param handler the next event waits for its promise
    * @returns once the handler has seen the tip of that moment
    */
   follow(
-    known: readonly BlockID[],
-    handler: (event: ChainEvent) => Promise<void>,
+    from: ChainCursor | undefined,
+    handler: (event: TrackedEvent) => Promise<void>,
   ): Promise<{ stop(): Promise<void> }>
-  /** Hands on a transaction, or parents and their child. Never rejects: what did not get through is published again. */
-  publish(transactions: readonly Transaction[]): Promise<void>
+  /**
+   * Hands on a transaction, or parents and their child.
+   *
+   * @param transactions with their witnesses
+   * @throws PerkunasError LEDGER_UNREACHABLE and the like if nothing is known of what became of it
+   */
+  broadcast(transactions: readonly Transaction[]): Promise<BroadcastResult>
   /** What it knows of fees now. */
-  fees(): Promise<FeeTable>
+  feeTable(): Promise<FeeTable>
 }

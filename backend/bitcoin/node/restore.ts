@@ -1,8 +1,7 @@
 // A node from its store: one scan of each kind of record, and what does not fit together is refused.
 import { PerkunasError } from '../../../channel/errors.js'
-import { blockHeight } from '../../../channel/units.js'
 import type { Store } from '../../../persistence/index.js'
-import type { BlockID } from '../chain/index.js'
+import { type ChainCursor, cursorRecord } from '../chain/index.js'
 import { CHANNEL_ROWS, isLive, restoredChannels } from '../channel/index.js'
 import { MONITOR_ROWS, restoredMonitors } from '../monitor/rows.js'
 import { PAYMENT_ROWS, type PaymentsState, restoredPayments } from '../payments/index.js'
@@ -12,7 +11,8 @@ import { type FundingPlace, NODE_KEYS, NODE_RECORDS, NODE_ROWS } from './rows.js
 /** What a store has of a node. */
 export interface Restored {
   readonly nextKeyIndex: bigint
-  readonly blocks: readonly BlockID[]
+  /** Absent in a new one. */
+  readonly cursor: ChainCursor | undefined
   readonly entries: readonly Entry[]
   readonly payments: PaymentsState
 }
@@ -43,6 +43,7 @@ export async function restored(store: Store): Promise<Restored> {
       peer,
       state,
       monitor,
+      watched: new Set(),
       revoked: [],
       written: { state, monitor },
       shown: state,
@@ -54,7 +55,7 @@ export async function restored(store: Store): Promise<Restored> {
   const orphan = [...monitors.keys()].find((keyIndex) => !states.has(keyIndex))
   if (orphan !== undefined) throw invalid(`${MONITOR_ROWS}${orphan}`, 'it has no channel')
   const payments = restoredPayments(paymentRows ?? [])
-  return { nextKeyIndex: node.nextKeyIndex, blocks: node.blocks, entries, payments }
+  return { nextKeyIndex: node.nextKeyIndex, cursor: node.cursor, entries, payments }
 }
 
 type Row = readonly [key: string, value: Uint8Array]
@@ -68,7 +69,7 @@ async function all(store: Store, prefix: string): Promise<readonly Row[]> {
 function ownRows(rows: readonly Row[]) {
   const found = {
     nextKeyIndex: 0n,
-    blocks: [] as readonly BlockID[],
+    cursor: undefined as ChainCursor | undefined,
     peers: new Map<bigint, Entry['peer']>(),
     places: new Map<bigint, FundingPlace>(),
     fundings: new Map<bigint, OwnFunding>(),
@@ -79,10 +80,8 @@ function ownRows(rows: readonly Row[]) {
       case 'next':
         found.nextKeyIndex = NODE_RECORDS.next.open(key, value).keyIndex
         break
-      case 'blocks':
-        found.blocks = NODE_RECORDS.blocks
-          .open(key, value)
-          .map(({ height, hash }) => ({ height: blockHeight(height), hash }))
+      case 'cursor':
+        found.cursor = cursorRecord.open(key, value)
         break
       case 'channel':
         found.peers.set(indexOf(key, index), NODE_RECORDS.channel.open(key, value).peer)

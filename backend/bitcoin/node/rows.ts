@@ -5,12 +5,11 @@
 //     lightning-node/funding/<key index>    the block of its funding, once it is in one
 //     lightning-node/own-funding/<key index> the transaction that funds it, until it is deep, if it is ours
 //     lightning-node/peer/<id>              where a peer with channels was reached
-//     lightning-node/blocks                 the last blocks, newest last
+//     lightning-node/cursor                 the newest block that was dealt with, and some before it
 import type { Hex } from '../../../channel/bytes.js'
 import {
   bool,
   hex,
-  list,
   object,
   optional,
   type Schema,
@@ -24,9 +23,6 @@ import { transaction } from '../channel/schemas.js'
 
 /** All of them. */
 export const NODE_ROWS = 'lightning-node/'
-
-/** How many blocks are remembered: what no reorg undoes. */
-export const KEPT_BLOCKS = 144
 
 const height = uint(0xffff_ffff)
 
@@ -49,13 +45,12 @@ export const NODE_RECORDS = {
   ),
   ownFunding: row('lightning-node-own-funding', object({ reservation: hex(16), transaction })),
   peer: row('lightning-node-peer', object({ address: optional(text(1000)) })),
-  blocks: row('lightning-node-blocks', list(object({ height, hash: hex(32) }), { max: KEPT_BLOCKS })),
 }
 
 /** Their keys. */
 export const NODE_KEYS = {
   next: `${NODE_ROWS}next`,
-  blocks: `${NODE_ROWS}blocks`,
+  cursor: `${NODE_ROWS}cursor`,
   channel: (keyIndex: bigint) => `${NODE_ROWS}channel/${keyIndex}`,
   funding: (keyIndex: bigint) => `${NODE_ROWS}funding/${keyIndex}`,
   ownFunding: (keyIndex: bigint) => `${NODE_ROWS}own-funding/${keyIndex}`,

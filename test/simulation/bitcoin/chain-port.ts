@@ -1,13 +1,22 @@
 // One process's view of the simulated chain: blocks come to it late, and what it publishes gets there late or not at all.
-import type { BlockID, ChainEvent, FeeTable } from '../../../backend/bitcoin/chain/index.js'
+import {
+  type BlockID,
+  type BroadcastResult,
+  type ChainCursor,
+  type FeeTable,
+  KEPT_HEADERS,
+  type TrackedEvent,
+} from '../../../backend/bitcoin/chain/index.js'
 import type { NodeChain } from '../../../backend/bitcoin/node/index.js'
 import type { Transaction } from '../../../backend/bitcoin/script/index.js'
+import { PerkunasError } from '../../../channel/errors.js'
 import { feeratePerKw } from '../../../channel/units.js'
 import type { Clock } from '../../../client/index.js'
+import { blocksOf, cursorOf } from '../../backend/bitcoin/node/cursor.js'
 import type { Random } from '../random.js'
 import type { BitcoinLedger } from './ledger.js'
 
-type Handler = (event: ChainEvent) => Promise<void>
+type Handler = (event: TrackedEvent) => Promise<void>
 
 /** Milliseconds until a process sees a new block, at most. */
 const LATENCY = 400
@@ -41,8 +50,8 @@ export class ChainPort implements NodeChain {
     this.#host = host
   }
 
-  async follow(known: readonly BlockID[], handler: Handler): Promise<{ stop(): Promise<void> }> {
-    this.#known = known.length > 0 ? [...known] : this.#ledger.recent(20)
+  async follow(from: ChainCursor | undefined, handler: Handler): Promise<{ stop(): Promise<void> }> {
+    this.#known = from === undefined ? this.#ledger.recent(20) : blocksOf(from)
     this.#handler = handler
     await this.#tell()
     return {
@@ -52,20 +61,23 @@ export class ChainPort implements NodeChain {
     }
   }
 
-  async publish(transactions: readonly Transaction[]): Promise<void> {
+  async broadcast(transactions: readonly Transaction[]): Promise<BroadcastResult> {
     const { clock, random } = this.#host
     if (!this.#host.effect()) return new Promise(() => undefined)
-    if (this.isCut) return
-    await new Promise<void>((resolve) => {
+    if (this.isCut) {
+      const message = 'the chain is cut off'
+      throw new PerkunasError('LEDGER_UNREACHABLE', message, { ledger: 'simulated' })
+    }
+    return new Promise((resolve) => {
       clock.after(random.int(LATENCY), () => {
         const result = this.#ledger.submit(transactions)
         if ('reason' in result) this.#host.tell(`publishes in vain: ${result.kind} ${result.reason}`)
-        resolve()
+        resolve(result)
       })
     })
   }
 
-  async fees(): Promise<FeeTable> {
+  async feeTable(): Promise<FeeTable> {
     const least = Number(this.#ledger.floor)
     const floor = feeratePerKw(least)
     return {
@@ -93,17 +105,22 @@ export class ChainPort implements NodeChain {
     this.#isTelling = false
   }
 
-  #next(): ChainEvent | undefined {
+  #next(): TrackedEvent | undefined {
     if (this.isCut) return undefined
     const last = this.#known.at(-1)
     if (last === undefined) throw new Error('a reorg deeper than anybody remembers')
     const there = this.#ledger.block(last.height)
-    if (there?.hash !== last.hash) return { kind: 'disconnected', block: last, isTip: false }
+    if (there?.hash !== last.hash) {
+      const cursor = cursorOf(this.#known.slice(0, -1))
+      return { kind: 'disconnected', block: last, isTip: false, cursor }
+    }
     const block = this.#ledger.block(last.height + 1)
-    return block && { kind: 'connected', block, isTip: block.hash === this.#ledger.tip.hash }
+    if (block === undefined) return undefined
+    const cursor = cursorOf([...this.#known, block].slice(-KEPT_HEADERS))
+    return { kind: 'connected', block, isTip: block.hash === this.#ledger.tip.hash, cursor }
   }
 
-  #follow(event: ChainEvent): void {
+  #follow(event: TrackedEvent): void {
     if (event.kind === 'disconnected') this.#known.pop()
     else this.#known.push({ height: event.block.height, hash: event.block.hash })
     if (this.#known.length > 200) this.#known.shift()

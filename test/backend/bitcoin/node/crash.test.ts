@@ -37,6 +37,8 @@ const acts: fc.Arbitrary<readonly Act[]> = fc.array(
 )
 const CAPACITY = 1_000_000_000n
 const PUSH = 400_000_000n
+/** Far more than it takes: connections come back within milliseconds. */
+const MOST_ROUNDS = 5000
 
 describe('LightningNode: crashes', function () {
   this.timeout(30_000)
@@ -146,7 +148,8 @@ class Run {
       node.fuse.left = undefined
       await node.crash()
     }
-    for (let quiet = 0; quiet < 5; ) {
+    for (let quiet = 0, round = 0; quiet < 5; round++) {
+      if (round > MOST_ROUNDS) throw new Error('they never come to rest')
       await turns(5)
       const isQuiet = [this.alice, this.bob].every(({ running }) => {
         expect(running.stopped).to.equal(undefined)

@@ -3,7 +3,7 @@ import { expect } from 'chai'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
 import { toHex } from '../../../../channel/bytes.js'
 import { msat, sat } from '../../../../channel/units.js'
-import { preimageOf, TestWorld } from './world.js'
+import { preimageOf, type TestNode, TestWorld } from './world.js'
 
 describe('LightningNode', () => {
   let world: TestWorld
@@ -44,5 +44,28 @@ describe('LightningNode', () => {
     await a.close(0n)
     await a.until(0n, ({ phase }) => phase === 'negotiating')
     await b.until(0n, ({ phase }) => phase === 'negotiating')
+    await a.until(0n, ({ live }) => live?.isClosingAgreed === true)
+    await b.until(0n, ({ live }) => live?.isClosingAgreed === true)
+    await world.chain.mine(6)
+    expect(a.channels()).to.deep.equal([])
+    expect(b.channels()).to.deep.equal([])
+    const paid = (node: TestNode) =>
+      node.wallet.scripts.reduce((sum, script) => sum + world.chain.paid(script), 0n)
+    // Whose transaction it is pays for it.
+    const fees = [685_000n - paid(alice), 315_000n - paid(bob)].sort((a, b) => (a < b ? -1 : 1))
+    expect(fees).to.deep.equal([0n, 674n])
+    const left = () => [alice, bob].flatMap(({ store }) => [...store.snapshot().keys()])
+    // The last rows go page by page.
+    while (left().some((key) => key.startsWith('lightning-revoked/'))) await nextTurn()
+    expect(left().filter((key) => !key.startsWith('test-switch/'))).to.have.members([
+      'lightning-node/cursor',
+      'lightning-node/next',
+      'lightning-node/cursor',
+      'lightning-node/next',
+    ])
   })
 })
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}

@@ -1,7 +1,14 @@
 // A world in memory for nodes: one chain whose transactions spend what there is and are not looked at further, wallets that
 // mint their own coins, and payments without onions.
-import type { BlockID, ChainEvent, FeeTable } from '../../../../backend/bitcoin/chain/index.js'
+import type {
+  BlockID,
+  BroadcastResult,
+  ChainCursor,
+  FeeTable,
+  TrackedEvent,
+} from '../../../../backend/bitcoin/chain/index.js'
 import type { Handoff } from '../../../../backend/bitcoin/channel/index.js'
+import type { HtlcKey } from '../../../../backend/bitcoin/monitor/index.js'
 import {
   LightningNode,
   type LightningNodeOptions,
@@ -18,11 +25,19 @@ import {
   type Transaction,
   transactionID,
 } from '../../../../backend/bitcoin/script/index.js'
-import type { Funded, FundRequest, Reservation } from '../../../../backend/bitcoin/wallet/index.js'
+import type {
+  Coin,
+  Funded,
+  FundRequest,
+  InputsRequest,
+  Reservation,
+  ReservedInputs,
+} from '../../../../backend/bitcoin/wallet/index.js'
 import { concat, toHex } from '../../../../channel/bytes.js'
 import { blockHeight, feeratePerKw, type Msat, sat } from '../../../../channel/units.js'
 import { createIdentity, type MemoryTransport, memoryTransport, PeerBus } from '../../../../peer/index.js'
 import { MemoryStore, type Store, type Write } from '../../../../persistence/index.js'
+import { blocksOf, cursorOf } from './cursor.js'
 
 export const CHAIN_HASH = toHex(new Uint8Array(32).fill(6))
 
@@ -31,12 +46,15 @@ const FEES: FeeTable = {
   estimates: [{ blocks: 6, feerate: feeratePerKw(1000) }],
 }
 
+/** Blocks that a cursor names. */
+const KEPT = 10
+
 interface Mined extends BlockID {
   readonly previous: BlockID['hash']
   readonly transactions: readonly Transaction[]
 }
 
-type Handler = (event: ChainEvent) => Promise<void>
+type Handler = (event: TrackedEvent) => Promise<void>
 
 /** One chain for all. */
 export class TestChain implements NodeChain {
@@ -58,32 +76,40 @@ export class TestChain implements NodeChain {
     return tip
   }
 
-  async follow(known: readonly BlockID[], handler: Handler): Promise<{ stop(): Promise<void> }> {
-    let at = known.length
-    for (; at > 0; at--) {
-      const block = known[at - 1]
-      if (block === undefined || this.#at(block.height)?.hash === block.hash) break
-      await handler({ kind: 'disconnected', block, isTip: false })
+  async follow(from: ChainCursor | undefined, handler: Handler): Promise<{ stop(): Promise<void> }> {
+    const known = from === undefined ? [] : blocksOf(from)
+    for (
+      let at = known.at(-1);
+      at !== undefined && this.#at(at.height)?.hash !== at.hash;
+      at = known.at(-1)
+    ) {
+      known.pop()
+      const cursor = cursorOf(known)
+      await handler({ kind: 'disconnected', block: at, isTip: false, cursor })
     }
-    const from = known[at - 1]?.height ?? this.tip.height - 1
-    for (const block of this.#blocks.filter(({ height }) => height > from)) await handler(this.#told(block))
+    const seen = known.at(-1)?.height ?? this.tip.height - 1
+    for (const block of this.#blocks.filter(({ height }) => height > seen)) await handler(this.#told(block))
     this.#handlers.add(handler)
     return { stop: async () => void this.#handlers.delete(handler) }
   }
 
-  async publish(transactions: readonly Transaction[]): Promise<void> {
+  async broadcast(transactions: readonly Transaction[]): Promise<BroadcastResult> {
     for (const transaction of transactions) {
       const inputs = transaction.inputs.map(({ outpoint }) => keyOf(outpoint))
-      if (inputs.some((key) => this.#spent.has(key))) continue
+      const id = toHex(transactionID(transaction))
+      const spenders = inputs.flatMap((key) => this.#spent.get(key) ?? [])
+      if (spenders.length > 0 && spenders.every((one) => one === id)) continue
+      if (spenders.length > 0) return { kind: 'missingInputs', reason: 'spent' }
       const rivals = [...this.mempool].filter(([, one]) =>
         one.inputs.some(({ outpoint }) => inputs.includes(keyOf(outpoint))),
       )
-      for (const [id] of rivals) this.mempool.delete(id)
-      this.mempool.set(toHex(transactionID(transaction)), transaction)
+      for (const [rival] of rivals) this.mempool.delete(rival)
+      this.mempool.set(id, transaction)
     }
+    return { kind: 'accepted' }
   }
 
-  async fees(): Promise<FeeTable> {
+  async feeTable(): Promise<FeeTable> {
     return FEES
   }
 
@@ -107,7 +133,8 @@ export class TestChain implements NodeChain {
         this.mempool.set(toHex(transactionID(transaction)), transaction)
       }
       const { height, hash } = block
-      const event: ChainEvent = { kind: 'disconnected', block: { height, hash }, isTip: false }
+      const cursor = cursorOf(this.#blocks.slice(-KEPT))
+      const event: TrackedEvent = { kind: 'disconnected', block: { height, hash }, isTip: false, cursor }
       await Promise.all([...this.#handlers].map((handler) => handler(event)))
     }
   }
@@ -136,10 +163,12 @@ export class TestChain implements NodeChain {
     return block
   }
 
-  #told({ transactions, ...block }: Mined): ChainEvent {
+  #told({ transactions, ...block }: Mined): TrackedEvent {
+    const upTo = this.#blocks.filter(({ height }) => height <= block.height)
     return {
       kind: 'connected',
       isTip: block.hash === this.tip.hash,
+      cursor: cursorOf(upTo.slice(-KEPT)),
       block: {
         ...block,
         time: 0,
@@ -185,6 +214,24 @@ export class TestWallet {
     const reservation: Reservation = { id, purpose, outpoints: [outpoint] }
     this.reserved.set(id, reservation)
     return { reservation, transaction, coins: [], fee: sat(0n), psbt: new Uint8Array() }
+  }
+
+  async reserveInputs({ purpose, amount, feerate }: InputsRequest): Promise<ReservedInputs> {
+    const weight = 272
+    const outpoint = { txid: sha256(this.#bytes(`coin ${this.#count++}`)), index: 0 }
+    const cost = BigInt(Math.ceil((feerate * weight) / 1000))
+    const script = await this.changeScript()
+    const coin: Coin = {
+      outpoint,
+      amount: sat(amount + cost),
+      script,
+      kind: 'p2wpkh',
+      isReserved: true,
+    }
+    const id = toHex(outpoint.txid.subarray(0, 16))
+    const reservation: Reservation = { id, purpose, outpoints: [outpoint] }
+    this.reserved.set(id, reservation)
+    return { reservation, coins: [coin], changeScript: await this.changeScript(), weights: [weight] }
   }
 
   async sign(transaction: Transaction): Promise<Transaction> {
@@ -267,6 +314,16 @@ export class TestSwitch implements HtlcSwitch {
     return { wishes, effects: [] }
   }
 
+  learned(channel: bigint, { id }: HtlcKey): Consequence {
+    this.#see(`learned ${channel} local ${id}`, 'seen')
+    return { wishes: [], effects: [] }
+  }
+
+  resolved(channel: bigint, { offerer, id }: HtlcKey, to: 'offerer' | 'receiver'): Consequence {
+    this.#see(`resolved ${channel} ${offerer} ${id}`, to)
+    return { wishes: [], effects: [] }
+  }
+
   reached(): Consequence {
     return { wishes: [], effects: [] }
   }
@@ -276,14 +333,6 @@ export class TestSwitch implements HtlcSwitch {
   }
 
   attach(): void {}
-
-  learned(): Consequence {
-    return { wishes: [], effects: [] }
-  }
-
-  resolved(): Consequence {
-    return { wishes: [], effects: [] }
-  }
 
   resumed(): Consequence {
     return { wishes: [], effects: [] }
@@ -371,14 +420,13 @@ export class Fuse {
   chain(chain: NodeChain): NodeChain {
     return {
       chainHash: chain.chainHash,
-      fees: () => chain.fees(),
+      feeTable: () => chain.feeTable(),
       follow: (known, handler) =>
         chain.follow(known, async (event) => {
           if (!this.isBlown) await Promise.race([handler(event), this.blown])
         }),
-      publish: async (transactions) => {
-        if (this.pass()) await chain.publish(transactions)
-      },
+      broadcast: async (transactions) =>
+        this.pass() ? await chain.broadcast(transactions) : new Promise<never>(() => {}),
     }
   }
 }
@@ -387,7 +435,7 @@ export class Fuse {
 export class TestNode {
   readonly wallet: TestWallet
   readonly htlcs = new TestSwitch()
-  store: Store
+  store: MemoryStore
   /** The node's own payments instead of those without onions. */
   hasPayments = false
   node: LightningNode | undefined
@@ -399,7 +447,7 @@ export class TestNode {
   constructor(
     readonly name: string,
     readonly world: TestWorld,
-    store: Store = new MemoryStore(),
+    store = new MemoryStore(),
   ) {
     this.wallet = new TestWallet(name)
     this.#seed = sha256(new TextEncoder().encode(`seed of ${name}`))
@@ -482,7 +530,7 @@ export class TestWorld {
   readonly transport: MemoryTransport = memoryTransport()
   readonly nodes: TestNode[] = []
 
-  node(name: string, store?: Store): TestNode {
+  node(name: string, store?: MemoryStore): TestNode {
     const node = new TestNode(name, this, store)
     this.nodes.push(node)
     return node
