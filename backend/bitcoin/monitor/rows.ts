@@ -135,6 +135,7 @@ const attempt: Schema<Attempt> = object({
   price: optional(price),
   isRefused: bool,
   refusals: height,
+  asked: optional(height),
   coins: list(object({ outpoint, amount: sats, script, weight: height }), { max: MAX_COINS }),
   change: optional(script),
   last: optional(object({ transaction, fee: sats, feerate })),

@@ -126,7 +126,10 @@ function seen(before: Monitor, transaction: Transaction, env: MonitorEnv): Monit
   return { ...result, handoffs: [...handoffs, ...result.handoffs] }
 }
 
-function resumed(monitor: Monitor, env: MonitorEnv): MonitorStep {
+function resumed(before: Monitor, env: MonitorEnv): MonitorStep {
+  // Whether the wallet heard of what it was asked is not known.
+  const attempts = before.attempts.map(({ asked: _, ...attempt }) => attempt)
+  const monitor = { ...before, attempts }
   const result = concluded({ ...monitor, facts: [] }, monitor, env, { kind: 'all' })
   return { ...result, effects: [watchFunding(monitor.known.terms, env), ...result.effects] }
 }

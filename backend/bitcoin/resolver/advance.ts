@@ -55,20 +55,23 @@ export function advanced(attempt: Attempt, situation: Situation): Advanced {
   const draft = htlcDraft(htlcs, situation.keys)
   const value = sumOf(targets)
   const weight = draftWeight(draft, attempt)
-  return fundedAdvanced(priced(attempt, situation.env, { value, weight }), draft, { value })
+  const { height } = situation.env
+  return fundedAdvanced(priced(attempt, situation.env, { value, weight }), draft, { height, value })
 }
 
 /** An attempt that the wallet pays for, and that has its price. @param parents what is published before it */
 export function fundedAdvanced(
-  attempt: Attempt,
+  before: Attempt,
   draft: Draft,
-  { value, parents = [] }: { readonly value: bigint; readonly parents?: readonly Transaction[] },
+  at: { readonly height: number; readonly value: bigint; readonly parents?: readonly Transaction[] },
 ): Advanced {
-  const { price, id, change, due } = attempt
-  if (price === undefined) return { attempt, effects: [] }
+  const { price, id, change, due, asked } = before
+  if (price === undefined) return { attempt: before, effects: [] }
+  const { height, value, parents = [] } = at
   const effects: MonitorEffect[] = []
-  const short = missing(draft, attempt, price.feerate)
-  if (short > 0n || change === undefined) {
+  const short = missing(draft, before, price.feerate)
+  const isAsking = (short > 0n || change === undefined) && (asked === undefined || asked < height)
+  if (isAsking) {
     effects.push({
       kind: 'reserve',
       attempt: id,
@@ -78,6 +81,7 @@ export function fundedAdvanced(
       ...(due === undefined ? {} : { due }),
     })
   }
+  const attempt = isAsking ? { ...before, asked: height } : before
   const made = change === undefined ? undefined : paid(attempt, draft, { change, feerate: price.feerate })
   if (made === undefined) return { attempt, effects }
   const { spent, ...last } = made

@@ -49,6 +49,8 @@ export interface Attempt {
   readonly isRefused: boolean
   /** How often nodes refused one. */
   readonly refusals: number
+  /** Height at which the wallet was asked for coins last: once a block is enough. */
+  readonly asked?: number
   /** What the wallet gave. */
   readonly coins: readonly WalletCoin[]
   /** Where what is left of them goes. */

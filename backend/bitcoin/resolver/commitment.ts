@@ -115,7 +115,11 @@ function withChild(monitor: Monitor, own: Own, env: MonitorEnv, scope: Scope): P
     attempt.price === undefined || attempt.price.feerate <= rateOf(commitment.fee, weightOf(transaction))
   const result = isEnough
     ? { attempt, effects: [] }
-    : fundedAdvanced(attempt, draft, { value: value > 0n ? value : balance, parents: [transaction] })
+    : fundedAdvanced(attempt, draft, {
+        height: env.height,
+        value: value > 0n ? value : balance,
+        parents: [transaction],
+      })
   const attempts =
     known === undefined
       ? [...monitor.attempts, result.attempt]

@@ -1,0 +1,78 @@
+// The same on a real node: it takes what is published, and at the end everybody has what is theirs.
+import { expect } from 'chai'
+import { type Bitcoind, bitcoindBinary, startBitcoind } from '../../../../scripts/bitcoind.js'
+import { Chain } from '../chain.js'
+import { preimageOf } from '../channel/pair.js'
+import { RegtestLedger } from './regtest.js'
+import { cheatedByBob, closedBy, withHtlcs } from './scenarios.js'
+
+describe('bitcoind: monitor', () => {
+  let node: Bitcoind
+  let chain: Chain
+
+  before(async function () {
+    // On a fresh clone the node is downloaded first, and how long that takes is not for us to say.
+    this.timeout(300_000)
+    bitcoindBinary()
+    node = await startBitcoind()
+    chain = await Chain.start(node, 10)
+  })
+  after(() => node?.stop())
+
+  for (const commitments of ['anchors', 'static_remotekey'] as const) {
+    describe(commitments, () => {
+      it('our commitment and theirs, HTLCs both ways -> swept, to the satoshi', async () => {
+        const arena = await withHtlcs(await RegtestLedger.on(node, chain), { commitments })
+        await closedBy(arena, 'alice')
+        expect(arena.guards.alice.refusals.concat(arena.guards.bob.refusals)).to.deep.equal([])
+      })
+
+      it('theirs, with reorgs of 1 to 5 blocks on the way, and a restart -> swept, to the satoshi', async () => {
+        const arena = await withHtlcs(await RegtestLedger.on(node, chain), { commitments })
+        await closedBy(arena, 'bob', async () => {
+          for (const depth of [1, 2, 3, 4, 5]) {
+            await arena.mine(depth)
+            await arena.undo(depth)
+            await arena.restart(arena.guards.alice)
+          }
+        })
+      })
+
+      it('revoked -> all is ours', async () => {
+        const arena = await withHtlcs(await RegtestLedger.on(node, chain), { commitments })
+        await cheatedByBob(arena)
+        const fee = arena.feeOf(arena.spendOfFunding())
+        const anchors = commitments === 'anchors' ? 660n : 0n
+        expect(arena.walletOf('alice') + arena.costsOf('alice')).to.equal(6_000_000n - fee - anchors)
+      })
+
+      it('revoked, and the peer takes HTLCs to the second level, with reorgs -> all is ours', async () => {
+        const arena = await withHtlcs(await RegtestLedger.on(node, chain), { commitments })
+        const { ledger, guards } = arena
+        guards.alice.isMute = true
+        await cheatedByBob(
+          arena,
+          async (old) => {
+            await arena.mine()
+            const received = old.commitment.htlcs.find(
+              ({ htlc }) => htlc.direction === 'received' && htlc.id === 0n,
+            )
+            if (received === undefined) throw new Error('no HTLC')
+            const success = arena.secondLevel('bob', old, received, preimageOf(1))
+            expect(await ledger.submit([success]), ledger.reason).to.equal('accepted')
+            guards.alice.isMute = false
+            await arena.mine()
+          },
+          async () => {
+            await arena.undo(3)
+            await arena.mine(2)
+          },
+        )
+        const fee = arena.feeOf(arena.spendOfFunding())
+        const second = commitments === 'anchors' ? 0n : 703n
+        const anchors = commitments === 'anchors' ? 660n : 0n
+        expect(arena.walletOf('alice') + arena.costsOf('alice')).to.equal(6_000_000n - fee - anchors - second)
+      })
+    })
+  }
+})
