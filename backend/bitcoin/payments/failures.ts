@@ -72,11 +72,17 @@ export function holdTimesOf(
   return readFulfilAttribution(sharedSecrets, attributionOf(attribution)).holdTimes
 }
 
+/** What is for good and of one channel alone. */
+const OF_CHANNELS: readonly number[] = [
+  failureCode({ kind: 'permanent_channel_failure' }),
+  failureCode({ kind: 'required_channel_feature_missing' }),
+]
+
 /** Whether the payee says no for good, so that no other channel with it helps. */
 export function isFinal(failure: PaymentFailure): boolean {
   switch (failure.kind) {
     case 'rejected':
-      return (failure.code & PERM) !== 0
+      return (failure.code & PERM) !== 0 && !OF_CHANNELS.includes(failure.code)
     case 'noChannel':
     case 'unreadable':
       return false

@@ -41,7 +41,11 @@ function invoiced(request: InvoiceRequest, context: PaymentsContext): IncomingPa
   const { entropy, policy, now, node, currency } = context
   const { amount, description, expiry = policy.invoiceExpiry, paymentMetadata } = request
   const { minFinalCltvExpiryDelta = policy.minFinalCltvExpiryDelta, fallbacks, routes } = request
-  if (minFinalCltvExpiryDelta < MIN_FINAL_CLTV_EXPIRY_DELTA || minFinalCltvExpiryDelta > MAX_EXPIRY_DISTANCE)
+  const isDelta =
+    Number.isInteger(minFinalCltvExpiryDelta) &&
+    minFinalCltvExpiryDelta >= MIN_FINAL_CLTV_EXPIRY_DELTA &&
+    minFinalCltvExpiryDelta <= MAX_EXPIRY_DISTANCE
+  if (!isDelta)
     throw argument(
       'minFinalCltvExpiryDelta',
       `${MIN_FINAL_CLTV_EXPIRY_DELTA} to ${MAX_EXPIRY_DISTANCE} expected, got ${minFinalCltvExpiryDelta}`,

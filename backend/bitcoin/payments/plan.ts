@@ -23,9 +23,7 @@ export type Plan = Pick<OutgoingPayment, 'peer' | 'paymentHash' | 'amount' | 're
  *   PAYMENT_REFUSED for what must not be paid, or not by us
  */
 export function planOf(request: PayRequest, context: PaymentsContext): Plan {
-  const { timeout } = request
-  if (timeout !== undefined && !(Number.isSafeInteger(timeout) && timeout >= 0))
-    throw argument('timeout', 'milliseconds expected')
+  checkForm(request)
   const plan = request.kind === 'invoice' ? planOfInvoice(request, context) : directPlan(request, context)
   if (plan.peer === context.node.id) throw refusal('it would pay ourselves')
   if (plan.recipient.finalCltvExpiryDelta + TRANSIT_BLOCKS > MAX_EXPIRY_DISTANCE)
@@ -70,11 +68,52 @@ export function onionOf(
 /** Whether two requests are for the same. */
 export function isSameRequest(a: PayRequest, b: PayRequest): boolean {
   const [left, right] = [contentOf(a), contentOf(b)]
-  return left.size === right.size && [...left].every(([name, value]) => right.get(name) === value)
+  return (
+    left.length === right.length &&
+    left.every(([name, value], i) => {
+      const other = right[i]
+      return other !== undefined && other[0] === name && other[1] === value
+    })
+  )
 }
 
-function contentOf(request: PayRequest): ReadonlyMap<string, unknown> {
-  return new Map(Object.entries(request).filter(([, value]) => value !== undefined))
+/** What a request consists of, in order. */
+function contentOf(request: PayRequest): readonly (readonly [string, unknown])[] {
+  return Object.entries(request)
+    .filter(([, value]) => value !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+}
+
+const FIELDS: Readonly<Record<PayRequest['kind'], readonly string[]>> = {
+  invoice: ['invoice', 'amount', 'timeout'],
+  spontaneous: ['peer', 'channel', 'amount', 'timeout'],
+  hash: [
+    'peer',
+    'channel',
+    'paymentHash',
+    'amount',
+    'paymentSecret',
+    'paymentMetadata',
+    'finalCltvExpiryDelta',
+    'timeout',
+  ],
+}
+
+// What could not be written would stop the node when it is.
+function checkForm(request: PayRequest): void {
+  const fields: readonly string[] | undefined = Object.hasOwn(FIELDS, request.kind)
+    ? FIELDS[request.kind]
+    : undefined
+  if (fields === undefined) throw argument('request', 'an unknown kind of request')
+  const extra = contentOf(request).find(([name]) => name !== 'kind' && !fields.includes(name))
+  if (extra !== undefined) throw argument('request', `${extra[0]} is not part of it`)
+  const { timeout } = request
+  if (timeout !== undefined && !(Number.isSafeInteger(timeout) && timeout >= 0))
+    throw argument('timeout', 'milliseconds expected')
+  if (request.kind === 'invoice') {
+    if (typeof request.invoice !== 'string') throw argument('invoice', 'text expected')
+  } else if (request.channel !== undefined && !isHex(request.channel, 32))
+    throw argument('channel', '32 bytes as hex expected')
 }
 
 function planOfInvoice(request: PayRequest & { readonly kind: 'invoice' }, context: PaymentsContext): Plan {

@@ -109,6 +109,7 @@ describe('payments: invoices', () => {
     const cases: readonly (readonly [Partial<InvoiceRequest>, string])[] = [
       [{ minFinalCltvExpiryDelta: blockDelta(41) }, 'INVALID_ARGUMENT'],
       [{ minFinalCltvExpiryDelta: blockDelta(2017) }, 'INVALID_ARGUMENT'],
+      [JSON.parse('{"minFinalCltvExpiryDelta":"42"}'), 'INVALID_ARGUMENT'],
       [{ expiry: 0 }, 'INVALID_ARGUMENT'],
       [{ expiry: 1.5 }, 'INVALID_ARGUMENT'],
       [{ expiry: 1e12 }, 'INVALID_ARGUMENT'],

@@ -198,6 +198,11 @@ describe('payments: begun', () => {
       ['us', byHash({ peer: US }), 'PAYMENT_REFUSED'],
       ['no hash', byHash({ paymentHash: '0x' }), 'INVALID_ARGUMENT'],
       ['no time', byHash({ timeout: Number.NaN }), 'INVALID_ARGUMENT'],
+      ['no channel', byHash({ channel: '0x05' }), 'INVALID_ARGUMENT'],
+      ['something else', { ...byHash(), ...{ note: 'tea' } }, 'INVALID_ARGUMENT'],
+      ['of no kind', JSON.parse('{"kind":"toString"}'), 'INVALID_ARGUMENT'],
+      ['no text', JSON.parse('{"kind":"invoice","invoice":5}'), 'INVALID_ARGUMENT'],
+      ['a number', JSON.parse(`{"kind":"spontaneous","peer":"${PEER}","amount":5}`), 'INVALID_ARGUMENT'],
     ]
     for (const [what, request, code] of cases) {
       const { desk, effects } = start(request)
@@ -447,8 +452,9 @@ describe('payments: failed', () => {
     const { status } = desk.outgoing(ID)
     expect(status.kind === 'failed' && status.failure).to.deep.include({ kind: 'rejected', holdTimes: [7] })
   })
-  it('the payee may take it later, or nobody can read why -> once by each other channel, then failed', () => {
-    for (const again of [{ kind: 'temporary_node_failure' } as const, undefined]) {
+  it('the payee may take it later, or by another channel, or nobody can read why -> once by each other channel, then failed', () => {
+    const kinds = ['temporary_node_failure', 'permanent_channel_failure'] as const
+    for (const again of [...kinds.map((kind) => ({ kind })), undefined]) {
       const { desk } = start(byHash(), [5000n, 6000n, 7000n])
       for (let n = 0; n < 3; n++) {
         const wish = add(desk, n)
