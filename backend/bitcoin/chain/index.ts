@@ -2,6 +2,7 @@
 export { BitcoindSource } from './bitcoind.js'
 export { type DecodedBlock, decodeBlock, MAX_BLOCK_BYTES } from './block.js'
 export { type ChainCursor, cursorRecord, KEPT_HEADERS } from './cursor.js'
+export { type EsploraOptions, EsploraSource } from './esplora.js'
 export { FeeEstimator } from './estimator.js'
 export type { Block, BlockID, BlockTransaction, ChainEvent } from './events.js'
 export {

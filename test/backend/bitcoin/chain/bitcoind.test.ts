@@ -1,11 +1,13 @@
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { BitcoindSource } from '../../../../backend/bitcoin/chain/bitcoind.js'
 import { decodeBlock } from '../../../../backend/bitcoin/chain/block.js'
 import { displayHash } from '../../../../backend/bitcoin/chain/header.js'
-import type { BroadcastResult } from '../../../../backend/bitcoin/chain/index.js'
+import { type BroadcastResult, ChainTracker } from '../../../../backend/bitcoin/chain/index.js'
 import {
   encodeTransaction,
   P2A_SCRIPT,
@@ -16,6 +18,8 @@ import { blockHeight, feeratePerKw, sat } from '../../../../channel/units.js'
 import { type Bitcoind, startBitcoind } from '../../../../scripts/bitcoind.js'
 import { failure } from '../../../client/parties.js'
 import { Chain, signCoin, WALLET_SCRIPT } from '../chain.js'
+import { mineNew } from './node.js'
+import { MISDEEDS, say, TestServer } from './servers.js'
 
 const NOWHERE = { txid: new Uint8Array(32).fill(7), index: 0 }
 
@@ -212,3 +216,120 @@ describe('bitcoin/chain: a bitcoind that is started again', () => {
     }
   })
 })
+
+describe('bitcoin/chain: a bitcoind that is pruned', () => {
+  it('a block that is gone -> from a peer again; without peers BLOCK_UNAVAILABLE; newer ones as ever', async function () {
+    this.timeout(60_000)
+    const p2p = await freePort()
+    await using full = await startBitcoind({ args: ['-listen=1', `-bind=127.0.0.1:${p2p}`] })
+    // A file of blocks is removed whole, and none of the newest 288.
+    await mineNew(full, 900)
+    const args = ['-txindex=0', '-prune=1', '-fastprune', `-connect=127.0.0.1:${p2p}`]
+    await using pruned = await startBitcoind({ args })
+    await pruned.rpc('waitforblockheight', [900, 30_000])
+    expect(await pruned.rpc('pruneblockchain', [600])).to.be.greaterThan(100)
+    await using source = sourceOf(pruned)
+    const raw = await source.rawBlock(blockHeight(7))
+    expect(raw?.bytes).to.deep.equal((await sourceOf(full).rawBlock(blockHeight(7)))?.bytes)
+    await pruned.rpc('setnetworkactive', [false])
+    for (;;) if (((await pruned.rpc('getpeerinfo')) as unknown[]).length === 0) break
+    const error = await failure(source.rawBlock(blockHeight(8)))
+    expect([error.code, error.facts]).to.deep.equal(['BLOCK_UNAVAILABLE', { height: 8 }])
+    expect((await source.rawBlock(blockHeight(900)))?.height).to.equal(900)
+
+    const tracker = new ChainTracker({
+      source,
+      network: 'regtest',
+      from: blockHeight(9),
+      onStatus: () => tracker.close(),
+    })
+    const events: unknown[] = []
+    for await (const event of tracker.follow()) events.push(event)
+    expect([events, tracker.status.kind]).to.deep.equal([[], 'failing'])
+  })
+})
+
+describe('bitcoin/chain: JSON-RPC of a hostile server', () => {
+  let server: TestServer
+  let source: BitcoindSource
+  const credentials = { user: 'name', password: 'secret' }
+  before(async () => {
+    server = await TestServer.start(say('{}'))
+    source = new BitcoindSource({ url: server.url, credentials, timeout: 300, patience: 0 })
+  })
+  after(async () => {
+    await source.close()
+    await server[Symbol.asyncDispose]()
+  })
+  const good = {
+    chain: 'regtest',
+    blocks: 1,
+    headers: 1,
+    bestblockhash: '00'.repeat(32),
+    initialblockdownload: false,
+  }
+  const answering = (result: unknown, change: object = {}) => {
+    server.answer = (response, _, body) => {
+      const { id } = JSON.parse(body) as { id: number }
+      response.end(JSON.stringify({ result, error: null, id, ...change }))
+    }
+  }
+  afterEach(async () => {
+    answering(good)
+    expect((await source.chainInfo()).network).to.equal('regtest')
+  })
+
+  for (const [what, { answer, code }] of Object.entries(MISDEEDS)) {
+    it(`${what} -> ${code}; the next answer is taken`, async () => {
+      server.answer = answer
+      const errors = await Promise.all([failure(source.chainInfo()), failure(source.feeTable())])
+      expect(errors.map((error) => error.code)).to.deep.equal([code, code])
+    })
+  }
+
+  it('values of another kind in each place -> INVALID_MESSAGE', async () => {
+    const wrong = [
+      ...Object.keys(good).map((name) => ({ ...good, [name]: null })),
+      { ...good, chain: 'dogecoin' },
+      { ...good, chain: '__proto__' },
+      { ...good, blocks: -1 },
+      { ...good, blocks: 2 ** 32 },
+      { ...good, headers: '1' },
+      { ...good, bestblockhash: '00'.repeat(31) },
+      [],
+      7,
+    ]
+    for (const result of wrong) {
+      answering(result)
+      expect((await failure(source.chainInfo())).code, JSON.stringify(result)).to.equal('INVALID_MESSAGE')
+    }
+    answering('zz')
+    expect((await failure(source.rawBlock(blockHeight(1)))).code).to.equal('INVALID_MESSAGE')
+    answering({ value: 22_000_000, scriptPubKey: { hex: '51' } })
+    expect((await failure(source.unspentOutput(NOWHERE))).code).to.equal('INVALID_MESSAGE')
+  })
+
+  it('an error that it does not know, warming up, fewer answers than calls -> typed', async () => {
+    answering(null, { error: { code: -1, message: 'out of order' } })
+    expect((await failure(source.chainInfo())).code).to.equal('INVALID_MESSAGE')
+    answering(null, { error: { code: -28, message: 'Loading block index' } })
+    expect((await failure(source.chainInfo())).code).to.equal('LEDGER_UNREACHABLE')
+    server.answer = say('[{"id":1,"result":1}]')
+    expect((await failure(source.feeTable())).code).to.equal('INVALID_MESSAGE')
+  })
+
+  it('a deep-nested or hostile text in an error -> cut short in the message', async () => {
+    answering(null, { error: { code: -1, message: 'x'.repeat(100_000) } })
+    expect((await failure(source.chainInfo())).message.length).to.be.lessThan(500)
+  })
+})
+
+/** A port that nothing listens on. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const bound = server.address()
+  server.close()
+  await once(server, 'close')
+  return typeof bound === 'object' && bound !== null ? bound.port : 0
+}
