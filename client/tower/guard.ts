@@ -256,13 +256,17 @@ export class Guard {
     const { deadline, channelID } = risk.of
     const { params } =
       members(this.#newest).find(({ state }) => state.channelID === channelID) ?? this.#newest.signed
-    try {
-      const { signal } = this.#ending
-      await this.#host.adjudicator.waitUntil(deadline - params.challengeDuration / 4n, { signal })
-    } catch {
-      return // the ledger is silent, which is told elsewhere
+    const { signal } = this.#ending
+    while (this.#risk === risk && !signal.aborted) {
+      try {
+        await this.#host.adjudicator.waitUntil(deadline - params.challengeDuration / 4n, { signal })
+        break
+      } catch {
+        // The ledger is silent, which is told elsewhere; when it speaks again little time may be left.
+        await this.#pause(RETRY.last)
+      }
     }
-    if (this.#risk !== risk) return
+    if (this.#risk !== risk || signal.aborted) return
     risk.isNear = true
     this.#host.tell(this, { kind: 'deadlineNears', ...this.#told(risk.of) })
   }

@@ -104,7 +104,7 @@ describe('tower: refuting for who is away', () => {
 })
 
 describe('tower: a deadline that nears', () => {
-  it('a quarter of the time is left -> told once, counted; each attempt says by when; refuted after all -> safe', async () => {
+  it('a quarter of the time is left -> told once, though the ledger was silent, and counted; each attempt says by when; refuted after all -> safe', async () => {
     const scene = await watched()
     const { world, network, store, alice, bob, a, remote } = scene
     const ledger = new SimNode(world.ledger)
@@ -117,12 +117,20 @@ describe('tower: a deadline that nears', () => {
       if (isRefused) throw new Error('not now')
       return register(request, options)
     }
-    Object.assign(backend.adjudicator, { register: refusing })
+    const waitUntil = backend.adjudicator.waitUntil.bind(backend.adjudicator)
+    let isSilent = true
+    const silent: typeof waitUntil = async (...args) => {
+      if (!isSilent) return waitUntil(...args)
+      isSilent = false
+      throw new Error('no answer')
+    }
+    Object.assign(backend.adjudicator, { register: refusing, waitUntil: silent })
     const pauses: (() => void)[] = []
     const clock = {
       now: () => 0,
       after: (ms: number, callback: () => void) => {
-        if (ms < 10_000) pauses.push(callback)
+        if (ms === 15_000) queueMicrotask(callback)
+        else if (ms < 10_000) pauses.push(callback)
         return () => undefined
       },
     }
