@@ -14,7 +14,7 @@ import type { PeerID } from '../../peer/index.js'
 import type { Clock } from '../environment.js'
 import type { Watcher } from '../watcher.js'
 import type { Stored } from './records.js'
-import { after, isLost, type Risk, riskOf, type SeenOf, type Standing } from './standing.js'
+import { after, isLost, type Risk, registrable, riskOf, type SeenOf, type Standing } from './standing.js'
 import { channelOf, covers, faultOfTree, members, treeOf, versionsOf } from './tree.js'
 
 /** Which older state is registered, and by when it must be refuted. */
@@ -64,6 +64,8 @@ export class Guard {
   #newest: RegisterRequest
   /** Of each channel of the newest tree. */
   readonly #seenOf: Map<ChannelID, SeenOf>
+  /** States that were registered last, as the ledger has shown them since we began. */
+  readonly #shown = new Map<ChannelID, SignedState>()
   readonly #watching = new Map<ChannelID, Pick<Subscription, 'close'>>()
   /** Events one after another. */
   #turn: Promise<void> = Promise.resolve()
@@ -141,6 +143,7 @@ export class Guard {
       subscription.close()
       this.#watching.delete(channelID)
       this.#seenOf.delete(channelID)
+      this.#shown.delete(channelID)
     }
     for (const channelID of wanted) {
       if (this.#watching.has(channelID)) continue
@@ -197,8 +200,9 @@ export class Guard {
     const known = members(this.accepted)
     const ours = known.find((one) => one.state.channelID === event.channelID)
     if (state === undefined || signatures === undefined || ours === undefined) return
-    if (state.version <= ours.state.version) return
     const shown = { params: ours.params, state, signatures }
+    this.#shown.set(event.channelID, shown)
+    if (state.version <= ours.state.version) return
     if (this.#host.faultOf(shown) !== undefined) return
     const tree = treeOf(this.channelID, [...known, shown])
     return tree !== undefined && faultOfTree(tree) === undefined ? tree : undefined
@@ -237,7 +241,8 @@ export class Guard {
       if (risk === undefined) break
       const newest = this.#version
       try {
-        await adjudicator.register(this.#newest, { signal, deadline: risk.deadline })
+        const tree = registrable(this.#newest, this.#standingsOf, this.#shown, await adjudicator.now())
+        await adjudicator.register(tree, { signal, deadline: risk.deadline })
         this.#host.tell(this, { kind: 'refuted', newest })
         pause = RETRY.first
       } catch (cause) {

@@ -1,6 +1,6 @@
 // What is registered of a tree of channels, from the ledger's events in whatever order reorgs bring them.
-import type { ChannelID, LedgerEvent, RegisterRequest } from '../../channel/index.js'
-import { members } from './tree.js'
+import type { ChannelID, LedgerEvent, RegisterRequest, SignedState } from '../../channel/index.js'
+import { faultOfTree, members, treeOf } from './tree.js'
 
 /** Something that an event said and no reorg took back. */
 export interface Standing {
@@ -64,6 +64,33 @@ export function riskOf(
     if (first === undefined || deadline < first.deadline) first = { channelID, registered, newest, deadline }
   }
   return first
+}
+
+/**
+ * The newest tree that the ledger still takes, as far as that refutes anything. One member whose own time is over makes it
+ * refuse the whole tree: then the state that stands of that sub-channel has to do, so that at least the others are safe.
+ *
+ * @param shown states that stand, where the ledger shows them
+ * @param now the ledger's time
+ */
+export function registrable(
+  tree: RegisterRequest,
+  standingsOf: (channelID: ChannelID) => readonly Standing[],
+  shown: ReadonlyMap<ChannelID, SignedState>,
+  now: bigint,
+): RegisterRequest {
+  const below = tree.subChannels.map((child) => {
+    const { channelID, version } = child.state
+    const last = standingsOf(channelID).at(-1)
+    const isOver = last?.kind === 'registered' && last.version < version && last.deadline <= now
+    const standing = isOver ? shown.get(channelID) : undefined
+    return standing?.state.version === last?.version ? (standing ?? child) : child
+  })
+  if (below.every((child, i) => child === tree.subChannels[i])) return tree
+  const less = treeOf(tree.signed.state.channelID, [tree.signed, ...below])
+  const isOfUse =
+    less !== undefined && faultOfTree(less) === undefined && riskOf(less, standingsOf) !== undefined
+  return isOfUse ? less : tree
 }
 
 /** Whether a tree that was concluded with that version of its root ended with anything older than what is known. */

@@ -158,6 +158,24 @@ describe('tower: sub-channels', () => {
     await (await start()).kill()
   })
 
+  it('the time of an old child is over, that of its old parent is not -> the parent is refuted all the same', async () => {
+    const { ledger, by, sub, parent, start, tower, alice, answered, cheat, on } = await scene()
+    const short = { ...sub, challengeDuration: 30n }
+    const [old, newest] = [signedState(by, short, 0n), signedState(by, short, 7n)]
+    await alice.watch(parent(2n, newest), [newest])
+    await answered('watching 2 7')
+    await tower.kill()
+    await cheat.register({ signed: parent(1n, old), subChannels: [old] })
+    ledger.advance(50n)
+    const again = await start()
+    await settled(() => again.kinds().includes('refuted'))
+    expect([on(parent(2n, newest)), on(newest)]).deep.equals([2n, 0n])
+    // Nothing can be done for the child any more, which is told as long as it is so.
+    await settled(() => again.kinds().includes('refutationFailed'))
+    expect(again.tower.metrics).include({ channelsAtRisk: 1 })
+    await again.kill()
+  })
+
   it('concluded with an older child -> ended, lost', async () => {
     const { ledger, parent, child, tower, alice, answered, cheat, parties } = await scene()
     const [old, newest] = [child(0n), child(7n)]
