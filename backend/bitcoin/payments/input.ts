@@ -35,6 +35,7 @@ export interface NodeKeys {
 
 /** A channel that HTLCs can be added to. See `payableChannel`. */
 export interface PayableChannel {
+  /** 32 bytes by which the node knows it, and no other channel: the same in all inputs and effects. */
   readonly channelID: Hex
   /** The peer's `htlc_minimum_msat`. */
   readonly minimum: Msat

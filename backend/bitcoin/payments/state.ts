@@ -29,26 +29,24 @@ export interface Recent {
 }
 
 /** What is to be paid. All of it is the content that an ID stands for. */
-export type PayRequest =
-  /** An invoice of BOLT 11. */
+export type PayRequest = (
   | {
+      /** An invoice of BOLT 11. */
       readonly kind: 'invoice'
       readonly invoice: string
       /** What the payee is to get: needed if the invoice names no amount, else from its amount to twice as much. */
       readonly amount?: Msat
-      readonly timeout?: number
     }
-  /** Without having been asked: keysend. */
   | {
+      /** Without having been asked: keysend. */
       readonly kind: 'spontaneous'
       readonly peer: PeerID
       /** Over that channel and no other. */
       readonly channel?: Hex
       readonly amount: Msat
-      readonly timeout?: number
     }
-  /** A bare payment hash, whose preimage the peer can learn. */
   | {
+      /** A bare payment hash, whose preimage the peer can learn. */
       readonly kind: 'hash'
       readonly peer: PeerID
       /** Over that channel and no other. */
@@ -61,9 +59,11 @@ export type PayRequest =
       readonly paymentMetadata?: Hex
       /** Blocks that the peer wants left. */
       readonly finalCltvExpiryDelta: BlockDelta
-      /** Milliseconds after which nothing more is tried. What is under way then may still be paid. */
-      readonly timeout?: number
     }
+) & {
+  /** Milliseconds after which nothing more is tried. What is under way then may still be paid. */
+  readonly timeout?: number
+}
 
 /** A payment of ours. */
 export interface OutgoingPayment {

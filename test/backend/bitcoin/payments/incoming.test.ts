@@ -371,7 +371,7 @@ describe('payments: received in parts', () => {
     pay({ amount: 1n, total: 1000n })
     expect(first.removal()).to.deep.equal(FULFILL)
   })
-  it('others do not come in 60 s -> all that came is failed with mpp_timeout, and the invoice can still be paid', () => {
+  it('others do not come in 60 s (f 32) -> all that came is failed with mpp_timeout, and the invoice can still be paid', () => {
     const { desk, pay } = asked()
     const first = pay({ amount: 400n, total: 1000n })
     desk.now += 30_000
@@ -560,7 +560,7 @@ describe('payments: held', () => {
     const past = await pastIncoming({ get: async (key) => desk.disk.get(key) }, paymentHash)
     expect(past?.status).to.deep.equal(cancelled.status)
   })
-  it('nobody decides -> cancelled at the deadline, before the channel would have to be closed, and told', () => {
+  it('nobody decides (f 32) -> cancelled at the deadline, before the channel would have to be closed, and told', () => {
     const { desk, paymentHash, pay } = asked({ isHeld: true })
     const one = pay()
     desk.height = 105

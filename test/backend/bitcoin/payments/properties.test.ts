@@ -226,7 +226,7 @@ describe('payments: properties', () => {
         for (const act of list) world.play(act)
         world.finish()
       }),
-      { numRuns: 60 },
+      { numRuns: Number(process.env['PAYMENTS_RUNS'] ?? 60) },
     )
   })
 
@@ -319,7 +319,7 @@ describe('payments: properties', () => {
           expect(desk.incoming(hashOf(payment)).status).to.deep.include({ kind: 'claimed', received: taken })
         }
       }),
-      { numRuns: 40 },
+      { numRuns: Number(process.env['PAYMENTS_RUNS'] ?? 40) },
     )
   })
 })

@@ -301,7 +301,7 @@ describe('payments: two nodes', () => {
         const before = network.alice.balance
         await expectBooks(await play(network, { seed, each: 12, inFlight: 6, crashes }), before)
       }),
-      { numRuns: 12 },
+      { numRuns: Number(process.env['PAYMENTS_RUNS'] ?? 8) },
     )
   })
 })
