@@ -8,8 +8,20 @@ export interface Shrunk {
   readonly result: RunResult
 }
 
-/** Halves and quarters of the steps are tried first, single steps at last. @param budget most runs */
-export async function shrink(options: RunOptions, failed: RunResult, budget = 150): Promise<Shrunk> {
+/** How to shrink. */
+export interface ShrinkOptions {
+  /** Most runs; 150 if it is left out. */
+  readonly budget?: number
+  /** Runs a seed; a test may have one of its own. */
+  readonly attempt?: (options: RunOptions) => Promise<RunResult>
+}
+
+/** Halves and quarters of the steps are tried first, single steps at last. */
+export async function shrink(
+  options: RunOptions,
+  failed: RunResult,
+  { budget = 150, attempt = runOn }: ShrinkOptions = {},
+): Promise<Shrunk> {
   const wanted = new Set(failed.violations.map(({ invariant }) => invariant))
   let kept = [...(options.only ?? Array.from({ length: options.steps }, (_, i) => i))]
   let result = failed
@@ -19,7 +31,7 @@ export async function shrink(options: RunOptions, failed: RunResult, budget = 15
     for (let from = 0; from < kept.length && left > 0; ) {
       const only = [...kept.slice(0, from), ...kept.slice(from + size)]
       left--
-      const tried = await runOn({ ...options, only })
+      const tried = await attempt({ ...options, only })
       if (tried.violations.some(({ invariant }) => wanted.has(invariant))) {
         kept = only
         result = tried
