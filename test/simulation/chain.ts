@@ -27,6 +27,8 @@ export const BLOCK_MS = 1_000
 export class ChainDriver {
   /** Blocks to come that take no transaction, or one only. */
   #starved: { blocks: number; limit: number } = { blocks: 0, limit: 0 }
+  /** What waits for the next block that has to do with a dispute. */
+  #ambush: (() => void) | undefined
   #lastDrop = Number.NEGATIVE_INFINITY
 
   constructor(
@@ -46,6 +48,11 @@ export class ChainDriver {
     this.#starved = { blocks, limit }
   }
 
+  /** Lets something happen right after the next block in which a dispute, or a channel's end, moves on; once. */
+  ambush(strike: () => void): void {
+    this.#ambush = strike
+  }
+
   /** Replaces the newest blocks. Transactions are lost for good only now and then, or nobody could ever be in time. */
   reorg(depth: number, drop: boolean): void {
     const isDue = this.clock.now() - this.#lastDrop > 20_000
@@ -59,7 +66,16 @@ export class ChainDriver {
     if (blocks > 0) this.#starved = { blocks: blocks - 1, limit }
     this.chain.mine(1, blocks > 0 ? { limit } : {})
     this.onBlock()
+    const strike = this.#ambush
+    if (strike === undefined || !this.chain.head.receipts.some(isOfDispute)) return
+    this.#ambush = undefined
+    strike()
   }
+}
+
+function isOfDispute({ transaction, reverted }: SimLedger['head']['receipts'][number]): boolean {
+  const { kind } = transaction.call
+  return reverted === undefined && kind !== 'transfer' && kind !== 'deposit'
 }
 
 /** What the chain has to say about one channel in the end. */

@@ -27,7 +27,8 @@ const ATTACKS = {
   registerOld: 14,
   registerAny: 6,
   conclude: 6,
-  checkpoint: 3,
+  checkpoint: 5,
+  belated: 6,
   progress: 6,
   replay: 16,
   equivocate: 10,
@@ -75,6 +76,8 @@ export class Cheat {
         return channelID && this.#conclude(channelID, random)
       case 'checkpoint':
         return channelID && this.#checkpoint(channelID, random)
+      case 'belated':
+        return this.belated(random)
       case 'progress':
         return channelID && this.#progress(channelID, random)
       case 'replay':
@@ -113,6 +116,29 @@ export class Cheat {
     if (signed) this.#submit({ kind: 'register', signed, subChannels: [] })
   }
 
+  /**
+   * Says what it has withheld of channels in which something is registered, best when that can't be refuted any more, or
+   * nearly so.
+   */
+  belated(random: Random): void {
+    const { chain } = this.scene
+    const isLate = (channelID: Hex): boolean => {
+      const dispute = chain.dispute(channelID)
+      return dispute?.phase === 'dispute' && dispute.timeout <= chain.head.time + 4n
+    }
+    const isDisputed = (channelID: Hex): boolean => chain.dispute(channelID)?.phase === 'dispute'
+    const channels = this.party.channels.map(({ id }) => id)
+    const late = channels.filter(isLate)
+    const about = random.pick(late.length > 0 ? late : channels.filter(isDisputed))
+    for (const { to, payload } of this.#said) {
+      const message = messages.decode(payload)
+      const isSignature = message.kind === 'channelUpdateAcc' || message.kind === 'channelUpdate'
+      const channelID =
+        'channelID' in message ? message.channelID : 'state' in message && message.state.channelID
+      if (isSignature && channelID === about) this.#say(to, payload)
+    }
+  }
+
   #conclude(channelID: Hex, random: Random): void {
     const signed = this.#registered(channelID) ?? random.pick(this.evidence.complete(channelID))
     if (signed === undefined) return
@@ -122,7 +148,10 @@ export class Cheat {
   }
 
   #checkpoint(channelID: Hex, random: Random): void {
-    const signed = random.pick(this.evidence.complete(channelID))
+    const all = this.evidence.complete(channelID)
+    const registered = this.scene.chain.dispute(channelID)?.version ?? -1n
+    const newer = all.filter(({ state }) => state.version > registered)
+    const signed = random.pick(newer.length > 0 && random.chance(0.8) ? newer : all)
     if (signed && !signed.state.isFinal) this.#submit({ kind: 'checkpoint', signed, subChannels: [] })
   }
 

@@ -6,7 +6,7 @@ import { drawFault, type Party } from './party.js'
 import { short } from './process.js'
 import type { Random } from './random.js'
 import { WEALTH } from './scene.js'
-import { prove, type Stage, settle } from './steps.js'
+import { blackout, prove, type Stage, settle } from './steps.js'
 
 /** Phases in which nothing is under way by itself. */
 const IDLE = ['acting', 'signing', 'final']
@@ -62,7 +62,7 @@ function attack({ cheats }: Stage, honest: readonly Party[], random: Random): vo
 
 /** Settles every channel. What is being funded must come to an end by itself, and then is settled like the others. */
 async function settleAll(stage: Stage, honest: readonly Party[], random: Random): Promise<void> {
-  const { scene, parties } = stage
+  const { scene, parties, cheats } = stage
   const { chain } = scene
   const aftershocks = random.chance(0.5) ? 0 : random.between(1, MAX_AFTERSHOCKS)
   const asked = new Set<string>()
@@ -91,12 +91,14 @@ async function settleAll(stage: Stage, honest: readonly Party[], random: Random)
     ask()
     const deadline = chain.deadlines.find((it) => it > chain.head.time)
     if (deadline !== undefined) chain.advanceTo(deadline)
+    for (const cheat of cheats) if (random.chance(0.5)) cheat.belated(random)
     await pass(stage, ROUND.quiet)
   }
 }
 
 /** A last accident here and there. */
-function shake({ scene, driver, cheats }: Stage, honest: readonly Party[], random: Random): void {
+function shake(stage: Stage, honest: readonly Party[], random: Random): void {
+  const { scene, driver, cheats } = stage
   for (const party of honest) {
     const accident = random.weighted({ none: 48, fault: 40, death: 6, outage: 6 })
     if (accident === 'fault') party.plan(drawFault(random))
@@ -104,6 +106,7 @@ function shake({ scene, driver, cheats }: Stage, honest: readonly Party[], rando
     if (accident === 'outage') party.cutChain(random.int(2_000))
   }
   if (random.chance(0.3)) driver.starve(random.between(1, 3), random.int(2))
+  if (random.chance(0.2)) blackout(stage, () => !scene.isQuiet, random)
   const depth = random.int(scene.finalityDepth)
   const isDropping = random.chance(0.3)
   scene.time.after(random.int(4_000), () => depth > 0 && driver.reorg(depth, isDropping))

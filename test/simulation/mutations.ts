@@ -95,9 +95,9 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'repeat nothing when a connection stands again',
-    file: 'client/sync.js',
-    find: '...repeat(state, peer), ',
-    replace: '',
+    file: 'client/update.js',
+    find: "if (staging === undefined || signature === undefined || machine.phase !== 'signing')",
+    replace: 'if (true)',
   },
   {
     name: 'forget what is to be done after a restart',
@@ -161,10 +161,28 @@ export const MUTATIONS: readonly Mutation[] = [
     replace: 'const ahead = record;',
   },
   {
-    name: 'take any agreement to be paid together',
+    name: 'take a channel for over when closing it together has failed',
+    file: 'client/step.js',
+    find: "case 'closeEnded':\n return withdrawing(state, context);",
+    replace: "case 'closeEnded':\n            return paid(withdrawing(state, context).next, context);",
+  },
+  {
+    name: 'agree on what gets complete while an older state is registered',
+    file: 'client/update.js',
+    find: "if (staging === undefined || staging.signatures.includes(undefined) || record.machine.phase !== 'signing')",
+    replace: 'if (staging === undefined || staging.signatures.includes(undefined))',
+  },
+  {
+    name: 'forget a settlement when its dispute is cleared',
     file: 'client/dispute.js',
-    find: 'if (version !== current.version || !context.verifyCloseAuthorization(request)) {',
-    replace: 'if (false) {',
+    find: 'const freed = { ...next.record, registered: undefined };',
+    replace: "const freed = { ...next.record, registered: undefined, wanted: 'nothing' };",
+  },
+  {
+    name: 'go on after a checkpoint that a reorg can take back',
+    file: 'client/dispute.js',
+    find: 'return { next: { ...next, record: freed }, effects: [...effects, cancel] };',
+    replace: 'return cleared({ ...next, record: freed }, context);',
   },
   {
     name: 'put a channel to rest as it was before',

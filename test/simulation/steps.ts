@@ -2,7 +2,7 @@
 // stays what it is when others are left out.
 import { type Draft, type State, transfer } from '../../channel/index.js'
 import type { Channel } from '../../client/index.js'
-import type { ChainDriver } from './chain.js'
+import { BLOCK_MS, type ChainDriver } from './chain.js'
 import type { Cheat } from './cheat.js'
 import { drawFault, type Party } from './party.js'
 import { short } from './process.js'
@@ -33,6 +33,7 @@ const KINDS = {
   starve: 3,
   outage: 2,
   failure: 1,
+  blackout: 3,
   attack: 22,
 } as const
 
@@ -112,9 +113,32 @@ export function takeStep(stage: Stage, random: Random): void {
         from: party.address,
         times: random.between(1, 2),
       })
+    case 'blackout':
+      return blackout(stage, (each) => each.canLeave, random)
     case 'attack':
       return random.pick(cheats)?.attack(random)
   }
+}
+
+/**
+ * When the ledger has just said something, most parties die before or while they hear it, and its newest blocks are gone
+ * when they come back: so it is told to nobody that it never happened.
+ */
+export function blackout(
+  { scene, driver, parties }: Stage,
+  mayLeave: (party: Party) => boolean,
+  random: Random,
+): void {
+  const victims = parties.filter(() => random.chance(0.8))
+  const depth = random.int(scene.finalityDepth)
+  const isDropping = random.chance(0.7)
+  const ms = random.int(BLOCK_MS - 100)
+  driver.ambush(() => {
+    scene.time.after(ms, () => {
+      for (const party of victims) if (mayLeave(party)) party.kill()
+      if (depth > 0) driver.reorg(depth, isDropping)
+    })
+  })
 }
 
 /** Mostly one that can go on. */
