@@ -14,9 +14,9 @@ import {
   channelState,
   type LedgerEffect,
 } from './conversation.js'
-import { isQuiet } from './dispute.js'
 import { LedgerWork } from './ledger-work.js'
 import type { ChannelUpdate } from './messages.js'
+import { isQuiet } from './pursue.js'
 import { progressed, removed } from './records.js'
 import { step } from './step.js'
 import type { Streams } from './streams.js'

@@ -2,7 +2,7 @@
 // `channel.state` does. Otherwise their bytes are kept in memory.
 import type { Store } from '../persistence/index.js'
 import type { ChannelRecord } from './conversation.js'
-import { rewound } from './dispute.js'
+import { rewound } from './ledger-event.js'
 import { created, keyOf, PARTS, restored } from './records.js'
 
 /** What must be kept in memory of a record that was laid away. */

@@ -8,22 +8,12 @@ import {
   newestOf,
   stay,
 } from './conversation.js'
-import {
-  authorized,
-  dispute,
-  force,
-  funded,
-  ledgerEvent,
-  paid,
-  patienceOver,
-  progressFailed,
-  pursue,
-  receivedAuthorization,
-  settle,
-  withdrawing,
-} from './dispute.js'
+import { dispute, force, funded, progressFailed } from './dispute.js'
+import { ledgerEvent } from './ledger-event.js'
 import type { ChannelMessage } from './messages.js'
+import { pursue } from './pursue.js'
 import { connected, receivedSignedState, receivedSync } from './sync.js'
+import { authorized, paid, patienceOver, receivedAuthorization, settle, withdrawing } from './together.js'
 import { accept, expired, propose, receivedAcc, receivedRej, receivedUpdate, reject } from './update.js'
 
 /** What an input does to a channel. Pure and total. */

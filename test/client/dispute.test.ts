@@ -8,7 +8,8 @@ import {
   transfer,
 } from '../../channel/index.js'
 import { type ChannelEffect, channelState } from '../../client/conversation.js'
-import { isQuiet, rewound } from '../../client/dispute.js'
+import { rewound } from '../../client/ledger-event.js'
+import { isQuiet } from '../../client/pursue.js'
 import {
   agree,
   at,

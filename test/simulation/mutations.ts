@@ -107,13 +107,13 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'do not refute',
-    file: 'client/dispute.js',
+    file: 'client/ledger-event.js',
     find: 'return { next: done, effects: [...effects, ...alarm, cancel, ...pursue(done.record, context)] };',
     replace: 'return { next: done, effects: [...effects, ...alarm, cancel] };',
   },
   {
     name: 'take no newer state from the ledger',
-    file: 'client/dispute.js',
+    file: 'client/ledger-event.js',
     find: 'if (state === undefined || signatures === undefined)',
     replace: 'if (true)',
   },
@@ -156,7 +156,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'take no state from a cleared dispute',
-    file: 'client/dispute.js',
+    file: 'client/ledger-event.js',
     find: 'const ahead = takenFrom(record, event, context);',
     replace: 'const ahead = record;',
   },
@@ -174,13 +174,13 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'forget a settlement when its dispute is cleared',
-    file: 'client/dispute.js',
+    file: 'client/ledger-event.js',
     find: 'const freed = { ...next.record, registered: undefined };',
     replace: "const freed = { ...next.record, registered: undefined, wanted: 'nothing' };",
   },
   {
     name: 'go on after a checkpoint that a reorg can take back',
-    file: 'client/dispute.js',
+    file: 'client/ledger-event.js',
     find: 'return { next: { ...next, record: freed }, effects: [...effects, cancel] };',
     replace: 'return cleared({ ...next, record: freed }, context);',
   },
@@ -192,7 +192,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'put a channel to rest while it is asked about',
-    file: 'client/dispute.js',
+    file: 'client/pursue.js',
     find: 'asking === undefined &&',
     replace: 'true &&',
   },
