@@ -10,7 +10,7 @@ import { setMaxListeners } from 'node:events'
 import { parseArgs } from 'node:util'
 import Table from 'cli-table3'
 import { mutant } from './mutant.js'
-import { MUTATIONS } from './mutations.js'
+import { MUTATIONS, type Mutation } from './mutations.js'
 import { runAll } from './pool.js'
 import type { RunOptions, RunResult } from './run.js'
 import { shrink } from './shrink.js'
@@ -37,6 +37,8 @@ const from = wholeNumber(values.from, 'from')
 const ledger = ledgerOf(values.ledger)
 const say = (words: string) => console.error(words)
 setMaxListeners(0)
+/** Seeds that must go well in a copy without a mistake, or what is caught says nothing. */
+const CONTROLS = 10
 
 if (values.mutations) process.exitCode = await mutations()
 else if (values.seed === undefined) process.exitCode = await many()
@@ -115,24 +117,11 @@ async function mutations(): Promise<number> {
   const limit = values.seeds === '200' ? 2_000 : seeds
   const rows: { mutation: string; caught: string; seed: number | undefined; runs: number; words: string }[] =
     []
+  const control = await search(undefined, CONTROLS)
+  if (control.caught) throw new Error(`without a mutation: ${control.caught.violations[0]?.words}`)
   for (const mutation of MUTATIONS) {
     if (!mutation.name.includes(values.mutation ?? '')) continue
-    const { worker, remove } = mutant(mutation)
-    let runs = 0
-    let caught: RunResult | undefined
-    try {
-      await runAll({
-        worker,
-        tasks: tasks(limit),
-        onResult(result) {
-          runs++
-          if (result.violations.length > 0) caught ??= result
-          return caught === undefined
-        },
-      })
-    } finally {
-      remove()
-    }
+    const { caught, runs } = await search(mutation, limit)
     const first = caught?.violations[0]
     rows.push({
       mutation: mutation.name,
@@ -155,6 +144,30 @@ async function mutations(): Promise<number> {
     console.log(table.toString())
   }
   return rows.every(({ seed }) => seed !== undefined) ? 0 : 1
+}
+
+/** Runs the code with a mistake until a seed fails. */
+async function search(
+  mutation: Mutation | undefined,
+  limit: number,
+): Promise<{ readonly caught: RunResult | undefined; readonly runs: number }> {
+  const { worker, remove } = mutant(mutation)
+  let runs = 0
+  let caught: RunResult | undefined
+  try {
+    await runAll({
+      worker,
+      tasks: tasks(limit),
+      onResult(result) {
+        runs++
+        if (result.violations.length > 0) caught ??= result
+        return caught === undefined
+      },
+    })
+  } finally {
+    remove()
+  }
+  return { caught, runs }
 }
 
 function* tasks(count: number): Generator<RunOptions> {

@@ -4,7 +4,16 @@ import { fileURLToPath } from 'node:url'
 import type { Mutation } from './mutations.js'
 
 const dist = fileURLToPath(new URL('../../', import.meta.url))
-const PARTS = ['channel', 'client', 'backend/sim', 'peer', 'persistence', 'wallet', 'test/simulation']
+const PARTS = [
+  'channel',
+  'client',
+  'backend/sim',
+  'backend/bitcoin',
+  'peer',
+  'persistence',
+  'wallet',
+  'test/simulation',
+]
 
 /**
  * The text of a compiled file with the mistake. White space in what is to be found stands for any.
@@ -23,10 +32,10 @@ export function mutated({ name, file, find, replace }: Mutation): string {
   return parts.join(replace)
 }
 
-/** Makes the copy. @returns its worker, and how to remove it */
-export function mutant(mutation: Mutation): { readonly worker: string; remove(): void } {
-  const home = `${dist}.mutants/${mutation.name.replaceAll(/\W+/g, '-')}-${process.pid}/`
-  const text = mutated(mutation)
+/** Makes the copy; without a mistake, to see that it is one. @returns its worker, and how to remove it */
+export function mutant(mutation: Mutation | undefined): { readonly worker: string; remove(): void } {
+  const home = `${dist}.mutants/${mutation?.name.replaceAll(/\W+/g, '-') ?? 'none'}-${process.pid}/`
+  const text = mutation && mutated(mutation)
   for (const part of PARTS) {
     mkdirSync(`${home}${part}`, { recursive: true })
     cpSync(`${dist}${part}`, `${home}${part}`, {
@@ -34,7 +43,7 @@ export function mutant(mutation: Mutation): { readonly worker: string; remove():
       filter: (path) => !/\.(map|d\.ts)$/.test(path),
     })
   }
-  writeFileSync(`${home}${mutation.file}`, text)
+  if (mutation && text !== undefined) writeFileSync(`${home}${mutation.file}`, text)
   return {
     worker: `${home}test/simulation/worker.js`,
     remove: () => rmSync(home, { recursive: true, force: true }),
