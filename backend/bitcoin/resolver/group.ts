@@ -2,7 +2,8 @@
 //
 //     nobody else can take it                         with all that is so
 //     somebody can, not soon                          with what the same height gives to others
-//     somebody can, soon or now                       with its like: same kind, same height
+//     somebody can, soon or now                       with its like: same kind, same height, same expiry
+//     a penalty, soon                                 with its like, of whatever expiry
 //     an HTLC transaction that pays its own fee       alone, as the peer signed it
 //     HTLC transactions that pay none                 with those of the same expiry and direction: their lock times agree
 //
@@ -109,7 +110,9 @@ function groupOf({ kind, recipe, competitorAt, htlc, outpoint }: Target, at: Mom
   }
   if (competitorAt === undefined) return 'free'
   if (competitorAt - at.height > at.policy.pinnable) return `until ${competitorAt}`
-  return `soon ${kind} ${htlc?.offerer} ${htlc?.cltvExpiry} ${competitorAt}`
+  // Timeouts of different expiries are worth different things to whoever would delay them; penalties are all the same.
+  const apart = recipe.claim.kind === 'penalty' ? '' : htlc?.cltvExpiry
+  return `soon ${kind} ${htlc?.offerer} ${apart} ${competitorAt}`
 }
 
 /** Whether it brings in more than it adds to the cheapest transaction. */
