@@ -1,16 +1,15 @@
 // Our node as it is used, in a process of its own with a store on disk, with an LDK node at the other end; and killed again
 // and again while payments fly in both directions.
-import { randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect } from 'chai'
 import { decodeInvoice } from '../../../backend/bitcoin/invoice/index.js'
 import type { PayRequest } from '../../../backend/bitcoin/payments/index.js'
 import { type Hex, msat, toHex } from '../../../channel/index.js'
 import type { Ldk } from '../../../scripts/ldk/ldk.js'
-import { Remote } from '../../../scripts/remote.js'
 import { Random } from '../../simulation/random.js'
 import { VALUE } from './meeting.js'
-import type { Ended, PartyCalls, PartyChannel, PartyOptions, Told } from './party.js'
+import { OurNode, randomID } from './our-node.js'
+import type { PartyChannel } from './party.js'
 import { Regtest } from './regtest.js'
 
 const PUSH = 400_000_000n
@@ -19,7 +18,7 @@ const KILLS = Number(process.env['INTEROP_KILLS'] ?? 10)
 describe('interop/ldk: node', () => {
   let regtest: Regtest
   let ldk: Ldk
-  const parties: Party[] = []
+  const parties: OurNode[] = []
   before(async function () {
     this.timeout(60_000)
     regtest = await Regtest.start()
@@ -30,16 +29,15 @@ describe('interop/ldk: node', () => {
     await regtest[Symbol.asyncDispose]()
   })
 
-  async function started(): Promise<Party> {
-    const party = new Party(regtest, ldk)
+  async function started(): Promise<OurNode> {
+    const party = await OurNode.begin(regtest, ldk)
     parties.push(party)
-    await party.start()
     return party
   }
 
   it('opens a channel with LDK, pays and is paid with invoices and without, and closes it', async () => {
     const party = await started()
-    const { channel, id } = await opened(party)
+    const { channel, id } = await party.opened(ldk, PUSH)
     await party.call('pay', { id: randomID(), request: await invoiceOf(12_000_012n) })
     const spontaneous: PayRequest = { kind: 'spontaneous', peer: ldk.id, amount: msat(3_000_003n) }
     expect(await party.call('pay', { id: randomID(), request: spontaneous })).to.equal('succeeded')
@@ -80,7 +78,7 @@ describe('interop/ldk: node', () => {
     this.timeout(120_000 + 10_000 * KILLS)
     const random = new Random('interop')
     const party = await started()
-    const { channel } = await opened(party)
+    const { channel } = await party.opened(ldk, PUSH)
     const paying = new Map<Hex, PayRequest>()
     const sold: { readonly hash: Hex; readonly amount: bigint }[] = []
     const amounts = () => Array.from({ length: 8 }, (_, i) => BigInt(100_000 * (i + 1) + random.int(999)))
@@ -147,16 +145,6 @@ describe('interop/ldk: node', () => {
     expect(party.errors).to.deep.equal([])
   })
 
-  async function opened(party: Party): Promise<{ readonly channel: bigint; readonly id: Hex }> {
-    const channel = await party.call('open', { value: VALUE, push: PUSH })
-    const [view] = await party.call('channels', null)
-    const id = view?.id ?? '0x'
-    await regtest.mine()
-    await party.call('usable', channel)
-    await ldk.call('usable', id)
-    return { channel, id }
-  }
-
   async function invoiceOf(amount: bigint): Promise<PayRequest> {
     return { kind: 'invoice', invoice: await ldk.call('invoice', { amount }) }
   }
@@ -172,7 +160,7 @@ describe('interop/ldk: node', () => {
   }
 
   /** Both say the same of who has what, and nothing is in flight. */
-  async function rest(party: Party, channel: bigint, local: bigint): Promise<void> {
+  async function rest(party: OurNode, channel: bigint, local: bigint): Promise<void> {
     const view = await party.call('idle', channel)
     await ldk.call('idle', view.id ?? '0x')
     expect([view.local, view.remote]).to.deep.equal([local, VALUE * 1000n - local])
@@ -180,64 +168,9 @@ describe('interop/ldk: node', () => {
     expect(theirs?.balance).to.equal(VALUE * 1000n - local)
   }
 
-  async function only(party: Party): Promise<PartyChannel> {
+  async function only(party: OurNode): Promise<PartyChannel> {
     const [channel] = await party.call('channels', null)
     if (channel === undefined) throw new Error('there is no channel')
     return channel
   }
 })
-
-/** Our node: its process comes and goes. */
-class Party {
-  #process: Remote<PartyCalls, Told> | undefined
-  readonly #options: PartyOptions
-  id: Hex = '0x'
-  port = 0
-  readonly received = new Map<Hex, Ended>()
-  readonly errors: string[] = []
-
-  constructor(regtest: Regtest, { id, port }: Ldk) {
-    const { url, credentials } = regtest.bitcoind
-    this.#options = {
-      rpc: { url, credentials },
-      seed: randomID(),
-      identity: randomID(),
-      directory: regtest.directory(),
-      peer: { id, port },
-    }
-  }
-
-  async start(): Promise<void> {
-    this.#process = new Remote(new URL('./party.js', import.meta.url), (told) => this.#hear(told))
-    Object.assign(this, await this.#process.call('begin', this.#options))
-  }
-
-  get call(): Remote<PartyCalls, Told>['call'] {
-    const process = this.#process
-    if (process === undefined) throw new Error('the party is dead')
-    return process.call.bind(process)
-  }
-
-  get gone(): Promise<void> {
-    return this.#process?.gone ?? Promise.resolve()
-  }
-
-  async kill(): Promise<void> {
-    await this.#process?.kill()
-    this.#process = undefined
-  }
-
-  async stop(): Promise<void> {
-    await this.#process?.stop()
-    this.#process = undefined
-  }
-
-  #hear(told: Told): void {
-    if (told.kind === 'error') this.errors.push(told.message)
-    else if (told.ended.kind === 'received') this.received.set(told.ended.hash, told.ended)
-  }
-}
-
-function randomID(): Hex {
-  return toHex(randomBytes(32))
-}

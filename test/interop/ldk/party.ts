@@ -17,13 +17,15 @@ import { serve } from '../../../scripts/remote.js'
 
 /** Who a process is; the same after each restart. */
 export interface PartyOptions {
-  /** bitcoind, which has a wallet called `tests`. Its credentials are `user:password`. */
+  /** bitcoind. Its credentials are `user:password`. */
   readonly rpc: { readonly url: string; readonly credentials: string }
   /** Of its channels. */
   readonly seed: Hex
   /** Of its network identity. */
   readonly identity: Hex
   readonly directory: string
+  /** bitcoind's name for our wallet. */
+  readonly wallet: string
   /** Where LDK is. */
   readonly peer: { readonly id: Hex; readonly port: number }
 }
@@ -101,7 +103,7 @@ async function begin(options: PartyOptions, tell: (told: Told) => void) {
     ...lightningInit(chain.chainHash),
   })
   const address = await bus.listen(tcpListener())
-  const wallet = await BitcoindWallet.open({ ...access, wallet: 'tests', store })
+  const wallet = await BitcoindWallet.open({ ...access, wallet: options.wallet, store })
   const node = await LightningNode.start({
     bus,
     store,
@@ -116,12 +118,21 @@ async function begin(options: PartyOptions, tell: (told: Told) => void) {
   })
   node.handleChannels(() => ({ accept: true }))
   node.errors$.subscribe((error) => tell({ kind: 'error', message: `${error.code}: ${error.message}` }))
+  const chainEvents: string[] = []
+  node.events$.subscribe((event) => {
+    if (event.kind === 'chain')
+      chainEvents.push(
+        JSON.stringify(event.event, (_, value: unknown) =>
+          typeof value === 'bigint' ? String(value) : value,
+        ),
+      )
+  })
   const { payments } = node
   payments.events$.subscribe((event) => {
     const { kind, payment } = event
     tell({ kind: 'payment', ended: { kind, hash: payment.paymentHash, amount: amountOf(event) } })
     // It was told; if that is lost with this process, it is told again by the next one.
-    void payments.acknowledge(event).catch(() => {})
+    if (kind !== 'held') void payments.acknowledge(event).catch(() => {})
   })
 
   const calls = {
@@ -177,6 +188,35 @@ async function begin(options: PartyOptions, tell: (told: Told) => void) {
       const { invoice } = await payments.invoice({ amount: msat(amount), description })
       if (invoice === undefined) throw new Error('an invoice was asked for')
       return invoice.text
+    },
+
+    /** An invoice whose payment is held until it is released. @returns it, and its hash */
+    async heldInvoice(amount: bigint): Promise<{ readonly invoice: string; readonly hash: Hex }> {
+      const description = { kind: 'text', text: 'test' } as const
+      const made = await payments.invoice({ amount: msat(amount), description, isHeld: true })
+      return { invoice: made.invoice?.text ?? '', hash: made.paymentHash }
+    },
+
+    release: (hash: Hex) => payments.release(hash),
+
+    /** Where LDK is now. */
+    connect: (port: number) => node.connect(peer.id, `tcp://127.0.0.1:${port}`),
+
+    /** Where coins can be sent. */
+    address: async (_: null): Promise<string> => (await wallet.newAddress()).address,
+
+    /** All coins of the wallet, in satoshis. */
+    async funds(_: null): Promise<bigint> {
+      const { confirmed, unconfirmed, reserved } = await wallet.balance()
+      return confirmed + unconfirmed + reserved
+    },
+
+    /** What became of channels on chain, for people. */
+    chainEvents: (_: null): readonly string[] => chainEvents,
+
+    /** Resolves when the node knows a block of a height. */
+    async seen(height: number): Promise<void> {
+      await node.eventually(() => (node.height >= height ? true : undefined))
     },
 
     close: (channel: bigint) => node.close(channel),

@@ -5,10 +5,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Address, OutScript, TEST_NETWORK } from '@scure/btc-signer'
 import { toHex } from '../../../channel/index.js'
-import { type Bitcoind, startBitcoind } from '../../../scripts/bitcoind.js'
+import { type Bitcoind, bitcoindCall, startBitcoind } from '../../../scripts/bitcoind.js'
 import { record } from '../../../scripts/ldk/chain.js'
 import { Ldk, type NodeOptions } from '../../../scripts/ldk/ldk.js'
 
+/** bitcoind's name for the wallet that pays for LDK and for the machine on its own. */
+const WALLET = 'tests'
 const ADDRESSES = Address({ ...TEST_NETWORK, bech32: 'bcrt' })
 
 /** bitcoind with coins, and everything that was started over it. */
@@ -26,15 +28,16 @@ export class Regtest implements AsyncDisposable {
 
   static async start(): Promise<Regtest> {
     const bitcoind = await startBitcoind()
-    await bitcoind.rpc('createwallet', ['tests'])
-    const address = String(await bitcoind.rpc('getnewaddress', ['', 'bech32']))
+    await bitcoind.rpc('createwallet', [WALLET])
+    const rpc = walletOf(bitcoind)
+    const address = String(await rpc('getnewaddress', ['', 'bech32']))
     await bitcoind.rpc('generatetoaddress', [110, address])
     // Many coins, for many channels that are opened at a time.
     const addresses = await Promise.all(
-      Array.from({ length: 60 }, () => bitcoind.rpc('getnewaddress', ['', 'bech32'])),
+      Array.from({ length: 60 }, () => rpc('getnewaddress', ['', 'bech32'])),
     )
     const coins = Object.fromEntries(addresses.map((one) => [String(one), 1]))
-    await bitcoind.rpc('sendmany', ['', coins, 1, '', [], true, null, 'unset', 5])
+    await rpc('sendmany', ['', coins, 1, '', [], true, null, 'unset', 5])
     await bitcoind.rpc('generatetoaddress', [1, address])
     return new Regtest(bitcoind, address)
   }
@@ -42,7 +45,8 @@ export class Regtest implements AsyncDisposable {
   /** An LDK node over this chain, which ends with it. */
   async ldk(options: Partial<NodeOptions> = {}): Promise<Ldk> {
     const { url, credentials } = this.bitcoind
-    const node = await Ldk.start({ rpc: { url, credentials }, seed: toHex(randomBytes(32)), ...options })
+    const rpc = { url: `${url}/wallet/${WALLET}`, credentials }
+    const node = await Ldk.start({ rpc, seed: toHex(randomBytes(32)), ...options })
     this.#nodes.push(node)
     return node
   }
@@ -65,10 +69,14 @@ export class Regtest implements AsyncDisposable {
     await Promise.all(this.#nodes.map((node) => node.isRunning && node.call('sync', null)))
   }
 
-  /** Gives an LDK node confirmed coins, with which it can pay for a commitment with anchors. */
-  async give(node: Ldk, bitcoins: number): Promise<void> {
-    const address = await node.call('address', null)
-    await this.bitcoind.rpc('sendtoaddress', [
+  /** Confirmed coins for an address, so many of them. */
+  async give(address: string, bitcoins: number, count = 1): Promise<void> {
+    for (let i = 0; i < count; i++) await this.#pay(address, bitcoins)
+    await this.mine()
+  }
+
+  async #pay(address: string, bitcoins: number): Promise<void> {
+    await walletOf(this.bitcoind)('sendtoaddress', [
       address,
       bitcoins,
       '',
@@ -80,7 +88,6 @@ export class Regtest implements AsyncDisposable {
       false,
       5,
     ])
-    await this.mine()
   }
 
   /** IDs of the transactions that wait to be mined. */
@@ -99,10 +106,11 @@ export class Regtest implements AsyncDisposable {
     const { bitcoind } = this
     const address = ADDRESSES.encode(OutScript.decode(wanted.script))
     const amount = (Number(wanted.amount) / 1e8).toFixed(8)
+    const rpc = walletOf(bitcoind)
     const empty = await bitcoind.rpc('createrawtransaction', [[], [{ [address]: amount }]])
     const options = { changePosition: 1, fee_rate: 5, lockUnspents: true }
-    const { hex } = record(await bitcoind.rpc('fundrawtransaction', [empty, options]))
-    const { hex: transaction } = record(await bitcoind.rpc('signrawtransactionwithwallet', [hex]))
+    const { hex } = record(await rpc('fundrawtransaction', [empty, options]))
+    const { hex: transaction } = record(await rpc('signrawtransactionwithwallet', [hex]))
     const { txid } = record(await bitcoind.rpc('decoderawtransaction', [transaction]))
     return { transaction: String(transaction), txid: String(txid), index: 0 }
   }
@@ -158,4 +166,13 @@ export class Regtest implements AsyncDisposable {
     await this.bitcoind.stop()
     for (const path of this.#directories) rmSync(path, { recursive: true, force: true })
   }
+}
+
+/** Calls of the wallet: there may be others. */
+function walletOf({
+  url,
+  credentials,
+}: Bitcoind): (method: string, params?: readonly unknown[]) => Promise<unknown> {
+  return (method, params = []) =>
+    bitcoindCall({ url: `${url}/wallet/${WALLET}`, credentials, method, params })
 }
