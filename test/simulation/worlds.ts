@@ -1,8 +1,10 @@
 // Which world a run is in.
-import { runBitcoin } from './bitcoin/run.js'
 import { type RunOptions, type RunResult, run } from './run.js'
 
 /** Runs a seed on its ledger. */
-export function runOn(options: RunOptions): Promise<RunResult> {
-  return options.ledger === 'bitcoin' ? runBitcoin(options) : run(options)
+export async function runOn(options: RunOptions): Promise<RunResult> {
+  if (options.ledger !== 'bitcoin') return run(options)
+  // Mutants are copies without what only this world needs.
+  const { runBitcoin } = await import('./bitcoin/run.js')
+  return runBitcoin(options)
 }
