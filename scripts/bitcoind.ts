@@ -27,8 +27,8 @@ export interface Bitcoind extends AsyncDisposable {
   readonly pid: number
   /** Such as `/Satoshi:29.0.0/`. */
   readonly subversion: string
-  /** One JSON-RPC call. Throws an Error with the node's message. */
-  rpc(method: string, params?: readonly unknown[]): Promise<unknown>
+  /** One JSON-RPC call, of one of its wallets if that is named. Throws an Error with the node's message. */
+  rpc(method: string, params?: readonly unknown[], wallet?: string): Promise<unknown>
   /** Holds `credentials`; written anew at each start. */
   readonly cookieFile: string
   /** Ends the node, removes its data unless it is to stay, and returns when it is gone. May be called again. */
@@ -140,8 +140,13 @@ async function launch(binary: string, options: BitcoindOptions): Promise<Bitcoin
   const url = `http://127.0.0.1:${port}`
   const cookieFile = join(directory, 'regtest', '.cookie')
   const credentials = readFileSync(cookieFile, 'utf8')
-  const rpc = (method: string, params: readonly unknown[] = []) =>
-    bitcoindCall({ url, credentials, method, params })
+  const rpc = (method: string, params: readonly unknown[] = [], wallet?: string) =>
+    bitcoindCall({
+      url: wallet === undefined ? url : `${url}/wallet/${encodeURIComponent(wallet)}`,
+      credentials,
+      method,
+      params,
+    })
   const info = await rpc('getnetworkinfo')
   const subversion = typeof info === 'object' && info !== null && 'subversion' in info ? info.subversion : ''
   return {

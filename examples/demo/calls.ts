@@ -49,7 +49,9 @@ export class Remote {
   onProgress: (updates: number) => void = () => undefined
 
   constructor(readonly name: string) {
-    this.#process = fork(new URL('./party.js', import.meta.url), [], { execArgv: ['--enable-source-maps'] })
+    this.#process = fork(new URL('./ethereum-party.js', import.meta.url), [], {
+      execArgv: ['--enable-source-maps'],
+    })
     this.#process.on('message', (answer: Answer) => this.#answered(answer))
     this.#process.on('exit', (code) => {
       for (const { reject } of this.#calls.values()) reject(new Error(`${name} ended with code ${code}`))

@@ -1,12 +1,11 @@
 // What the demo prints: progress while it runs, tables at the end. All of it goes to standard error when the result
 // is wanted as JSON, so that standard output holds nothing else.
 import Table from 'cli-table3'
-import { formatEther } from 'ethers'
 
-/** What became of one channel. Amounts in wei. */
+/** What became of one channel. Amounts in the ledger's smallest unit. */
 export interface ChannelReport {
   readonly id: string
-  readonly kind: 'cooperative' | 'dispute'
+  readonly kind: 'cooperative' | 'dispute' | 'vanished'
   readonly updates: number
   /** By participant, on the chain. */
   readonly balancesBefore: readonly bigint[]
@@ -14,9 +13,20 @@ export interface ChannelReport {
   /** What each must own afterwards: before, and what the last agreed state changes, minus the fees paid. */
   readonly expected: readonly bigint[]
   readonly fees: readonly bigint[]
-  /** Gas per transaction, named by who sent what. */
-  readonly gas: Readonly<Record<string, number>>
+  /** What each transaction cost (gas, or satoshis), named by who sent what. */
+  readonly gas?: Readonly<Record<string, number>>
+  readonly transactions?: Readonly<Record<string, number>>
   readonly seconds: number
+}
+
+/** In which words channels are shown. */
+export interface Terms {
+  readonly names: readonly string[]
+  /** Of balances and fees. */
+  readonly unit: string
+  readonly format: (amount: bigint) => string
+  /** Of a transaction. */
+  readonly costs: string
 }
 
 /** Where the demo's words go. */
@@ -43,13 +53,20 @@ export class Screen {
     this.#isLineOpen = true
   }
 
-  /** Tables of balances, gas and times. */
-  report(channels: readonly ChannelReport[], names: readonly string[]): void {
+  /** Tables of balances, transactions and times. */
+  report(channels: readonly ChannelReport[], { names, unit, format, costs }: Terms): void {
     const balances = new Table({
-      head: ['channel', 'participant', 'before (ETH)', 'after (ETH)', 'fees (ETH)', 'as expected'],
+      head: [
+        'channel',
+        'participant',
+        `before (${unit})`,
+        `after (${unit})`,
+        `fees (${unit})`,
+        'as expected',
+      ],
       style: { head: [], border: [] },
     })
-    const gas = new Table({ head: ['channel', 'transaction', 'gas'], style: { head: [], border: [] } })
+    const gas = new Table({ head: ['channel', 'transaction', costs], style: { head: [], border: [] } })
     const times = new Table({
       head: ['channel', 'updates', 'updates per second', 'whole life (s)'],
       style: { head: [], border: [] },
@@ -59,13 +76,14 @@ export class Screen {
         balances.push([
           channel.kind,
           name,
-          formatEther(channel.balancesBefore[i] ?? 0n),
-          formatEther(channel.balancesAfter[i] ?? 0n),
-          formatEther(channel.fees[i] ?? 0n),
+          format(channel.balancesBefore[i] ?? 0n),
+          format(channel.balancesAfter[i] ?? 0n),
+          format(channel.fees[i] ?? 0n),
           channel.balancesAfter[i] === channel.expected[i] ? 'yes' : 'NO',
         ])
       }
-      for (const [name, used] of Object.entries(channel.gas)) gas.push([channel.kind, name, used])
+      for (const [name, used] of Object.entries(channel.gas ?? channel.transactions ?? {}))
+        gas.push([channel.kind, name, used])
       times.push([
         channel.kind,
         channel.updates,
