@@ -8,6 +8,8 @@ export interface Mined {
   /** Who has paid the fee: an index, or undefined for a stranger. */
   readonly payer: number | undefined
   readonly kind: 'funding' | 'commitment or closing' | 'claim'
+  /** What it pays to each participant. */
+  readonly received: readonly bigint[]
 }
 
 /** What the chain says of one channel. */
@@ -67,17 +69,22 @@ export class BitcoinOnlooker {
       }
       const fee = paid - transaction.outputs.reduce((sum, { value }) => sum + value, 0n)
       const { txid, inputs } = transaction
+      const received = this.#names.map(() => 0n)
+      for (const output of transaction.outputs) {
+        const owner = await this.#ownerOf(output)
+        if (owner !== undefined) received[owner] = (received[owner] ?? 0n) + output.value
+      }
       const spender = [...owners].find((owner) => owner !== undefined)
       const isFromOutside = inputs.every((key) => !made.has(key))
       if (isFromOutside && spender !== undefined) {
         for (const i of transaction.outputs.keys()) fundings.add(`${txid}:${i}`)
-        mined.push({ txid, fee, payer: spender, kind: 'funding' })
+        mined.push({ txid, fee, payer: spender, kind: 'funding', received })
       } else if (spender === undefined && inputs.some((key) => fundings.has(key))) {
-        mined.push({ txid, fee, payer: 0, kind: 'commitment or closing' })
+        mined.push({ txid, fee, payer: 0, kind: 'commitment or closing', received })
       } else {
         let payer = spender
         for (const output of transaction.outputs) payer ??= await this.#ownerOf(output)
-        mined.push({ txid, fee, payer, kind: 'claim' })
+        mined.push({ txid, fee, payer, kind: 'claim', received })
       }
     }
     let left = 0n

@@ -40,7 +40,7 @@ interface World {
 export async function bitcoinDemo(json: boolean): Promise<boolean> {
   screen = new Screen(json ? process.stderr : process.stdout)
   screen.say('Starting a Bitcoin node (bitcoind, regtest) ...')
-  await using node = await startBitcoind()
+  await using node = await startBitcoind({ args: ['-fallbackfee=0.00002'] })
   screen.say(`  ${node.subversion}`)
   await node.rpc('createwallet', ['miner'])
   await mine(node, 101)
@@ -185,7 +185,7 @@ async function begin({ node, chain, alice, bob }: World) {
   ): Promise<ChannelReport> => {
     const seconds = (performance.now() - started) / 1000
     const balancesAfter = await wealth()
-    const history = await chain.since(height)
+    const history = closedBy(await chain.since(height), shares)
     const fees = feesOf(history)
     const expected = balancesBefore.map((before, i) => {
       const share = shares[i]
@@ -200,6 +200,16 @@ async function begin({ node, chain, alice, bob }: World) {
     }
     return { id, kind, updates, balancesBefore, balancesAfter, expected, fees, transactions, seconds }
   }
+}
+
+/** Of two versions of a closing, each side pays for its own (BOLT 2, "Closing Negotiation"): who got all of its share did not. */
+function closedBy(history: ChannelHistory, shares: readonly (bigint | undefined)[]): ChannelHistory {
+  const transactions = history.transactions.map((one) => {
+    const whole = one.received.findIndex((amount, i) => amount === (shares[i] ?? -1n) / 1000n)
+    const isClosing = one.kind === 'commitment or closing' && one.received.every((amount) => amount > 0n)
+    return isClosing && whole >= 0 ? { ...one, payer: 1 - whole } : one
+  })
+  return { ...history, transactions }
 }
 
 function feesOf({ transactions }: ChannelHistory): readonly bigint[] {

@@ -27,4 +27,19 @@ describe('project: the demo', () => {
     expect(Object.keys(together.gas).filter((name) => name.includes('close'))).has.length(1)
     expect(Object.keys(fought.gas).filter((name) => name.includes('register'))).has.length(2)
   })
+
+  it('bitcoin --json -> three channels: closed together, punished, left alone; all balances as agreed', async function () {
+    this.timeout(180_000)
+    const { stdout } = await run(process.execPath, [`${root}dist/examples/demo/main.js`, 'bitcoin', '--json'])
+    const result = JSON.parse(stdout.trim().split('\n').at(-1) ?? '')
+    expect(result.ok).equals(true)
+    expect(
+      result.channels.map(({ kind, updates }: { kind: string; updates: number }) => [kind, updates]),
+    ).deep.equals([
+      ['cooperative', 1000],
+      ['dispute', 20],
+      ['vanished', 6],
+    ])
+    for (const { balancesAfter, expected } of result.channels) expect(balancesAfter).deep.equals(expected)
+  })
 })
