@@ -150,6 +150,20 @@ class Play {
     }
   }
 
+  /** A channel goes on chain. Nobody's process ends just then. */
+  close(line: Network['lines'][number]): void {
+    for (const side of this.network.both) side.crashAt = undefined
+    this.network.close(line)
+  }
+
+  /** What the chain has decided. */
+  resolve(line: Network['lines'][number]): void {
+    for (const side of this.network.both) side.crashAt = undefined
+    // Whatever is held is decided by now.
+    for (let round = 0; round < 3; round++) this.hear()
+    this.network.resolve(line)
+  }
+
   /** A process ends: now, or in the middle of its next commit. */
   crash(): void {
     const side = this.network.both[this.choose(2)]
@@ -211,9 +225,11 @@ async function play(
     readonly each: number
     readonly inFlight: number
     readonly crashes: boolean
+    /** When the first channel goes on chain. */
+    readonly closesAt?: number
   },
 ): Promise<Play> {
-  const { seed, each, inFlight, crashes } = given
+  const { seed, each, inFlight, crashes, closesAt } = given
   const choose = chooser(seed)
   const made = new Play(network, choose)
   const ways: readonly Way[] = [
@@ -239,10 +255,14 @@ async function play(
       const [waiting] = open.filter(({ paymentHash }) => paymentHash === undefined)
       if (waiting !== undefined) await made.push(waiting)
     }
+    const [line] = network.lines
+    if (line !== undefined && turn === closesAt) made.close(line)
+    if (line !== undefined && closesAt !== undefined && turn === closesAt + 100) made.resolve(line)
     if (crashes && choose(60) === 0) made.crash()
     made.stir()
     if (choose(3) === 0) made.hear()
     const isBegun = network.both.every((side) => begun.get(side) === each)
+    if (closesAt !== undefined && turn <= closesAt + 100) continue
     if (isBegun && network.both.every((side) => made.open(side).length === 0)) break
   }
   await made.finish()
@@ -303,6 +323,36 @@ describe('payments: two nodes', () => {
       }),
       { numRuns: Number(process.env['PAYMENTS_RUNS'] ?? 8) },
     )
+  })
+})
+
+describe('payments: a channel that closes', () => {
+  it('with payments in flight: the chain decides, for both alike, and the others go by another channel', async () => {
+    const runs = process.env['PAYMENTS_RUNS']
+    let [onChain, learned] = [0, 0]
+    await fc.assert(
+      fc.asyncProperty(fc.nat(), fc.integer({ min: 5, max: 100 }), async (seed, closesAt) => {
+        const network = new Network({ channels: 2 })
+        const made = await play(network, { seed, each: 12, inFlight: 8, crashes: true, closesAt })
+        for (const deal of made.deals) {
+          const sent = await ledgerOf(deal.payer, deal)
+          const received = await ledgerOf(deal.payee, deal)
+          const isSent = sent?.status.kind === 'succeeded'
+          expect(made.ended.get(deal.id)).to.equal(isSent ? 'sent' : 'failed')
+          if (isSent && deal.way !== 'spontaneous')
+            expect(received?.status).to.deep.include({ kind: 'claimed', received: deal.amount, lost: 0n })
+          expect(made.ended.get(`${deal.paymentHash ?? '0x'}ff`) === 'received').to.equal(isSent)
+          if (sent?.status.kind === 'failed' && 'failure' in sent.status)
+            if (sent.status.failure.kind === 'timedOutOnChain') onChain++
+        }
+        for (const { payments } of network.both)
+          expect(payments.outgoing.size + payments.incoming.size).to.equal(0)
+        learned += network.learned
+      }),
+      // The same each time, for what is counted below.
+      runs === undefined ? { seed: 1, numRuns: 8 } : { numRuns: Number(runs) },
+    )
+    expect(onChain > 0 && learned > 0, `${onChain} came back, ${learned} were learned`).to.equal(true)
   })
 })
 
