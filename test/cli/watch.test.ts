@@ -231,7 +231,9 @@ describe('perkunas watch: a watchtower in a process of its own', function () {
     for (const theirChannel of other.channels()) theirChannel.close()
     if (old === undefined) throw new Error('signatures expected')
     await theirs.adjudicator.register({ signed: old, subChannels: [] })
+    // Each is told by its own look at the chain, in either order.
     await tower.of('safe', channel.id)
+    await tower.of('refuted', channel.id)
     expect(await versionOn(channel.id)).equals(5n)
     const { type, text } = await metrics(ready)
     expect(type).equals('text/plain; version=0.0.4')
@@ -285,9 +287,16 @@ describe('perkunas watch: a watchtower in a process of its own', function () {
     await theirs.adjudicator.register({ signed: old, subChannels: [] })
     await tower.of('safe')
     tower.lines.length = 0
+    // What is sent again stays in the pool until this has looked.
+    await chain.anvil.rpc('evm_setAutomine', [false])
     await chain.anvil.rpc('anvil_reorg', [1, []])
+    await tower.of('atRisk')
     expect(await versionOn(old.state.channelID)).equals(0n)
-    await tower.of('safe')
+    await chain.anvil.rpc('evm_setAutomine', [true])
+    while (!tower.lines.some(({ kind }) => kind === 'safe')) {
+      await chain.anvil.rpc('evm_mine')
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
     expect(await versionOn(old.state.channelID)).equals(3n)
   })
 

@@ -100,9 +100,16 @@ describe('tower: on a real node', () => {
     expect(tower.events[0]).include({ kind: 'atRisk', registered: 0n, newest: 7n })
     expect(tower.events[0]).include({ subChannel: newest.state.channelID })
     expect([await on(parent(newest)), await on(newest)]).deep.equals([4n, 7n])
+    // What is sent again stays in the pool until this has looked.
+    await chain.anvil.rpc('evm_setAutomine', [false])
     await chain.anvil.rpc('anvil_reorg', [1, []])
+    await until(() => count('atRisk') === 2)
     expect([await on(parent(newest)), await on(newest)]).deep.equals([4n, 0n])
-    await until(() => count('safe') === 2)
+    await chain.anvil.rpc('evm_setAutomine', [true])
+    while (count('safe') < 2) {
+      await chain.anvil.rpc('evm_mine')
+      await looked([backend])
+    }
     expect(await on(newest)).equals(7n)
   })
 
