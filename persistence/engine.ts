@@ -91,10 +91,10 @@ export class EngineStore implements Store {
     }
   }
 
-  async commit(batch: readonly Write[]): Promise<void> {
-    const copy = batch.map(checkWrite)
-    this.#checkUsable()
+  commit(batch: readonly Write[]): Promise<void> {
     return new Promise((resolve, reject) => {
+      const copy = batch.map(checkWrite) // what it throws rejects
+      this.#checkUsable()
       this.#waiting.push({ batch: copy, resolve, reject })
       if (this.#flushing) return
       this.#flushing = true
@@ -118,8 +118,10 @@ export class EngineStore implements Store {
       this.#waiting = []
       try {
         const writes = group.flatMap(({ batch }) => batch)
-        if (writes.length > 0)
-          await this.#guard('commit', async () => this.#engine.write(writes, group.length))
+        if (writes.length > 0) {
+          const written = this.#write(writes, group.length)
+          if (written instanceof Promise) await written
+        }
         for (const { resolve } of group) resolve()
       } catch (error) {
         const refused = [...group, ...this.#waiting]
@@ -129,6 +131,20 @@ export class EngineStore implements Store {
     }
     this.#flushing = false
     this.#idle?.()
+  }
+
+  /** Gives a promise only if the engine does: one that writes at once is not waited for, turn by turn. */
+  #write(writes: readonly Write[], commits: number): Promise<void> | void {
+    if (this.#failure !== undefined) throw this.#failure
+    const failed = (error: unknown): never => {
+      throw this.#fail('commit', error)
+    }
+    try {
+      const written = this.#engine.write(writes, commits)
+      if (written instanceof Promise) return written.catch(failed)
+    } catch (error) {
+      failed(error)
+    }
   }
 
   async #close(): Promise<void> {

@@ -152,20 +152,22 @@ class LmdbEngine implements Engine {
     }
   }
 
-  async write(writes: readonly Write[], commits: number): Promise<void> {
+  write(writes: readonly Write[], commits: number): Promise<void> | void {
     const term = this.#term
     if (term === undefined) throw new Error('it is open for reading only')
     const started = performance.now()
+    const end = (owned: boolean) => {
+      if (!owned) throw new Error('another process has opened it since and owns it now')
+      this.#pace.took(commits, performance.now() - started)
+    }
+    if (!this.#pace.blocks(commits)) return this.#writeInBackground(term, writes).then(end)
     let owned: boolean
     try {
-      owned = this.#pace.blocks(commits)
-        ? this.#writeHere(term, writes)
-        : await this.#writeInBackground(term, writes)
+      owned = this.#writeHere(term, writes)
     } catch (error) {
-      throw await this.#explain(error)
+      return this.#explained(error)
     }
-    if (!owned) throw new Error('another process has opened it since and owns it now')
-    this.#pace.took(commits, performance.now() - started)
+    end(owned)
   }
 
   async close(): Promise<void> {
@@ -194,23 +196,31 @@ class LmdbEngine implements Engine {
 
   /** @returns whether we still own the store; else nothing was written */
   async #writeInBackground(term: number, writes: readonly Write[]): Promise<boolean> {
-    // Each write's own promise says no more than the batch's, but must not reject unheard.
-    const parts: Promise<boolean>[] = []
-    const whole = this.#owner.ifVersion(OWNER, term, () => {
-      for (const write of writes) {
-        const key = encodeEntry(write.key)
-        parts.push(write.kind === 'put' ? this.#entries.put(key, write.value) : this.#entries.remove(key))
-      }
-    })
-    const [owned] = await Promise.all([whole, ...parts])
-    return owned
+    try {
+      // Each write's own promise says no more than the batch's, but must not reject unheard.
+      const parts: Promise<boolean>[] = []
+      const whole = this.#owner.ifVersion(OWNER, term, () => {
+        for (const write of writes) {
+          const key = encodeEntry(write.key)
+          parts.push(write.kind === 'put' ? this.#entries.put(key, write.value) : this.#entries.remove(key))
+        }
+      })
+      const [owned] = await Promise.all([whole, ...parts])
+      return owned
+    } catch (error) {
+      return this.#explained(error)
+    }
   }
 
-  /** LMDB calls a full disk an "Input/output error", since the kernel first writes what still fits. */
-  async #explain(error: unknown): Promise<Error> {
+  /**
+   * LMDB calls a full disk an "Input/output error", since the kernel first writes what still fits.
+   *
+   * @throws Error always, that says what happened
+   */
+  async #explained(error: unknown): Promise<never> {
     const cause = await systemError(error)
     const message = cause instanceof Error ? cause.message : String(cause)
-    return new Error(`${message}, with ${roomAt(this.#path)} left on the disk`, { cause })
+    throw new Error(`${message}, with ${roomAt(this.#path)} left on the disk`, { cause })
   }
 }
 
