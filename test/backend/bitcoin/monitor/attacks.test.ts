@@ -1,7 +1,7 @@
 // What was done to others, row by row of the list of disclosed weaknesses, on a chain in memory.
 import { expect } from 'chai'
 import type { MonitorEffect } from '../../../../backend/bitcoin/monitor/index.js'
-import { type Transaction, transactionID } from '../../../../backend/bitcoin/script/index.js'
+import { sha256, type Transaction, transactionID } from '../../../../backend/bitcoin/script/index.js'
 import { toHex } from '../../../../channel/bytes.js'
 import { feeratePerKw } from '../../../../channel/units.js'
 import { preimageOf } from '../channel/pair.js'
@@ -29,6 +29,78 @@ describe('monitor: attacks', () => {
     expect(last?.fee, 'all but what is dust').to.satisfy((fee: bigint) => fee > 39_000n && fee < 40_000n)
     await arena.finish(['alice'])
     expect(endsOf(alice.handoffs)).to.include('ours 1 offerer')
+  })
+
+  for (const publisher of ['alice', 'bob'] as const) {
+    for (const absent of ['trimmed', 'notInCommitment'] as const) {
+      for (const isKnown of [false, true]) {
+        for (const restarts of [false, true]) {
+          const what = `${publisher === 'alice' ? 'our' : 'their'} commitment, ${absent}, preimage ${isKnown ? 'known' : 'unknown'}`
+          it(`f.1 rows 7 and 8: ${what}${restarts ? ', restarted' : ''} -> ${isKnown ? 'never' : 'failed when it is final, not before'}`, async () => {
+            const arena = await Arena.open(new SimLedger())
+            const { pair, ledger, guards } = arena
+            const { alice } = guards
+            if (absent === 'trimmed') {
+              pair.offer(pair.alice, 200_000n, 1, ledger.height + 30)
+              pair.settle()
+            } else {
+              // Signed to Bob, who has not answered: it is in his next commitment and in no other.
+              pair.offer(pair.alice, 40_000_000n, 1, ledger.height + 30)
+              pair.input(pair.alice, { kind: 'flush' })
+            }
+            await arena.work()
+            guards.bob.isMute = true
+            await arena.forceClose(publisher)
+            if (publisher === 'bob') guards.alice.isMute = true
+            if (isKnown) {
+              const preimage = preimageOf(1)
+              const htlc = { offerer: 'local', id: 0n } as const
+              arena.input(alice, {
+                kind: 'updates',
+                updates: [{ kind: 'preimage', htlc, paymentHash: sha256(preimage), preimage }],
+              })
+            }
+            await arena.mine(5)
+            if (restarts) await arena.restart(alice)
+            expect(endsOf(alice.handoffs)).to.deep.equal([])
+            await arena.mine(1)
+            if (restarts) await arena.restart(alice)
+            expect(endsOf(alice.handoffs)).to.deep.equal([`ours 0 ${isKnown ? 'receiver' : 'offerer'}`])
+          })
+        }
+      }
+    }
+  }
+
+  it('f.1 row 3: a preimage of ours for another HTLC of the same hash -> is not shown on chain, and not learned', async () => {
+    const arena = await Arena.open(new SimLedger())
+    const { pair, ledger, guards } = arena
+    for (let i = 0; i < 2; i++) pair.offer(pair.bob, 30_000_000n, 1, ledger.height + 60)
+    pair.settle()
+    // Only the second is ours to take.
+    fulfil(arena, 'alice', 1n, 1)
+    await arena.forceClose('alice')
+    await arena.mine(3)
+    const [attempt, ...others] = guards.alice.known.attempts.filter(({ kind }) => kind === 'htlc')
+    expect(others).to.deep.equal([])
+    expect(attempt?.members).to.have.length(1)
+    await arena.finish()
+    expect(endsOf(guards.alice.handoffs)).to.deep.equal(['theirs 0 offerer', 'theirs 1 receiver'])
+    expect(learnedBy(guards.alice.handoffs)).to.deep.equal([])
+  })
+
+  it('away during a theft, back before the delay is over -> all is taken from what was missed', async () => {
+    const arena = await withHtlcs(new SimLedger())
+    arena.guards.alice.isAway = true
+    await cheat(arena)
+    await arena.mine(2)
+    await arena.undo(1)
+    await arena.mine(2)
+    expect(arena.guards.alice.known.facts).to.deep.equal([])
+    await arena.comeBack(arena.guards.alice)
+    await arena.finish(['alice'])
+    const fee = arena.feeOf(arena.spendOfFunding())
+    expect(arena.walletOf('alice') + arena.costsOf('alice')).to.equal(6_000_000n - fee - 660n)
   })
 
   it('f.1 row 6: the preimage shows in the mempool and is evicted -> it is known all the same', async () => {

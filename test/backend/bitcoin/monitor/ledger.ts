@@ -57,6 +57,8 @@ interface Pending {
 /** A chain in memory. */
 export class SimLedger implements Ledger {
   height = 100
+  /** The most that it ever was. */
+  peak = 100
   reason = ''
   /** Below it nothing gets in. */
   floor = 253
@@ -108,6 +110,7 @@ export class SimLedger implements Ledger {
     const block = { height, hash, transactions: taken }
     this.#blocks.push(block)
     this.height = height
+    this.peak = Math.max(this.peak, height)
     return Promise.resolve(block)
   }
 
