@@ -73,9 +73,10 @@ class LazyTransaction implements BlockTransaction {
   ) {
     this.txid = txid
     this.bytes = bytes
-    this.spends = spends
-    this.pays = pays
     this.isCoinbase = position === 0
+    // What it has instead of an outpoint is the same for all of them.
+    this.spends = this.isCoinbase ? [] : spends
+    this.pays = pays
   }
 
   decode(): Transaction {

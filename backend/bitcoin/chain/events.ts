@@ -11,7 +11,7 @@ export interface BlockTransaction {
   readonly position: number
   /** With witnesses; a view of the block's bytes. */
   readonly bytes: Uint8Array
-  /** The outputs that it spends, 36 bytes each: ID and index in little-endian order. Of a coinbase one that is none. */
+  /** The outputs that it spends, 36 bytes each: ID and index in little-endian order. None of a coinbase. */
   readonly spends: readonly Uint8Array[]
   /** The scripts that it pays. */
   readonly pays: readonly Uint8Array[]

@@ -78,6 +78,8 @@ export class HdWallet extends BookingWallet {
   readonly #filter = new ChainFilter()
   /** By script. */
   readonly #paths = new Map<string, KeyPath>()
+  /** By branch and index: those of {@link #paths} the other way round. */
+  readonly #scripts = new Map<string, Uint8Array>()
   readonly #next: Map<string, number>
   readonly #waiters = new Set<Waiter>()
   readonly #trackers = new Set<ChainTracker>()
@@ -301,8 +303,9 @@ export class HdWallet extends BookingWallet {
     // taken.
     this.demandOpen()
     const path = { ...branch, index: this.#nextOf(branch) }
+    // Watched already, and derived: keys are looked for ahead.
+    const script = this.#scripts.get(`${branchName(path)}/${path.index}`) ?? this.#keys.scriptOf(path)
     this.#use(path)
-    const script = this.#keys.scriptOf(path)
     return this.#options.store.commit([this.#nextWrite()]).then(() => script)
   }
 
@@ -320,6 +323,7 @@ export class HdWallet extends BookingWallet {
     for (let index = from; index < this.#nextOf(branch) + GAP; index++) {
       const path = { kind, branch: number, index }
       const script = this.#keys.scriptOf(path)
+      this.#scripts.set(`${branchName(path)}/${index}`, script)
       this.#paths.set(toHex(script), path)
       this.#filter.watchScript(script)
     }

@@ -68,7 +68,7 @@ describe('bitcoin/chain: block', () => {
     const property = (transactions: readonly Transaction[]) => {
       const block = decodeBlock(makeBlock({ previous: PREVIOUS, height: 5, transactions }), at(5))
       const [coinbase, ...rest] = block.transactions
-      expect(coinbase?.isCoinbase).to.equal(true)
+      expect([coinbase?.isCoinbase, coinbase?.spends]).to.deep.equal([true, []])
       expect(rest.map(({ txid }) => txid)).to.deep.equal(transactions.map(transactionID))
       expect(rest.map((one) => one.decode())).to.deep.equal(
         transactions.map((tx) => decodeTransaction(encodeTransaction(tx))),

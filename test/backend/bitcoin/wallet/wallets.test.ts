@@ -433,10 +433,12 @@ describe('bitcoin/wallet: of a node that is started again', () => {
     const options = { wallet: 'ours', store, credentials: { cookieFile: first.cookieFile }, url: first.url }
     const wallet = await BitcoindWallet.open(options)
     const { address } = await wallet.newAddress()
-    await first.rpc('generatetoaddress', [101, address])
+    // Each block that pays it makes the wallet write.
+    await first.rpc('generatetoaddress', [2, address])
+    await mineNew(first, 99)
     expect(amounts(await wallet.balance())).to.deep.equal({
       confirmed: 5_000_000_000n,
-      immature: 500_000_000_000n,
+      immature: 5_000_000_000n,
     })
     const request = { purpose: 'x', outputs: [CHANNEL], feerate: FEERATE }
     const { reservation } = await wallet.fund(request)
