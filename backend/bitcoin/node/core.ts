@@ -183,6 +183,7 @@ export class Core implements SwitchChannels {
 
   /** The last turn is durable: what changed is what our user sees from now on. */
   committed(): readonly Entry[] {
+    this.#htlcs.committed?.()
     const changed = [...this.#changed]
     this.#changed.clear()
     for (const entry of changed) {

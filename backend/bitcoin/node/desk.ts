@@ -42,12 +42,15 @@ export class Desk implements HtlcSwitch {
   #channels: SwitchChannels | undefined
   #state: PaymentsState
   #written: PaymentsState
+  /** As it is on disk. */
+  #durable: PaymentsState
   #past: Write[] = []
 
   constructor(options: DeskOptions) {
     this.#options = options
     this.#state = options.state
     this.#written = options.state
+    this.#durable = options.state
   }
 
   attach(channels: SwitchChannels): void {
@@ -94,6 +97,16 @@ export class Desk implements HtlcSwitch {
     return { consequence, answer }
   }
 
+  /** What was told of the state on disk and is not acknowledged. */
+  unacknowledged(): readonly PaymentEvent[] {
+    const { effects } = step(this.#durable, { kind: 'resumed' }, this.#stepContext())
+    return effects.flatMap((effect) => (effect.kind === 'tell' ? [effect.event] : []))
+  }
+
+  committed(): void {
+    this.#durable = this.#written
+  }
+
   takeWrites(): readonly Write[] {
     const writes = [...paymentWrites(this.#written, this.#state), ...this.#past]
     this.#written = this.#state
@@ -107,21 +120,26 @@ export class Desk implements HtlcSwitch {
     return this.#channels
   }
 
-  #do(input: PaymentsInput): {
-    readonly consequence: Consequence
-    readonly answer: Answer
-    readonly error: PerkunasError | undefined
-  } {
-    const { context, entropy, now, tell } = this.#options
+  #stepContext(): PaymentsContext {
+    const { context, entropy, now } = this.#options
     const around = this.#around
-    const { next, effects } = step(this.#state, input, {
+    return {
       ...context,
       now: now(),
       entropy: entropy(32),
       height: blockHeight(around.height),
       channels: (peer) =>
         around.payable(peer).map(([channel, one]) => ({ ...one, channelID: channelName(channel) })),
-    })
+    }
+  }
+
+  #do(input: PaymentsInput): {
+    readonly consequence: Consequence
+    readonly answer: Answer
+    readonly error: PerkunasError | undefined
+  } {
+    const { tell } = this.#options
+    const { next, effects } = step(this.#state, input, this.#stepContext())
     this.#state = next
     const wishes: Wish[] = []
     const unwishes: Unwish[] = []

@@ -23,9 +23,6 @@ import type { Core } from './core.js'
 import { type Answer, Desk } from './desk.js'
 import type { LightningNodeOptions } from './options.js'
 
-/** What is kept for whoever listens late. */
-const MAX_UNHEARD = 1000
-
 /** What payments need of their node. */
 export interface PaymentsHost {
   /** Runs something in a turn; resolves when that is durable. */
@@ -42,11 +39,7 @@ export class NodePayments {
   readonly #host: PaymentsHost
   readonly #store: LightningNodeOptions['store']
   readonly #now: () => number
-  /** For our own calls. */
-  readonly #told = new Subject<PaymentEvent>()
   readonly #events = new Subject<PaymentEvent>()
-  /** What nobody was there to hear, oldest first. */
-  readonly #unheard: PaymentEvent[] = []
 
   constructor(options: LightningNodeOptions, state: PaymentsState, host: PaymentsHost) {
     const { bus, chain, payments, store, now = Date.now } = options
@@ -67,16 +60,16 @@ export class NodePayments {
       },
       now,
       entropy: (bytes) => host.random(bytes),
-      tell: (event) => this.#tell(event),
+      tell: (event) => this.#events.next(event),
     })
   }
 
   /**
-   * What becomes of payments, when it is durable. The end of a payment is told again after each restart until it is
-   * {@link acknowledge}d, and so is what is held. Who listens first hears the last thousand that nobody has heard.
+   * What becomes of payments, when it is durable. Who begins to listen hears first of every end that is not
+   * {@link acknowledge}d, and of what is held; so nothing is lost by a restart, and one event may come more than once.
    */
   get events$(): Observable<PaymentEvent> {
-    return defer(() => concat(from(this.#unheard.splice(0)), this.#events))
+    return defer(() => concat(from(this.desk.unacknowledged()), this.#events))
   }
 
   /** All payments that are not over. */
@@ -100,7 +93,7 @@ export class NodePayments {
   ): Promise<OutgoingPayment> {
     const { id } = payment
     let ended: OutgoingPayment | undefined
-    const listening = this.#told.subscribe(({ kind, payment: one }) => {
+    const listening = this.#events.subscribe(({ kind, payment: one }) => {
       if ((kind === 'sent' || kind === 'failed') && one.id === id) ended = one
     })
     try {
@@ -156,15 +149,7 @@ export class NodePayments {
 
   /** Nothing more is to come. */
   end(): void {
-    this.#told.complete()
     this.#events.complete()
-  }
-
-  #tell(event: PaymentEvent): void {
-    this.#told.next(event)
-    if (this.#events.observed) return this.#events.next(event)
-    this.#unheard.push(event)
-    if (this.#unheard.length > MAX_UNHEARD) this.#unheard.shift()
   }
 
   /** What is over meanwhile is in the store when it is asked once more. */

@@ -50,4 +50,6 @@ export interface HtlcSwitch {
   resumed(): Consequence
   /** What changed since this was asked last. */
   takeWrites(): readonly Write[]
+  /** What was taken last is durable. */
+  committed?(): void
 }

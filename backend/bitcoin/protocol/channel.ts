@@ -234,7 +234,9 @@ export class LightningChannel implements Channel {
   async settle(options: ChannelCallOptions = {}): Promise<void> {
     const { settlement } = this.#host.timeouts
     await this.#call('settle', options, undefined, async (signal) => {
-      if (this.#phase !== 'registering' && this.#phase !== 'withdrawn') {
+      // Who does not come for its opening won't come for its end.
+      if (this.#phase === 'funding') await this.#forceClose()
+      else if (this.#phase !== 'registering' && this.#phase !== 'withdrawn') {
         const patience = new AbortController()
         const stop = this.#host.clock.after(options.timeout ?? settlement, () => patience.abort())
         try {

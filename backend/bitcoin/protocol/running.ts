@@ -30,6 +30,8 @@ export class LightningProtocol implements RunningProtocol {
   readonly #host: ProtocolHost
   readonly #starting: Promise<LightningNode>
   readonly #channels = new Map<bigint, LightningChannel>()
+  /** Channels that are being funded: our user is told of them once they can be used. */
+  readonly #coming = new Set<bigint>()
   readonly #unsubscribe: (() => void)[] = []
   #node: LightningNode | undefined
   #ended: PerkunasError | undefined
@@ -62,7 +64,8 @@ export class LightningProtocol implements RunningProtocol {
       stop()
     }
     try {
-      await node.until(opened.channel, ({ phase }) => phase !== 'awaitingReady', signal)
+      const { phase } = await node.until(opened.channel, (view) => view.phase !== 'awaitingReady', signal)
+      if (phase !== 'normal') throw this.#fundingFailure(opened, undefined)
     } catch (error) {
       throw signal?.aborted ? aborted(signal.reason) : this.#fundingFailure(opened, error)
     }
@@ -104,7 +107,7 @@ export class LightningProtocol implements RunningProtocol {
     this.#node = node
     if (this.#ended !== undefined) return node
     node.handleChannels((request) => this.#decideOpen(request))
-    for (const view of node.channels()) this.#look(view)
+    for (const view of node.channels()) this.#look(view, true)
     const changes = node.changes$.subscribe((key) => this.#changed(key))
     const payments = node.payments.events$.subscribe((event) => this.#onPayment(event))
     const events = node.events$.subscribe((event) => {
@@ -124,17 +127,22 @@ export class LightningProtocol implements RunningProtocol {
     if (view !== undefined && isOpen(view)) return this.#look(view)
     const channel = this.#channels.get(key)
     this.#channels.delete(key)
+    this.#coming.delete(key)
     channel?.changed(view)
   }
 
-  #look(view: ChannelView): void {
+  /** @param isBack it was there before the node started */
+  #look(view: ChannelView, isBack = false): void {
+    if (!isOpen(view)) return
     const known = this.#channels.get(view.channel)
-    if (known !== undefined) return known.changed(view)
-    // Before its funding is there, it is nobody's to use.
-    if (!isOpen(view) || view.phase === 'awaitingReady') return
-    const channel = new LightningChannel(this.#channelHost(), view)
+    const channel = known ?? new LightningChannel(this.#channelHost(), view)
     this.#channels.set(view.channel, channel)
-    this.#host.opened(channel)
+    known?.changed(view)
+    // Before its funding is there, it can be settled and nothing else.
+    const isYoung = view.phase === 'awaitingReady'
+    if (known === undefined && isYoung && !isBack) this.#coming.add(view.channel)
+    else if (known === undefined || (!isYoung && this.#coming.delete(view.channel)))
+      this.#host.opened(channel)
   }
 
   #channelHost(): LightningChannelHost {
@@ -166,7 +174,8 @@ export class LightningProtocol implements RunningProtocol {
 
   #onPayment(event: PaymentEvent): void {
     if (event.kind === 'held') void this.#decideHeld(event.payment)
-    else if (event.kind !== 'cancelled') void this.#acknowledge(event)
+    // What came for an invoice is between the node and whoever made that.
+    else if ('id' in event.payment || event.payment.invoice === undefined) void this.#acknowledge(event)
   }
 
   /** What somebody pays without having been asked is an update to decide on. What we can't take by ourselves is a lock. */

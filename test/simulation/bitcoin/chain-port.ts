@@ -92,7 +92,8 @@ export class ChainPort implements NodeChain {
   /** There is a new block, or the chain is back. */
   changed(): void {
     const { clock, random } = this.#host
-    clock.after(random.int(LATENCY), () => void this.#tell())
+    // A node that has stopped takes no more blocks.
+    clock.after(random.int(LATENCY), () => void this.#tell().catch(() => undefined))
   }
 
   async #tell(): Promise<void> {

@@ -195,10 +195,10 @@ export class BitcoinLedger {
       const block = this.#blocks.pop()
       if (block === undefined) break
       gone.push(block)
+      for (const [key, output] of block.spent) this.#unspent.set(key, output)
       for (const { id, tx } of block.known) {
         for (const k of tx.outputs.keys()) this.#unspent.delete(`${id}:${k}`)
       }
-      for (const [key, output] of block.spent) this.#unspent.set(key, output)
       for (const one of block.known) {
         this.fees -= one.fee
         this.#mined.delete(one.id)

@@ -66,6 +66,18 @@ export class BitcoinParty implements Owner {
     return this.process?.client.channels() ?? []
   }
 
+  /** Channels with money in them: others wait for weeks for what a peer promised to pay in. */
+  get funded(): readonly Channel[] {
+    const views = this.process?.node?.channels() ?? []
+    const ids = views.flatMap(({ live, temporaryID }) =>
+      // The funding is its transaction's first output, so that this is its ID (BOLT 2, `channel_id`).
+      live !== undefined && temporaryID !== undefined && this.scene.ledger.has(live.channelID)
+        ? [BigInt(temporaryID)]
+        : [],
+    )
+    return this.channels.filter(({ params }) => ids.includes(params.nonce))
+  }
+
   /** Ends the process now; it comes back after a while. */
   kill(): void {
     this.process?.die()

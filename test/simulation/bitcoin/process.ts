@@ -1,7 +1,7 @@
 // One process of a party: a real client and its Lightning node on a simulated disk, network and chain, which may die at any
 // effect.
 import { NETWORKS } from '../../../backend/bitcoin/chain/index.js'
-import { lightningInit } from '../../../backend/bitcoin/node/index.js'
+import { type ChannelView, type LightningNode, lightningInit } from '../../../backend/bitcoin/node/index.js'
 import { BitcoinBackend } from '../../../backend/bitcoin/protocol/index.js'
 import { lightningMessages } from '../../../backend/bitcoin/wire/index.js'
 import {
@@ -47,6 +47,8 @@ export class BitcoinProcess {
   readonly bus: SimBus
   /** Calls of the user that have not come to an end. */
   readonly calls = new Map<number, string>()
+  /** Once it has started. */
+  node: LightningNode | undefined
   isAlive = true
   #effectsLeft = Number.POSITIVE_INFINITY
   #lastCall = 0
@@ -119,7 +121,10 @@ export class BitcoinProcess {
     this.client.newChannels$.subscribe((channel) => {
       if (this.isAlive) scene.tell(`${owner.name} has ${channel.id.slice(2, 8)} ${channel.phase}`)
       channel.phases$.subscribe((phase) => {
-        if (this.isAlive) scene.tell(`${owner.name} ${channel.id.slice(2, 8)} ${phase}`)
+        const { live } =
+          this.node?.channels().find(({ temporaryID }) => temporaryID === nonceOf(channel)) ?? {}
+        const why = live?.failure === undefined ? '' : `: ${live.failure.cause}, ${live.failure.reason}`
+        if (this.isAlive) scene.tell(`${owner.name} ${channel.id.slice(2, 8)} ${phase}${why}`)
       })
     })
     void this.#listen()
@@ -178,12 +183,16 @@ export class BitcoinProcess {
   async #listen(): Promise<void> {
     const { owner, scene } = this
     const node = await this.backend.node().catch(() => undefined)
-    node?.changes$.subscribe((key) => {
-      const { temporaryID, live } = node.channel(key) ?? {}
+    if (node === undefined) return
+    this.node = node
+    const look = (view: ChannelView | undefined) => {
+      const { temporaryID, live } = view ?? {}
       if (temporaryID !== undefined && live !== undefined && live.confirmations > 0)
         scene.oracle.opened(BigInt(temporaryID))
-    })
-    node?.payments.events$.subscribe(({ kind, payment }) => {
+    }
+    for (const view of node.channels()) look(view)
+    node.changes$.subscribe((key) => look(node.channel(key)))
+    node.payments.events$.subscribe(({ kind, payment }) => {
       if (!this.isAlive || kind === 'held' || kind === 'cancelled') return
       const { status } = payment
       const amount = status.kind === 'claimed' ? status.received : 'amount' in payment ? payment.amount : 0n
@@ -211,6 +220,10 @@ export class BitcoinProcess {
     const ms = random.chance(0.9) ? random.int(4_000) : random.int(3 * BLOCK_MS)
     return new Promise((resolve) => scene.time.after(ms, () => resolve(accept())))
   }
+}
+
+function nonceOf({ params }: Channel): string {
+  return `0x${params.nonce.toString(16).padStart(64, '0')}`
 }
 
 /** When every run begins, in Unix milliseconds. */

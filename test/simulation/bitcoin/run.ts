@@ -148,8 +148,15 @@ async function finale({ scene, parties, miner }: BitcoinStage, random: Random): 
   scene.tell(`the end at ${time.now()}`)
 }
 
-function isAtRest({ process, channels }: BitcoinParty): boolean {
-  return process !== undefined && channels.length === 0 && process.calls.size === 0
+function isAtRest(party: BitcoinParty): boolean {
+  return party.process !== undefined && party.funded.length === 0 && openCalls(party).length === 0
+}
+
+/** What its user waits for, but for the end of channels that were never funded. */
+function openCalls(party: BitcoinParty): readonly string[] {
+  const funded = new Set(party.funded.map(({ id }) => id))
+  const idle = party.channels.filter(({ id }) => !funded.has(id)).map(({ id }) => `settles ${id.slice(2, 8)}`)
+  return [...(party.process?.calls.values() ?? [])].filter((words) => !idle.includes(words))
 }
 
 function judge(
@@ -158,10 +165,9 @@ function judge(
   all: readonly BitcoinParty[],
 ): void {
   for (const party of honest) {
-    for (const channel of party.channels)
+    for (const channel of party.funded)
       oracle.violated('nothing is stuck', `${party.name} ${channel.id.slice(2, 8)} is ${channel.phase}`)
-    for (const words of party.process?.calls.values() ?? [])
-      oracle.violated('every promise settles', `${party.name} ${words}`)
+    for (const words of openCalls(party)) oracle.violated('every promise settles', `${party.name} ${words}`)
     if (party.process === undefined) oracle.violated('nothing is stuck', `${party.name} is not back`)
   }
   oracle.judge(all)
