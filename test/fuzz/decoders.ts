@@ -1,4 +1,5 @@
 // Every function that reads bytes or text that others wrote, with valid examples of what it reads.
+import { decodeBlock } from '../../backend/bitcoin/chain/block.js'
 import { decodeChannelType } from '../../backend/bitcoin/channel-type.js'
 import { parseSeedQuery, parseSeedResult } from '../../backend/bitcoin/dns.js'
 import { faultOfFeatures, negotiate } from '../../backend/bitcoin/features.js'
@@ -18,6 +19,8 @@ import { peelOnion } from '../../backend/bitcoin/onion/sphinx.js'
 import { isShutdownScript } from '../../backend/bitcoin/script/closing.js'
 import { readWitnessSignature } from '../../backend/bitcoin/script/signature.js'
 import { decodeTransaction } from '../../backend/bitcoin/script/transaction.js'
+import { buildPsbt, ownInputs, readPsbt } from '../../backend/bitcoin/wallet/psbt.js'
+import { Reservations } from '../../backend/bitcoin/wallet/reservations.js'
 import { decodeAddresses } from '../../backend/bitcoin/wire/addresses.js'
 import { lightningMessages } from '../../backend/bitcoin/wire/messages.js'
 import { decodeQueryFlags, decodeShortIDs, decodeTimestamps } from '../../backend/bitcoin/wire/queries.js'
@@ -27,7 +30,7 @@ import { shownStates } from '../../backend/ethereum/calls.js'
 import { decodeCursor, encodeCursor } from '../../backend/ethereum/cursor.js'
 import { receiverOfAuthorization } from '../../backend/sim/contract.js'
 import { SIM_BACKEND } from '../../backend/sim/encode.js'
-import { toHex } from '../../channel/index.js'
+import { blockHeight, sat, toHex } from '../../channel/index.js'
 import { messages } from '../../client/messages.js'
 import { created, progressed, restored } from '../../client/records.js'
 import { towerMessages } from '../../client/tower/messages.js'
@@ -36,8 +39,10 @@ import { decodeMessage, decodeText, encodePayload, Joiner } from '../../peer/fra
 import { createIdentity } from '../../peer/identity.js'
 import { unpack } from '../../peer/msgpack.js'
 import { step as handshake, initiate, respond } from '../../peer/noise.js'
+import { MemoryStore } from '../../persistence/memory.js'
 import { openEnvelope, sealEnvelope } from '../../persistence/record.js'
 import { addressOf, recoverPersonal, secp256k1, verifyPersonal } from '../../wallet/index.js'
+import { makeBlock } from '../backend/bitcoin/chain/made.js'
 import { at, propose, reachActing, settleDown } from '../client/conversations.js'
 import { bytesIn, textsIn } from './inputs.js'
 
@@ -61,6 +66,7 @@ export interface TextDecoder {
 const secret = new Uint8Array(32).fill(7)
 const sharedSecret = sharedSecretWith(secret)
 const point = secp256k1.publicKey(secret)
+const reservations = await Reservations.open(new MemoryStore(), '')
 const ROOT = 'lseed.bitcoinstats.com'
 
 /** Each message of clients, and both records, as they come up in the life of a channel. */
@@ -321,6 +327,35 @@ export const BYTE_DECODERS: readonly ByteDecoder[] = [
     samples: [...bytesIn('bolt03-commitment'), ...bytesIn('bolt03-funding')].filter(
       ({ length }) => length > 60,
     ),
+  },
+  {
+    name: 'blocks',
+    read: (bytes) => decodeBlock(bytes, { height: blockHeight(1), network: 'regtest' }),
+    samples: [
+      makeBlock({
+        previous: `0x${'11'.repeat(32)}`,
+        height: 1,
+        transactions: bytesIn('bolt03-commitment')
+          .filter(({ length }) => length > 300)
+          .slice(0, 2)
+          .map(decodeTransaction),
+      }),
+    ],
+  },
+  {
+    name: 'PSBTs',
+    read: (bytes) => ownInputs(readPsbt(bytes), reservations),
+    samples: [
+      buildPsbt(
+        {
+          version: 2,
+          inputs: [{ outpoint: { txid: secret, index: 0 }, sequence: 0, witness: [] }],
+          outputs: [{ amount: sat(1n), script: Uint8Array.of(0, 20, ...new Uint8Array(20)) }],
+          locktime: 0,
+        },
+        [{ amount: sat(2n), script: Uint8Array.of(0, 20, ...new Uint8Array(20)) }],
+      ),
+    ],
   },
   {
     name: 'witness signatures',

@@ -1,7 +1,7 @@
 // What channels need of a wallet of coins on chain: to fund them, to pay fees for what can't pay its own, and to be paid.
 //
 // Coins are promised before they are signed for: a reservation is durable when the call that made it returns, survives
-// restarts, and keeps its coins from all other calls until it is released or one of its transactions is seen on chain.
+// restarts, and keeps its coins from all other calls until it is released: by whoever asked, once it is given up or final.
 import type { Hex } from '../../../channel/bytes.js'
 import type { BlockHeight, FeeratePerKw, Sat } from '../../../channel/units.js'
 import type { Outpoint, Transaction, TransactionOutput } from '../script/index.js'
@@ -57,7 +57,7 @@ export interface FundRequest {
   readonly purpose: string
   readonly outputs: readonly TransactionOutput[]
   readonly feerate: FeeratePerKw
-  /** What must stay confirmed and free in the wallet afterwards, say for the fees of channels that close. 0 if absent. */
+  /** What must stay free in the wallet afterwards, its change included, say for the fees of channels that close; 0 if absent. */
   readonly keep?: Sat
   /** How many blocks deep coins must be, counting their own; 1 if absent. 0 is not possible. */
   readonly confirmations?: number
@@ -107,7 +107,7 @@ export interface OnchainWallet extends AsyncDisposable {
   changeScript(): Promise<Uint8Array>
 
   balance(): Promise<Balance>
-  /** All that is not spent, reserved and unconfirmed coins included. */
+  /** All that is not spent, reserved and unconfirmed coins included, new money that is too young not. */
   coins(): Promise<readonly Coin[]>
 
   /**

@@ -1,4 +1,5 @@
 // The wallet of our own against what its blocks add up to, counted anew from the first block each time.
+import { readFileSync } from 'node:fs'
 import { HDKey } from '@scure/bip32'
 import { expect } from 'chai'
 import fc from 'fast-check'
@@ -11,7 +12,7 @@ import {
 } from '../../../../backend/bitcoin/chain/index.js'
 import { type Transaction, transactionID } from '../../../../backend/bitcoin/script/index.js'
 import { type Balance, HdWallet } from '../../../../backend/bitcoin/wallet/index.js'
-import { toHex } from '../../../../channel/bytes.js'
+import { fromHex, type Hex, toHex } from '../../../../channel/bytes.js'
 import { isError } from '../../../../channel/errors.js'
 import { blockHeight, feeratePerKw, sat } from '../../../../channel/units.js'
 import { MemoryStore, type Store } from '../../../../persistence/index.js'
@@ -393,4 +394,28 @@ describe('bitcoin/wallet: of our own, on any chain', () => {
       expect(error, key).to.include({ code: 'INVALID_RECORD' })
     }
   })
+
+  it('rows of version 1, as they were first written, are read for ever', async () => {
+    const rows = JSON.parse(readFileSync(new URL('rows-1.json', SOURCE), 'utf8')) as Readonly<
+      Record<string, Hex>
+    >
+    const store = new MemoryStore()
+    await store.commit(
+      Object.entries(rows).map(([key, value]) => ({ kind: 'put', key, value: fromHex(value) }) as const),
+    )
+    const wallet = await openWallet(store)
+    expect(wallet.height).to.equal(3)
+    expect(await wallet.balance()).to.deep.equal({
+      confirmed: 50_000n,
+      unconfirmed: 59_695n,
+      immature: 70_000n,
+      reserved: 0n,
+    })
+    const [reservation] = await wallet.reservations()
+    expect([reservation?.purpose, reservation?.outpoints.length]).to.deep.equal(['a channel', 1])
+    expect((await wallet.newAddress()).address).to.equal('bcrt1qq3vk63xscvhqc34tf4s6znfaaxcctttkwpul5f')
+    await wallet.close()
+  })
 })
+
+const SOURCE = new URL('../../../../../test/backend/bitcoin/wallet/', import.meta.url)
