@@ -116,8 +116,9 @@ export abstract class BookingWallet implements OnchainWallet {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    await this.#last.catch(() => undefined)
+    // First: a node that hangs must not keep us.
     await this.onClose()
+    await this.#last
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -309,6 +309,30 @@ describe('bitcoin/chain: JSON-RPC of a hostile server', () => {
     expect((await failure(source.unspentOutput(NOWHERE))).code).to.equal('INVALID_MESSAGE')
   })
 
+  it('fee estimates, some of them missing -> sat/kw, rounded up; the higher of both floors', async () => {
+    const fees: Readonly<Record<number, unknown>> = {
+      2: { feerate: 0.00020004, blocks: 2 },
+      6: { errors: ['Insufficient data or no feerate found'], blocks: 6 },
+      144: { feerate: 0.00001, blocks: 144 },
+    }
+    server.answer = (response, _, body) => {
+      const calls = JSON.parse(body) as readonly { id: number; method: string; params: readonly number[] }[]
+      const answers = calls.map(({ id, method, params: [blocks = 0] }) => {
+        const result =
+          method === 'getmempoolinfo' ? { mempoolminfee: 0.00003, minrelaytxfee: 0.00001 } : fees[blocks]
+        return result === undefined ? { id, error: { code: -8, message: 'no' } } : { id, result, error: null }
+      })
+      response.end(JSON.stringify(answers.reverse()))
+    }
+    expect(await source.feeTable()).to.deep.equal({
+      floor: 750,
+      estimates: [
+        { blocks: 2, feerate: 5001 },
+        { blocks: 144, feerate: 250 },
+      ],
+    })
+  })
+
   it('an error that it does not know, warming up, fewer answers than calls -> typed', async () => {
     answering(null, { error: { code: -1, message: 'out of order' } })
     expect((await failure(source.chainInfo())).code).to.equal('INVALID_MESSAGE')

@@ -466,6 +466,21 @@ describe('bitcoin/wallet: of a node that is started again', () => {
     }
   })
 
+  it('closed while its node hangs -> the open call ends with CLOSED, without waiting for the node', async function () {
+    this.timeout(60_000)
+    await using node = await startBitcoind({ args: ['-keypool=5'] })
+    const credentials = { cookieFile: node.cookieFile }
+    const store = new MemoryStore()
+    const wallet = await BitcoindWallet.open({ url: node.url, credentials, wallet: 'w', store })
+    process.kill(node.pid, 'SIGSTOP')
+    const open = failure(wallet.fund({ purpose: 'x', outputs: [CHANNEL], feerate: FEERATE }))
+    const started = performance.now()
+    await wallet.close()
+    expect(await open).to.include({ code: 'CLOSED' })
+    // Far below the 30 seconds that an answer may take.
+    expect(performance.now() - started).to.be.lessThan(10_000)
+  })
+
   it('a node without wallets, a wallet without private keys -> UNSUPPORTED', async function () {
     this.timeout(60_000)
     await using node = await startBitcoind()
