@@ -50,9 +50,9 @@ export function priceOf(before: Price | undefined, stakes: Stakes, market: Marke
   const { height, due } = stakes
   const { fees, policy, isRefused = false } = market
   const cap = capOf(stakes, policy)
-  const floor = higher(fees.floor, MINIMUM_FEERATE)
+  const floor = floorOf(fees)
   const left = due === undefined ? policy.patience : Math.max(1, due - height)
-  const estimate = feerateWithin(fees, left)
+  const estimate = higher(feerateWithin(fees, left), floor)
   if (before === undefined) {
     const first = lower(estimate, cap)
     return first < floor ? undefined : { since: height, start: first, feerate: first, at: height }
@@ -72,6 +72,14 @@ export function priceOf(before: Price | undefined, stakes: Stakes, market: Marke
   const least = feeratePerKw(feerate + RELAY_STEP)
   const next = lower(higher(higher(wanted, least), floor), cap)
   return next < least ? before : { since, start, feerate: next, at: height }
+}
+
+/**
+ * The least that is taken. Nodes count in units of four, rounded up: of the smallest transaction of ours that is not a
+ * hundredth, and of a package neither.
+ */
+function floorOf({ floor }: FeeTable): FeeratePerKw {
+  return higher(feeratePerKw(Math.ceil(floor * 1.01)), MINIMUM_FEERATE)
 }
 
 /** Blocks until a price is looked at again. */

@@ -13,7 +13,9 @@ import type { Bitcoind } from '../../../../scripts/bitcoind.js'
 import { type Chain, signCoin, WALLET_SCRIPT } from '../chain.js'
 import type { Ledger, LedgerBlock, Verdict } from './ledger.js'
 
-const FUNDING_FEE = sat(2000n)
+const FUNDING_FEE = sat(100_000n)
+/** Outputs of 31 bytes that make a transaction large. */
+const JUNK = Array.from({ length: 2900 }, () => ({ amount: sat(300n), script: WALLET_SCRIPT }))
 
 /** See above. One a test, on a chain that others used before. */
 export class RegtestLedger implements Ledger {
@@ -22,6 +24,7 @@ export class RegtestLedger implements Ledger {
   /** Another one is mined to each time: no block that was undone comes again. */
   static #blocks = 0
   #coin: Claim
+  #isFull = false
   #fees: FeeTable = { floor: feeratePerKw(253), estimates: [] }
 
   private constructor(
@@ -69,7 +72,8 @@ export class RegtestLedger implements Ledger {
     const script = toHex(Uint8Array.of(0x6a, 0x04, ...counted(RegtestLedger.#blocks))).slice(2)
     const info = await this.node.rpc('getdescriptorinfo', [`raw(${script})`])
     const { descriptor } = info as { readonly descriptor: string }
-    const taken = leaves === undefined ? undefined : await this.#mempool(leaves)
+    const isChosen = leaves !== undefined || this.#isFull
+    const taken = isChosen ? await this.#mempool(leaves ?? (() => false)) : undefined
     const mined =
       taken === undefined
         ? ((await this.node.rpc('generatetodescriptor', [1, descriptor])) as readonly string[])[0]
@@ -112,6 +116,53 @@ export class RegtestLedger implements Ledger {
     return { txid, index: 0 }
   }
 
+  /**
+   * Fills the mempool with so many transactions of 90 kB, each at a rate in sat/vB, so that it asks for more from then on.
+   * They stay there: the miner leaves them.
+   */
+  async fill(count: number, rate: (i: number) => number): Promise<void> {
+    this.#isFull = true
+    const coin = this.#coin
+    const share = sat(7_000_000n)
+    const rest = sat(coin.amount - share * BigInt(count) - 1_000_000n)
+    const plain = {
+      version: 2,
+      inputs: [{ outpoint: coin.outpoint, sequence: 0xffff_fffd, witness: [] }],
+      outputs: Array.from({ length: count + 1 }, (_, i) => ({
+        amount: i === count ? rest : share,
+        script: WALLET_SCRIPT,
+      })),
+      locktime: 0,
+    }
+    const split = signCoin(plain, 0, coin)
+    if ((await this.submit([split])) !== 'accepted') throw new Error(this.reason)
+    const txid = transactionID(split)
+    await this.mine((tx) => toHex(transactionID(tx)) !== toHex(txid))
+    for (let i = 0; i < count; i++) {
+      const one = { ...coin, outpoint: { txid, index: i }, amount: share }
+      const junk = signCoin(
+        {
+          version: 2,
+          inputs: [{ outpoint: one.outpoint, sequence: 0xffff_fffd, witness: [] }],
+          outputs: [
+            ...JUNK,
+            {
+              amount: sub(share, sat(870_000n + BigInt(Math.ceil(rate(i) * 90_100)))),
+              script: WALLET_SCRIPT,
+            },
+          ],
+          locktime: 0,
+        },
+        0,
+        one,
+      )
+      if ((await this.submit([junk])) !== 'accepted' && !/min fee|full/.test(this.reason))
+        throw new Error(this.reason)
+    }
+    this.#coin = { ...coin, outpoint: { txid, index: count }, amount: rest }
+    await this.refresh()
+  }
+
   /** Whether the node has it in its mempool. */
   async has(tx: Transaction): Promise<boolean> {
     const txid = toHex(transactionID(tx).slice().reverse()).slice(2)
@@ -133,7 +184,9 @@ export class RegtestLedger implements Ledger {
 
   async #mempool(leaves: (tx: Transaction) => boolean): Promise<readonly string[]> {
     const all = await this.node.rpc('getrawmempool', [true])
-    const entries = Object.entries(all as Record<string, { readonly ancestorcount: number }>)
+    const entries = Object.entries(all as Record<string, Entry>).filter(
+      ([, { vsize }]) => vsize < JUNK.length,
+    )
     const sorted = entries.sort(([, a], [, b]) => a.ancestorcount - b.ancestorcount)
     const taken: string[] = []
     for (const [txid] of sorted) {
@@ -152,6 +205,11 @@ export class RegtestLedger implements Ledger {
     const own: Hex = `0x${hash}`
     return { height, hash: own, transactions: tx.slice(1).map((one) => decode(one.hex)) }
   }
+}
+
+interface Entry {
+  readonly ancestorcount: number
+  readonly vsize: number
 }
 
 interface PackageAnswer {

@@ -80,7 +80,7 @@ describe('resolver: price', () => {
       { value, weight },
       { fees: (h) => fees(500, 500, h < 101 ? 253 : 4000), blocks: 2 },
     )
-    expect(rising.map(({ feerate }) => feerate)).to.deep.equal([500, 4000])
+    expect(rising.map(({ feerate }) => feerate)).to.deep.equal([500, 4040])
   })
 
   it('what is not worth the floor waits', () => {
