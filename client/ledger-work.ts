@@ -14,6 +14,7 @@ import {
   type ChannelEffect,
   type ChannelInput,
   type ChannelRecord,
+  currentOf,
   type LedgerEffect,
 } from './conversation.js'
 import type { World } from './world.js'
@@ -67,13 +68,20 @@ export class LedgerWork {
         )
       case 'register':
         return this.#persistently(effect.kind, (options) =>
-          adjudicator.register(this.#tree(signed(params, effect.transaction)), options),
+          adjudicator.register(this.#tree(signed(params, effect.transaction)), {
+            ...options,
+            ...urgent(this.#refutableUntil(effect.transaction)),
+          }),
         )
       case 'progress': {
         const { registered, next, signature } = effect
         return this.#once(
           effect.kind,
-          (options) => adjudicator.progress({ params, registered, next, actor: index, signature }, options),
+          (options) =>
+            adjudicator.progress(
+              { params, registered, next, actor: index, signature },
+              { ...options, ...urgent(this.#enforceableUntil()) },
+            ),
           () => dispatch({ kind: 'progressFailed' }),
         )
       }
@@ -150,6 +158,21 @@ export class LedgerWork {
     return { signed, subChannels: world.below(signed.state) }
   }
 
+  /** Until when a state refutes what stands registered; undefined if nothing older does. */
+  #refutableUntil({ state }: Transaction): bigint | undefined {
+    const { registered } = this.#host.record()
+    return registered !== undefined && registered.version < state.version ? registered.deadline : undefined
+  }
+
+  /** Until when a step can be enforced: of an app's first one the ledger waits for as long again as for refutations. */
+  #enforceableUntil(): bigint | undefined {
+    const record = this.#host.record()
+    const { registered, machine } = record
+    if (registered === undefined) return undefined
+    const isFirst = allSignatures(currentOf(record)) !== undefined
+    return isFirst ? registered.deadline + machine.params.challengeDuration : registered.deadline
+  }
+
   #cancel(kind: LedgerEffect['kind']): void {
     this.#running
       .get(kind)
@@ -207,6 +230,10 @@ export class LedgerWork {
     }
     void attempt(RETRY.first)
   }
+}
+
+function urgent(deadline: bigint | undefined): Pick<CallOptions, 'deadline'> {
+  return deadline === undefined ? {} : { deadline }
 }
 
 function signed(params: SignedState['params'], transaction: Transaction): SignedState {

@@ -1,5 +1,12 @@
 import { expect } from 'chai'
-import { appResolver, PerkunasError, type StateApp, transfer } from '../../channel/index.js'
+import {
+  appResolver,
+  type CallOptions,
+  type ChannelID,
+  PerkunasError,
+  type StateApp,
+  transfer,
+} from '../../channel/index.js'
 import { type Channel, type ChannelEvent, reject } from '../../client/index.js'
 import {
   failure,
@@ -24,6 +31,31 @@ function at<T>(items: readonly T[], i: number): T {
   const item = items[i]
   if (item === undefined) throw new Error(`no item ${i}`)
   return item
+}
+
+/** By when an adjudicator is asked to be through, beside the deadline that stands on the ledger then. */
+function deadlines(
+  { parties, ledger }: Group,
+  id: ChannelID,
+  { of, call }: { readonly of: number; readonly call: 'register' | 'progress' },
+) {
+  const { adjudicator } = at(parties, of).backend
+  const seen: { readonly asked: bigint | undefined; readonly standing: bigint | undefined }[] = []
+  const note = ({ deadline }: CallOptions = {}) =>
+    seen.push({ asked: deadline, standing: ledger.dispute(id)?.timeout })
+  const { register, progress } = adjudicator
+  if (call === 'register') {
+    adjudicator.register = (request, options) => {
+      note(options)
+      return register.call(adjudicator, request, options)
+    }
+  } else {
+    adjudicator.progress = (request, options) => {
+      note(options)
+      return progress.call(adjudicator, request, options)
+    }
+  }
+  return seen
 }
 
 const pay = (channel: Channel, from: number, to: number, amount: bigint) =>
@@ -146,9 +178,11 @@ describe('settlement: alone', () => {
     await pay(a, 0, 1, 60n)
     const events: ChannelEvent[] = []
     b.events$.subscribe((event) => events.push(event))
+    const asked = deadlines(world, a.id, { of: 1, call: 'register' })
     await alice.backend.adjudicator.register({ signed: old, subChannels: [] })
     await settled(() => events.some(({ kind }) => kind === 'atRisk'))
     await settled(() => world.ledger.dispute(a.id)?.version === 1n)
+    expect(asked.map(({ asked, standing }) => asked !== undefined && asked === standing)).deep.equals([true])
     await passTime(world, () => balances(world).join() === [WEALTH - 60n, WEALTH + 60n].join())
   })
 
@@ -385,6 +419,28 @@ describe('forced progression', () => {
     expect(balances(world)[0]).equals(WEALTH + 2n)
     await restarted(who(world, 1), world, short)
     await passTime(world, () => balances(world)[1] === WEALTH - 2n)
+  })
+
+  it('steps of ours -> asked for by when the ledger takes them, a registration without a hurry', async () => {
+    const world = await group(2, { apps: appResolver(counter), client: short })
+    const channels = await open(world, { app: '0x0c', data: '0x00', challengeDuration: 60n })
+    const { id } = at(channels, 0)
+    await kill(who(world, 1))
+    const registering = deadlines(world, id, { of: 0, call: 'register' })
+    const stepping = deadlines(world, id, { of: 0, call: 'progress' })
+    const forcing = move(at(channels, 0), 'forceUpdate')
+    await settled(() => world.ledger.dispute(id) !== undefined)
+    world.ledger.advanceTo(world.ledger.dispute(id)?.timeout ?? 0n)
+    await forcing
+    expect((await move(at(channels, 0), 'forceUpdate')).version).equals(2n)
+    expect(registering).deep.equals([{ asked: undefined, standing: undefined }])
+    // Before the first step of an app the ledger waits once more.
+    expect(
+      stepping.map(
+        ({ asked, standing }) => asked !== undefined && standing !== undefined && asked - standing,
+      ),
+    ).deep.equals([60n, 0n])
+    await kill(who(world, 0))
   })
 
   it('a step that breaks the rules of the app -> APP_REFUSED, and the channel still pays out', async () => {
