@@ -21,7 +21,7 @@ export const storeCheck: Command = {
 
 async function run({ positionals, options, print, complain }: Invocation): Promise<ExitCode> {
   const [path = ''] = positionals
-  const isURL = /^postgres(ql)?:/.test(path)
+  const isURL = /^postgres(ql)?:/i.test(path)
   const shown = isURL ? withoutPassword(path) : path
   const outcome = await (isURL ? readDatabase(path, String(options['schema'])) : readDirectory(path))
   if (outcome.kind === 'unreadable') {
@@ -91,8 +91,9 @@ async function readDatabase(url: string, schema: string): Promise<Outcome> {
   }
 }
 
+/** A password need not be well encoded to be one: it ends with the last '@', whatever is before that. */
 function withoutPassword(url: string): string {
-  return url.replace(/^([a-z]+:\/\/[^/@:]*):[^@]*@/, '$1@').replace(/([?&]password=)[^&]*/g, '$1')
+  return url.replace(/^([a-z]+:\/\/[^/@:]*):.*@/is, '$1@').replace(/([?&]password=)[^&]*/gi, '$1')
 }
 
 function* lines(path: string, report: StoreReport) {

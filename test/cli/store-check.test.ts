@@ -246,6 +246,18 @@ describe('perkunas store check', () => {
     expect((await perkunas('store', 'check', nothing)).stderr).includes('there is no such directory')
   })
 
+  it('a URL in capitals, or with a password that is not encoded -> 2, without its password', async () => {
+    const urls = ['POSTGRES://me:secret@/x?host=/nowhere', 'postgres://me:a@secret@/x?host=/nowhere']
+    const ended = await Promise.all(
+      [...urls, 'postgres://me:a/secret@x/y'].map((url) => perkunas('store', 'check', url)),
+    )
+    for (const { code, stdout, stderr } of ended) {
+      expect({ code, stdout }).deep.equals({ code: 2, stdout: '' })
+      expect(stderr).matches(/^postgres:\/\/me@.*: the PostgreSQL store perkunas can't be opened: /i)
+      expect(stderr).not.includes('secret')
+    }
+  })
+
   it('a PostgreSQL store, while a client has it open -> the same; no server, no schema -> 2, without its password', async function () {
     this.timeout(60_000)
     await using server = await startPostgres()
