@@ -179,6 +179,7 @@ export class LightningNode implements AsyncDisposable {
   connect(peer: PeerID, address?: string): void {
     this.#mustGoOn()
     this.#options.bus.connect(peer, address)
+    this.#meet(peer)
   }
 
   /** All channels that are not over. */
@@ -308,8 +309,8 @@ export class LightningNode implements AsyncDisposable {
     )
     this.#tickLater()
     for (const peer of new Set(entries.map((entry) => entry.peer))) {
-      if (bus.isConnected(peer)) this.#onPeer({ kind: 'connected', peer })
-      else bus.connect(peer)
+      bus.connect(peer)
+      this.#meet(peer)
     }
   }
 
@@ -329,6 +330,12 @@ export class LightningNode implements AsyncDisposable {
   /** For which the wallet keeps coins: a channel's funding, or an attempt of its monitor. */
   #purpose(channel: bigint, attempt?: string): string {
     return `${this.id} channel ${channel}${attempt === undefined ? '' : ` ${attempt}`}`
+  }
+
+  /** A peer that was connected before the bus told us of any is met when it matters. */
+  #meet(peer: PeerID): void {
+    if (!this.#connections.has(peer) && this.#options.bus.isConnected(peer))
+      this.#onPeer({ kind: 'connected', peer })
   }
 
   #onPeer({ kind, peer }: PeerEvent): void {
@@ -354,6 +361,7 @@ export class LightningNode implements AsyncDisposable {
     bytes.set(payload, 2)
     const message = lightningMessages.decode(bytes)
     if (message.kind === 'unknown' || !isChannelMessage(message)) return
+    this.#meet(peer)
     this.#push(peer, { kind: 'message', peer, message })
     if (this.#inbox.waiting(peer) < MAX_WAITING) return
     return this.#hold(peer)

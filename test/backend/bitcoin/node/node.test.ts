@@ -1,8 +1,10 @@
 // Two nodes over real connections, with a chain and wallets in memory.
 import { expect } from 'chai'
+import { LightningNode } from '../../../../backend/bitcoin/node/index.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
 import { toHex } from '../../../../channel/bytes.js'
 import { msat, sat } from '../../../../channel/units.js'
+import { MemoryStore } from '../../../../persistence/index.js'
 import { preimageOf, type TestNode, TestWorld } from './world.js'
 
 describe('LightningNode', () => {
@@ -63,6 +65,33 @@ describe('LightningNode', () => {
       'lightning-node/cursor',
       'lightning-node/next',
     ])
+  })
+
+  it('a peer that was connected before the node began is as good as one that comes: it opens, and is opened to', async () => {
+    const [alice, bob] = [world.node('alice'), world.node('bob')]
+    const [first, b] = [await alice.start(), await bob.start()]
+    first.connect(bob.id)
+    await first.eventually(() => first.isConnected(bob.id) || undefined)
+    await b.eventually(() => b.isConnected(alice.id) || undefined)
+    await first.stop()
+    const { bus } = alice
+    if (bus === undefined) throw new Error('alice has a bus')
+    for (const opener of ['alice', 'bob'] as const) {
+      await using again = await LightningNode.start({
+        bus,
+        store: new MemoryStore(),
+        chain: world.chain,
+        wallet: alice.wallet,
+        seed: sha256(new TextEncoder().encode(`another seed for ${opener}`)),
+        htlcs: alice.htlcs,
+      })
+      again.handleChannels(() => ({ accept: true }))
+      const opened =
+        opener === 'alice'
+          ? await again.open({ peer: bob.id, capacity: sat(1_000_000n) })
+          : await b.open({ peer: alice.id, capacity: sat(1_000_000n) })
+      expect(opened.phase).to.equal('awaitingReady')
+    }
   })
 })
 
