@@ -13,6 +13,8 @@ async function demo(): Promise<boolean> {
       return (await import('./ethereum.js')).ethereumDemo(json)
     case 'bitcoin':
       return (await import('./bitcoin.js')).bitcoinDemo(json)
+    case 'ldk':
+      return (await import('./ldk.js')).ldkDemo(json)
     default:
       console.error(`npm run demo [-- ethereum|bitcoin|ldk] [--json]: there is no demo called ${which}`)
       return false

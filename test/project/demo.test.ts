@@ -42,4 +42,18 @@ describe('project: the demo', () => {
     ])
     for (const { balancesAfter, expected } of result.channels) expect(balancesAfter).deep.equals(expected)
   })
+
+  it('ldk --json -> two channels with an LDK node: closed together, closed by LDK alone; all balances as agreed', async function () {
+    this.timeout(180_000)
+    const { stdout } = await run(process.execPath, [`${root}dist/examples/demo/main.js`, 'ldk', '--json'])
+    const result = JSON.parse(stdout.trim().split('\n').at(-1) ?? '')
+    expect(result.ok).equals(true)
+    expect(
+      result.channels.map(({ kind, updates }: { kind: string; updates: number }) => [kind, updates]),
+    ).deep.equals([
+      ['cooperative', 400],
+      ['dispute', 21],
+    ])
+    for (const { balancesAfter, expected } of result.channels) expect(balancesAfter).deep.equals(expected)
+  })
 })
