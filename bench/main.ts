@@ -2,6 +2,7 @@
 // same run, because the machine's own speed changes between runs.
 const BENCHMARKS: Readonly<Record<string, () => Promise<{ run(args: readonly string[]): Promise<void> }>>> = {
   bolt: () => import('./bolt.js'),
+  lightning: () => import('./lightning.js'),
   restore: () => import('./restore.js'),
   updates: () => import('./updates.js'),
 }

@@ -1,0 +1,187 @@
+// How many payments two Lightning nodes make over one channel: two processes over TCP with durable stores on a real chain,
+// one payment after another and many at a time, beside what parts of it cost in the same minute.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import Table from 'cli-table3'
+import { type Bitcoind, startBitcoind } from '../scripts/bitcoind.js'
+import { type Child, start } from './child.js'
+import { median, rounded } from './figures.js'
+import type { Pace, PartyCalls } from './lightning-party.js'
+import type { Parts } from './updates-floor.js'
+
+/** Payments that are under way at a time. */
+const WIDTHS = [1, 30, 300] as const
+const ROUNDS = 5
+const SECONDS = 2
+const IDLE = 40
+
+type Party = Child<PartyCalls>
+
+/** One width's results. */
+interface Result {
+  readonly inFlight: number
+  readonly paymentsPerSecond: number
+  /** Milliseconds from the call to the preimage. */
+  readonly p50: number
+  readonly p99: number
+  /** Microseconds of processor time of both processes for one payment. */
+  readonly cpu: number
+}
+
+/** Microseconds of the parts. */
+interface Costs extends Parts {
+  readonly roundTrip: number
+}
+
+/**
+ * Runs it. `--json`: the last line of standard output is one JSON object. `--rounds=n`, 5 by default;
+ * `--directory=path` under which the stores lie, the system's for temporary files by default.
+ */
+export async function run(args: readonly string[]): Promise<void> {
+  const option = (name: string) => args.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3)
+  const rounds = Number(option('rounds') ?? ROUNDS)
+  const directory = mkdtempSync(join(option('directory') ?? tmpdir(), 'perkunas-bench-'))
+  const module = new URL('./lightning-party.js', import.meta.url)
+  await using bitcoind = await startBitcoind()
+  const [payer, payee]: readonly [Party, Party] = [start(module), start(module)]
+  try {
+    const { url, cookieFile } = bitcoind
+    // A chain without blocks counts as one that is still being fetched.
+    await mine(bitcoind, 1)
+    const about = await payer.call('begin', { directory: join(directory, 'a'), url, cookieFile })
+    const other = await payee.call('begin', { directory: join(directory, 'b'), url, cookieFile })
+    // A coin for each channel: nothing unconfirmed is spent.
+    await bitcoind.rpc('generatetoaddress', [IDLE + 2, about.coins])
+    await mine(bitcoind, 101)
+    await open({ bitcoind, payer, payee }, other, 1, 1)
+    progress('the channel is open')
+    const measured = await measure(payer, payee, { peer: other.peer, rounds })
+    const idle = await measureIdle({ bitcoind, payer, payee }, other)
+    report({ provider: about.provider, store: 'lmdb', ...measured, idle }, args.includes('--json'))
+  } finally {
+    await Promise.all([payer.stop(), payee.stop()])
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+interface Scene {
+  readonly bitcoind: Bitcoind
+  readonly payer: Party
+  readonly payee: Party
+}
+
+type Other = Awaited<ReturnType<PartyCalls['begin']>>
+
+async function open({ bitcoind, payer, payee }: Scene, other: Other, count: number, all: number) {
+  await payer.call('open', { peer: other.peer, address: other.address, count })
+  const isPublished = async () => {
+    const { size } = (await bitcoind.rpc('getmempoolinfo')) as { readonly size: number } // as documented
+    return size >= count
+  }
+  while (!(await isPublished())) await new Promise((resolve) => setTimeout(resolve, 20))
+  await mine(bitcoind, 6)
+  await Promise.all([payer.call('usable', all), payee.call('usable', all)])
+}
+
+async function measure(
+  payer: Party,
+  payee: Party,
+  { peer, rounds }: { peer: Other['peer']; rounds: number },
+) {
+  const cpu = async () => {
+    const used = await Promise.all([payer, payee].map((party) => party.call('cpu', null)))
+    return used.reduce((sum, each) => sum + each, 0)
+  }
+  const perSecond = ({ payments, seconds }: Pace) => payments / seconds
+  const parts: Costs[] = []
+  const runs = WIDTHS.map((inFlight) => ({ inFlight, paces: [] as (Pace & { readonly cpu: number })[] }))
+  // The first round lets the compiler see everything; it does not count.
+  for (let round = 0; round <= rounds; round++) {
+    const costs = await payer.call('parts', null)
+    const roundTrip = await payer.call('roundTrip', await payee.call('serveEcho', null))
+    if (round > 0) parts.push({ ...costs, roundTrip })
+    for (const { inFlight, paces } of runs) {
+      const before = await cpu()
+      const pace = await payer.call('pay', { peer, inFlight, seconds: SECONDS })
+      const used = (await cpu()) - before
+      if (round > 0) paces.push({ ...pace, cpu: used / pace.payments })
+    }
+    progress(round === 0 ? 'warm' : `round ${round} of ${rounds}`)
+  }
+  const middle = (part: keyof Costs) => median(parts.map((each) => each[part]))
+  return {
+    parts: {
+      sign: middle('sign'),
+      verify: middle('verify'),
+      commit: middle('commit'),
+      disk: middle('disk'),
+      roundTrip: middle('roundTrip'),
+    },
+    results: runs.map(
+      ({ inFlight, paces }): Result => ({
+        inFlight,
+        paymentsPerSecond: rounded(median(paces.map(perSecond))),
+        p50: rounded(median(paces.map(({ p50 }) => p50)), 2),
+        p99: rounded(median(paces.map(({ p99 }) => p99)), 2),
+        cpu: rounded(median(paces.map((pace) => pace.cpu))),
+      }),
+    ),
+  }
+}
+
+/** Bytes that a channel takes that does nothing, in both processes. */
+async function measureIdle(scene: Scene, other: Other) {
+  const both = [scene.payer, scene.payee]
+  const before = await Promise.all(both.map((party) => party.call('memory', null)))
+  await open(scene, other, IDLE, IDLE + 1)
+  const after = await Promise.all(both.map((party) => party.call('memory', null)))
+  const each = (part: 'resident' | 'heap') =>
+    after.map((now, i) => rounded((now[part] - (before[i]?.[part] ?? 0)) / IDLE))
+  return { channels: IDLE, residentBytesEach: each('resident'), heapBytesEach: each('heap') }
+}
+
+/** Blocks that nobody is paid for, with what is in the mempool. */
+async function mine(bitcoind: Bitcoind, count: number): Promise<void> {
+  const info = await bitcoind.rpc('getdescriptorinfo', ['raw(51)'])
+  const { descriptor } = info as { readonly descriptor: string } // what bitcoind documents
+  await bitcoind.rpc('generatetodescriptor', [count, descriptor])
+}
+
+interface Report {
+  readonly provider: string
+  readonly store: string
+  readonly parts: Costs
+  readonly results: readonly Result[]
+  /** Of payer and payee. */
+  readonly idle: Awaited<ReturnType<typeof measureIdle>>
+}
+
+function report({ provider, store, parts, results, idle }: Report, json: boolean): void {
+  const { disk, ...costs } = parts
+  console.log(`secp256k1: ${provider}; store: ${store}; the disk syncs a block in ${disk.toFixed(0)} us`)
+  const each = Object.entries(costs).map(([part, time]) => `${part} ${time.toFixed(0)}`)
+  console.log(`parts in us: ${each.join(', ')}`)
+  const table = new Table({
+    head: ['in flight', 'payments/s', 'p50 ms', 'p99 ms', 'cpu us'],
+    style: { head: [], border: [] },
+  })
+  for (const { inFlight, paymentsPerSecond, p50, p99, cpu } of results) {
+    table.push([inFlight, paymentsPerSecond, p50, p99, cpu])
+  }
+  console.log(table.toString())
+  const kilobytes = (bytes: readonly number[]) =>
+    bytes.map((each) => `${(each / 1024).toFixed(1)} kB`).join(' / ')
+  console.log(
+    `an idle channel: ${kilobytes(idle.residentBytesEach)} resident, ${kilobytes(idle.heapBytesEach)} of heap`,
+  )
+  if (!json) return
+  const microseconds = Object.fromEntries(
+    Object.entries(parts).map(([part, time]) => [part, rounded(time, 1)]),
+  )
+  console.log(JSON.stringify({ provider, store, parts: microseconds, results, idle }))
+}
+
+function progress(text: string): void {
+  console.error(`bench: ${text}`)
+}
