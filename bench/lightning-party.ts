@@ -12,6 +12,7 @@ import { LmdbStore } from 'perkunas/persistence/lmdb'
 import { secp256k1 } from 'perkunas/wallet'
 import { serve } from './child.js'
 import { median, quantile } from './figures.js'
+import { AMOUNT, CAPACITY } from './lightning-terms.js'
 import { openTable, serveEcho, timeParts, timeRoundTrip } from './updates-floor.js'
 
 /** Who a process is. */
@@ -45,10 +46,6 @@ export interface Pace {
 export type PartyCalls = Awaited<ReturnType<typeof begin>>['calls'] & {
   begin(options: PartyOptions): Promise<About>
 }
-
-/** Satoshis: more than dust, so that each HTLC has an output and its signatures. */
-const AMOUNT = 1_000n
-const CAPACITY = 10_000_000n
 
 async function begin({ directory, url, cookieFile }: PartyOptions) {
   mkdirSync(directory, { recursive: true })

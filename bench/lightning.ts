@@ -1,13 +1,17 @@
 // How many payments two Lightning nodes make over one channel: two processes over TCP with durable stores on a real chain,
 // one payment after another and many at a time, beside what parts of it cost in the same minute.
+import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Table from 'cli-table3'
+import { toHex } from 'perkunas/channel'
 import { type Bitcoind, startBitcoind } from '../scripts/bitcoind.js'
+import { Ldk } from '../scripts/ldk/ldk.js'
 import { type Child, start } from './child.js'
-import { median, rounded } from './figures.js'
+import { median, quantile, rounded } from './figures.js'
 import type { Pace, PartyCalls } from './lightning-party.js'
+import { AMOUNT, CAPACITY } from './lightning-terms.js'
 import type { Parts } from './updates-floor.js'
 
 /** Payments that are under way at a time. */
@@ -27,6 +31,10 @@ interface Result {
   readonly p99: number
   /** Microseconds of processor time of both processes for one payment. */
   readonly cpu: number
+  /** What two LDK nodes did in the same run. */
+  readonly ldk?: Pick<Result, 'paymentsPerSecond' | 'p50' | 'p99'>
+  /** How many times as much: the median of the rounds. */
+  readonly ratio?: number
 }
 
 /** Microseconds of the parts. */
@@ -35,7 +43,8 @@ interface Costs extends Parts {
 }
 
 /**
- * Runs it. `--json`: the last line of standard output is one JSON object. `--rounds=n`, 5 by default;
+ * Runs it. `--json`: the last line of standard output is one JSON object. `--alone`: without two LDK nodes (WASM, nothing
+ * stored) that do the same in turns. `--rounds=n`, 5 by default;
  * `--directory=path` under which the stores lie, the system's for temporary files by default.
  */
 export async function run(args: readonly string[]): Promise<void> {
@@ -56,7 +65,9 @@ export async function run(args: readonly string[]): Promise<void> {
     await mine(bitcoind, 101)
     await open({ bitcoind, payer, payee }, other, 1, 1)
     progress('the channel is open')
-    const measured = await measure(payer, payee, { peer: other.peer, rounds })
+    await using rivals = args.includes('--alone') ? undefined : await startRivals()
+    if (rivals !== undefined) progress('two LDK nodes have one, too')
+    const measured = await measure(payer, payee, { peer: other.peer, rounds, rivals })
     const idle = await measureIdle({ bitcoind, payer, payee }, other)
     report({ provider: about.provider, store: 'lmdb', ...measured, idle }, args.includes('--json'))
   } finally {
@@ -87,25 +98,29 @@ async function open({ bitcoind, payer, payee }: Scene, other: Other, count: numb
 async function measure(
   payer: Party,
   payee: Party,
-  { peer, rounds }: { peer: Other['peer']; rounds: number },
+  given: { readonly peer: Other['peer']; readonly rounds: number; readonly rivals: Rivals | undefined },
 ) {
+  const { peer, rounds, rivals } = given
   const cpu = async () => {
     const used = await Promise.all([payer, payee].map((party) => party.call('cpu', null)))
     return used.reduce((sum, each) => sum + each, 0)
   }
-  const perSecond = ({ payments, seconds }: Pace) => payments / seconds
   const parts: Costs[] = []
-  const runs = WIDTHS.map((inFlight) => ({ inFlight, paces: [] as (Pace & { readonly cpu: number })[] }))
+  const runs = WIDTHS.map((inFlight) => {
+    return { inFlight, paces: [] as (Pace & { readonly cpu: number })[], theirs: [] as Pace[] }
+  })
   // The first round lets the compiler see everything; it does not count.
   for (let round = 0; round <= rounds; round++) {
     const costs = await payer.call('parts', null)
     const roundTrip = await payer.call('roundTrip', await payee.call('serveEcho', null))
     if (round > 0) parts.push({ ...costs, roundTrip })
-    for (const { inFlight, paces } of runs) {
+    for (const { inFlight, paces, theirs } of runs) {
       const before = await cpu()
       const pace = await payer.call('pay', { peer, inFlight, seconds: SECONDS })
       const used = (await cpu()) - before
       if (round > 0) paces.push({ ...pace, cpu: used / pace.payments })
+      const rival = await rivals?.pay(inFlight)
+      if (round > 0 && rival !== undefined) theirs.push(rival)
     }
     progress(round === 0 ? 'warm' : `round ${round} of ${rounds}`)
   }
@@ -119,14 +134,69 @@ async function measure(
       roundTrip: middle('roundTrip'),
     },
     results: runs.map(
-      ({ inFlight, paces }): Result => ({
+      ({ inFlight, paces, theirs }): Result => ({
         inFlight,
-        paymentsPerSecond: rounded(median(paces.map(perSecond))),
-        p50: rounded(median(paces.map(({ p50 }) => p50)), 2),
-        p99: rounded(median(paces.map(({ p99 }) => p99)), 2),
+        ...middleOf(paces),
         cpu: rounded(median(paces.map((pace) => pace.cpu))),
+        ...(theirs.length === 0
+          ? {}
+          : {
+              ldk: middleOf(theirs),
+              ratio: rounded(
+                median(paces.map((pace, i) => perSecond(pace) / perSecond(theirs[i] ?? pace))),
+                2,
+              ),
+            }),
       }),
     ),
+  }
+}
+
+function perSecond({ payments, seconds }: Pace): number {
+  return payments / seconds
+}
+
+function middleOf(paces: readonly Pace[]): Pick<Result, 'paymentsPerSecond' | 'p50' | 'p99'> {
+  return {
+    paymentsPerSecond: rounded(median(paces.map(perSecond))),
+    p50: rounded(median(paces.map(({ p50 }) => p50)), 2),
+    p99: rounded(median(paces.map(({ p99 }) => p99)), 2),
+  }
+}
+
+/** Two LDK nodes with a channel. */
+interface Rivals extends AsyncDisposable {
+  pay(inFlight: number): Promise<Pace>
+}
+
+/** On a chain of their own, since LDK's harness takes whatever wallet a node has. */
+async function startRivals(): Promise<Rivals> {
+  const bitcoind = await startBitcoind()
+  const { url, credentials } = bitcoind
+  await bitcoind.rpc('createwallet', ['rivals'])
+  const address = await bitcoind.rpc('getnewaddress', ['', 'bech32'])
+  await bitcoind.rpc('generatetoaddress', [2, address])
+  await mine(bitcoind, 101)
+  const begin = () => Ldk.start({ rpc: { url, credentials }, seed: toHex(randomBytes(32)) })
+  const [a, b] = await Promise.all([begin(), begin()])
+  await a.call('connect', { peer: b.id, port: b.port })
+  const temporary = await a.call('open', { peer: b.id, value: CAPACITY, push: CAPACITY * 400n })
+  const { channel } = await a.event('channelPending', (one) => one.temporary === temporary)
+  await a.call('sync', null)
+  await mine(bitcoind, 6)
+  await Promise.all([a, b].map((node) => node.call('sync', null)))
+  await Promise.all([a, b].map((node) => node.call('usable', channel)))
+  for (const node of [a, b]) await node.call('hush', null)
+  return {
+    async pay(inFlight) {
+      const terms = { peer: b.id, amount: AMOUNT * 1000n, inFlight, seconds: SECONDS }
+      const { samples, seconds } = await a.call('pace', terms)
+      return { payments: samples.length, seconds, p50: median(samples), p99: quantile(samples, 0.99) }
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all([a.stop(), b.stop()])
+      await bitcoind.stop()
+    },
   }
 }
 
@@ -163,11 +233,12 @@ function report({ provider, store, parts, results, idle }: Report, json: boolean
   const each = Object.entries(costs).map(([part, time]) => `${part} ${time.toFixed(0)}`)
   console.log(`parts in us: ${each.join(', ')}`)
   const table = new Table({
-    head: ['in flight', 'payments/s', 'p50 ms', 'p99 ms', 'cpu us'],
+    head: ['in flight', 'payments/s', 'p50 ms', 'p99 ms', 'cpu us', 'LDK/s', 'p50 ms', 'p99 ms', 'ratio'],
     style: { head: [], border: [] },
   })
-  for (const { inFlight, paymentsPerSecond, p50, p99, cpu } of results) {
-    table.push([inFlight, paymentsPerSecond, p50, p99, cpu])
+  for (const { inFlight, paymentsPerSecond, p50, p99, cpu, ldk, ratio } of results) {
+    const theirs = [ldk?.paymentsPerSecond ?? '', ldk?.p50 ?? '', ldk?.p99 ?? '', ratio ?? '']
+    table.push([inFlight, paymentsPerSecond, p50, p99, cpu, ...theirs])
   }
   console.log(table.toString())
   const kilobytes = (bytes: readonly number[]) =>

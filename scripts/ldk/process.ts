@@ -1,4 +1,5 @@
 // The process of an LDK node: what its user can ask of it.
+import { randomBytes } from 'node:crypto'
 import * as ldk from 'lightningdevkit'
 import { fromHex, type Hex, toHex } from '../../channel/bytes.js'
 import { serve } from '../remote.js'
@@ -31,7 +32,13 @@ export type LdkCalls = ReturnType<typeof callsOf> & {
   begin(options: NodeOptions): Promise<{ readonly id: Hex; readonly port: number }>
 }
 
-function callsOf(node: LdkNode) {
+/** Who in this process hears of events; and whether the process that started it does. */
+class Told {
+  readonly listeners = new Set<(event: LdkEvent) => void>()
+  isHushed = false
+}
+
+function callsOf(node: LdkNode, told: Told) {
   const { manager, peers } = node
   const channelOf = (id: Hex): ldk.ChannelDetails => {
     const found = manager.list_channels().find((one) => toHex(one.get_channel_id().get_a()) === id)
@@ -43,6 +50,27 @@ function callsOf(node: LdkNode) {
   const pumped = <T>(result: T): T => {
     node.pump()
     return result
+  }
+
+  const keysend = (terms: {
+    readonly peer: Hex
+    readonly amount: bigint
+    readonly id: Hex
+    readonly finalDelta?: number
+  }): Hex => {
+    const { peer, amount, id, finalDelta = 40 } = terms
+    const to = ldk.PaymentParameters.constructor_for_keysend(fromHex(peer), finalDelta, false)
+    const sent = manager.send_spontaneous_payment(
+      ldk.Option_ThirtyTwoBytesZ.constructor_none(),
+      ldk.RecipientOnionFields.constructor_spontaneous_empty(),
+      fromHex(id, 32),
+      ldk.RouteParameters.constructor_from_payment_params_and_value(to, amount),
+      ldk.Retry.constructor_attempts(0),
+    )
+    if (sent instanceof ldk.Result_ThirtyTwoBytesRetryableSendFailureZ_OK) return pumped(toHex(sent.res))
+    throw new Error(
+      sent instanceof ldk.Result_ThirtyTwoBytesRetryableSendFailureZ_Err ? sendFailure(sent.err) : 'refused',
+    )
   }
 
   return {
@@ -142,29 +170,43 @@ function callsOf(node: LdkNode) {
       return pumped(toHex(hash))
     },
 
-    /** Pays without an invoice. @returns the payment's hash */
-    keysend(terms: {
+    /** Pays without an invoice; `finalDelta` blocks for the last hop, 40 by default. @returns the payment's hash */
+    keysend,
+
+    /** Tells nothing from now on, so that nothing but payments takes its time. */
+    hush: (_: null): void => {
+      told.isHushed = true
+    },
+
+    /** Pays for some seconds, so many at a time. @returns milliseconds from each call to its preimage */
+    async pace(terms: {
       readonly peer: Hex
       readonly amount: bigint
-      readonly id: Hex
-      /** Blocks that the last hop has. Default 40. */
-      readonly finalDelta?: number
-    }): Hex {
-      const { peer, amount, id, finalDelta = 40 } = terms
-      const to = ldk.PaymentParameters.constructor_for_keysend(fromHex(peer), finalDelta, false)
-      const sent = manager.send_spontaneous_payment(
-        ldk.Option_ThirtyTwoBytesZ.constructor_none(),
-        ldk.RecipientOnionFields.constructor_spontaneous_empty(),
-        fromHex(id, 32),
-        ldk.RouteParameters.constructor_from_payment_params_and_value(to, amount),
-        ldk.Retry.constructor_attempts(0),
-      )
-      if (sent instanceof ldk.Result_ThirtyTwoBytesRetryableSendFailureZ_OK) return pumped(toHex(sent.res))
-      throw new Error(
-        sent instanceof ldk.Result_ThirtyTwoBytesRetryableSendFailureZ_Err
-          ? sendFailure(sent.err)
-          : 'refused',
-      )
+      readonly inFlight: number
+      readonly seconds: number
+    }): Promise<{ readonly samples: readonly number[]; readonly seconds: number }> {
+      const { peer, amount, inFlight, seconds } = terms
+      const waiting = new Map<Hex, () => void>()
+      const listener = (event: LdkEvent) => {
+        if (event.kind === 'paid') waiting.get(event.hash)?.()
+      }
+      told.listeners.add(listener)
+      const samples: number[] = []
+      const started = performance.now()
+      const end = started + seconds * 1000
+      const payer = async () => {
+        for (let since = performance.now(); since < end; ) {
+          const hash = keysend({ peer, amount, id: toHex(randomBytes(32)) })
+          await new Promise<void>((resolve) => waiting.set(hash, resolve))
+          waiting.delete(hash)
+          const now = performance.now()
+          samples.push(now - since)
+          since = now
+        }
+      }
+      await Promise.all(Array.from({ length: inFlight }, payer))
+      told.listeners.delete(listener)
+      return { samples, seconds: (performance.now() - started) / 1000 }
     },
 
     /** Whether to claim at once what arrives and can be claimed. As long as nobody says, it does. */
@@ -261,8 +303,12 @@ function sendFailure(code: ldk.RetryableSendFailure): string {
 let end = async () => {}
 const calls: Record<string, (argument: never) => unknown> = {
   async begin(options: NodeOptions) {
-    const node = await LdkNode.start(options, tell)
-    Object.assign(calls, callsOf(node))
+    const told = new Told()
+    const node = await LdkNode.start(options, (event) => {
+      for (const listener of [...told.listeners]) listener(event)
+      if (!told.isHushed) tell(event)
+    })
+    Object.assign(calls, callsOf(node, told))
     end = () => node.stop()
     return { id: node.id, port: node.port }
   },
