@@ -15,9 +15,12 @@ export function derivePublicKey(basepoint: Uint8Array, point: Uint8Array): Uint8
   return secp256k1.tweakAdd(basepoint, sha256(concat(point, basepoint)))
 }
 
-/** The secret of {@link derivePublicKey}. */
-export function deriveSecret(basepointSecret: Uint8Array, point: Uint8Array): Uint8Array {
-  const basepoint = secp256k1.publicKey(basepointSecret)
+/** The secret of {@link derivePublicKey}. @param basepoint of the secret, for whoever has it at hand */
+export function deriveSecret(
+  basepointSecret: Uint8Array,
+  point: Uint8Array,
+  basepoint: Uint8Array = secp256k1.publicKey(basepointSecret),
+): Uint8Array {
   return secp256k1.tweakSecret(basepointSecret, sha256(concat(point, basepoint)))
 }
 

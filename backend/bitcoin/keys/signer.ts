@@ -233,7 +233,9 @@ export function createSigner(
       case 'remotePayment':
         return holder === 'remote' ? secrets.payment : undefined
       case 'remoteHtlc':
-        return holder === 'remote' && point !== undefined ? deriveSecret(secrets.htlc, point) : undefined
+        return holder === 'remote' && point !== undefined
+          ? deriveSecret(secrets.htlc, point, basepoints.htlc)
+          : undefined
       case 'revocation': {
         const revealed = holder === 'remote' ? findCommitmentSecret(record.secrets, number) : undefined
         return revealed === undefined ? undefined : deriveRevocationSecret(secrets.revocation, revealed)
@@ -256,7 +258,7 @@ export function createSigner(
       const signed = sign(record, state.number, { funding, txid, point })
       const signatures = signCommitment(commitment, {
         funding: secrets.funding,
-        htlc: deriveSecret(secrets.htlc, point),
+        htlc: deriveSecret(secrets.htlc, point, basepoints.htlc),
       })
       const what = `${state.number} ${toHex(txid)} ${toHex(point)}`
       const next = memory.pass(record, signed, { kind: 'sign', what })
@@ -294,7 +296,7 @@ export function createSigner(
       memory.refuseOld(record)
       const { number } = commitment.params
       if (record.published !== number) throw refused(`our commitment ${number} is not published`)
-      const htlcSecret = deriveSecret(secrets.htlc, pointOf(number))
+      const htlcSecret = deriveSecret(secrets.htlc, pointOf(number), basepoints.htlc)
       return completeHtlcTransaction(commitment, output, { ...given, htlcSecret })
     },
 
