@@ -52,7 +52,7 @@ async function begin({ directory, url, cookieFile }: PartyOptions) {
   const store = new LmdbStore(`${directory}/store`)
   const credentials = { cookieFile }
   const source = new BitcoindSource({ url, credentials })
-  const chain = sourceChain({ source, network: 'regtest', pollingInterval: 100 })
+  const chain = sourceChain({ source, network: 'regtest' })
   const name = createHash('sha256').update(directory).digest('hex').slice(0, 16)
   const wallet = await BitcoindWallet.open({ url, credentials, wallet: name, store })
   const seed = randomBytes(32)

@@ -49,6 +49,7 @@ import type { NodeEffect, Turn } from './effects.js'
 import { Entries, type Entry, type OwnFunding } from './entries.js'
 import { NODE_KEYS, NODE_RECORDS } from './rows.js'
 import type { Consequence, HtlcSwitch, SwitchChannels } from './switch.js'
+import { isUsable } from './views.js'
 
 /** What happens to a node. */
 export type NodeInput =
@@ -266,7 +267,7 @@ export class Core implements SwitchChannels {
       case 'fees':
         this.#env = { ...this.#env, fees: input.channels }
         this.#fees = input.table
-        return
+        return this.#followFees()
       case 'tick':
         for (const entry of [...this.entries.all]) this.#input(entry, { kind: 'tick' })
         return this.#follow(this.#htlcs.ticked())
@@ -419,6 +420,18 @@ export class Core implements SwitchChannels {
     for (const entry of [...this.entries.all]) {
       if (entry.monitor !== undefined && entry.monitor.facts.length > 0)
         this.#monitorInput(entry, { kind: 'disconnected', ...block })
+    }
+  }
+
+  /** Who opened a channel keeps its commitments near to what gets them into blocks. */
+  #followFees(): void {
+    const { commitment: feerate } = this.#env.fees
+    for (const entry of this.entries.all) {
+      const { state } = entry
+      if (!isUsable(state) || state.terms.opener !== 'local') continue
+      const now = state.book.changes.at(-1)?.feerate ?? state.book.feerate
+      const isNear = Math.abs(feerate - now) * FEE_TOLERANCE < now
+      if (!isNear) this.#input(entry, { kind: 'want', intent: { kind: 'fee', feerate } })
     }
   }
 
@@ -662,6 +675,8 @@ export class Core implements SwitchChannels {
   }
 }
 
+/** A feerate is changed if it is off by a fifth. */
+const FEE_TOLERANCE = 5
 const ALL_CHANNELS: Hex = `0x${'00'.repeat(32)}`
 
 function removalOf(monitor: Monitor | undefined): readonly Write[] {

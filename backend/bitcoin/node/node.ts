@@ -18,7 +18,15 @@ import {
   isLive,
 } from '../channel/index.js'
 import { memoryCounter } from '../keys/index.js'
-import { openRevoked, RESOLVER_POLICY, revokedKey } from '../monitor/index.js'
+import {
+  balancesOf,
+  type ChainObligation,
+  type ClaimableBalance,
+  obligationsOf,
+  openRevoked,
+  RESOLVER_POLICY,
+  revokedKey,
+} from '../monitor/index.js'
 import { lightningMessages, type ShortChannelID, shortChannelID } from '../wire/index.js'
 import { Core, type NodeInput } from './core.js'
 import type { NodeEffect, NodeEvent } from './effects.js'
@@ -34,6 +42,7 @@ import type {
   OpenOptions,
 } from './options.js'
 import { NodePayments } from './payments.js'
+import { RandomPool } from './random-pool.js'
 import { type Restored, restored } from './restore.js'
 import { type ChannelView, viewOfEntry } from './views.js'
 import { Waiters } from './waiters.js'
@@ -48,6 +57,9 @@ const MAX_ENDS = 1000
 const TICK = 60_000
 /** Where waiting inputs come from that are no peer's. */
 const OWN = ''
+
+/** What must be done for a channel. */
+export type ChannelObligation = ChainObligation & { readonly channel: bigint }
 
 /** See above. All methods may be called at any time; each takes effect in the turn that it gets into. */
 export class LightningNode implements AsyncDisposable {
@@ -66,6 +78,7 @@ export class LightningNode implements AsyncDisposable {
   /** Counts the connections of each peer; absent while there is none. */
   readonly #connections = new Map<PeerID, number>()
   readonly #waiters = new Waiters()
+  readonly #entropy = new RandomPool()
   /** What the wallet is asked for, by purpose. */
   readonly #reserving = new Set<string>()
   /** Why the last channels came to their end, for whoever waits for something else of them. */
@@ -191,6 +204,24 @@ export class LightningNode implements AsyncDisposable {
   channel(channel: bigint): ChannelView | undefined {
     const entry = this.#core.entries.get(channel)
     return entry === undefined ? undefined : viewOfEntry(entry, this.#core.env)
+  }
+
+  /** What of a channel's money is ours, or may become it: on its way through the chain, or if it were closed now. */
+  claimable(channel: bigint): readonly ClaimableBalance[] {
+    const entry = this.#core.entries.get(channel)
+    if (entry?.monitor === undefined) return []
+    return balancesOf(entry.monitor, this.#core.monitorEnv(entry))
+  }
+
+  /** By when this node must be there, or something is lost; the soonest first. What has no height comes before. */
+  obligations(): readonly ChannelObligation[] {
+    const all = [...this.#core.entries.all].flatMap(({ keyIndex, monitor, ...entry }) => {
+      if (monitor === undefined) return []
+      const env = this.#core.monitorEnv({ keyIndex, monitor, ...entry })
+      return obligationsOf(monitor, env).map((one) => ({ ...one, channel: keyIndex }))
+    })
+    const heightOf = (one: ChannelObligation) => (one.kind === 'watch' ? 0 : one.height)
+    return all.sort((a, b) => heightOf(a) - heightOf(b))
   }
 
   /**
@@ -670,7 +701,7 @@ export class LightningNode implements AsyncDisposable {
   }
 
   #random(bytes: number): Uint8Array {
-    return this.#options.entropy?.(bytes) ?? crypto.getRandomValues(new Uint8Array(bytes))
+    return this.#options.entropy?.(bytes) ?? this.#entropy.take(bytes)
   }
 
   /** One that names no output: of a block that is a century away. */

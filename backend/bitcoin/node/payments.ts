@@ -100,7 +100,8 @@ export class NodePayments {
       const begun = await this.#begin(payment)
       if (begun !== undefined && 'id' in begun && begun.status.kind !== 'pending') return begun
       const result = await this.#host.eventually(() => ended, signal)
-      await this.acknowledge({ kind: 'sent', payment: result })
+      // Not waited for: at worst its end is told once more after a restart.
+      this.acknowledge({ kind: 'sent', payment: result }).catch(() => undefined)
       return result
     } catch (cause) {
       if (signal?.aborted) await this.#order({ kind: 'abandon', id }).catch(() => undefined)

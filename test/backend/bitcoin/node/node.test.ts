@@ -1,9 +1,9 @@
 // Two nodes over real connections, with a chain and wallets in memory.
 import { expect } from 'chai'
-import { LightningNode } from '../../../../backend/bitcoin/node/index.js'
+import { type ChannelView, LightningNode } from '../../../../backend/bitcoin/node/index.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
 import { toHex } from '../../../../channel/bytes.js'
-import { msat, sat } from '../../../../channel/units.js'
+import { feeratePerKw, msat, sat } from '../../../../channel/units.js'
 import { MemoryStore } from '../../../../persistence/index.js'
 import { preimageOf, type TestNode, TestWorld } from './world.js'
 
@@ -92,6 +92,26 @@ describe('LightningNode', () => {
           : await b.open({ peer: alice.id, capacity: sat(1_000_000n) })
       expect(opened.phase).to.equal('awaitingReady')
     }
+  })
+
+  it('the opener keeps commitments near to what gets them into blocks, and says what is ours meanwhile', async () => {
+    const alice = world.node('alice')
+    const bob = world.node('bob')
+    const [a, b] = [await alice.start(), await bob.start()]
+    await a.open({ peer: bob.id, capacity: sat(1_000_000n), push: msat(300_000_000n) })
+    await world.chain.mine(6)
+    const feerate = (rate: number) => (view: ChannelView) => view.live?.feerate === rate
+    for (const node of [a, b]) await node.until(0n, feerate(1000))
+    // A fifth off at most: nothing is said.
+    world.chain.fees = { ...world.chain.fees, estimates: [{ blocks: 6, feerate: feeratePerKw(1199) }] }
+    await world.chain.mine(1)
+    expect([a, b].map((node) => node.channel(0n)?.live?.feerate)).to.deep.equal([1000, 1000])
+    world.chain.fees = { ...world.chain.fees, estimates: [{ blocks: 6, feerate: feeratePerKw(1700) }] }
+    await world.chain.mine(1)
+    for (const node of [a, b]) await node.until(0n, feerate(1700))
+    const [his] = b.claimable(0n)
+    expect(his).to.deep.equal({ kind: 'onClose', amount: 300_000n })
+    expect(a.obligations()).to.deep.equal([{ channel: 0n, kind: 'watch', within: 144 }])
   })
 })
 

@@ -61,6 +61,7 @@ export class TestChain implements NodeChain {
   readonly chainHash = CHAIN_HASH
   readonly #blocks: Mined[] = []
   readonly mempool = new Map<string, Transaction>()
+  fees = FEES
   readonly #handlers = new Set<Handler>()
   /** Each output by what has spent it in a block. */
   readonly #spent = new Map<string, string>()
@@ -110,7 +111,7 @@ export class TestChain implements NodeChain {
   }
 
   async feeTable(): Promise<FeeTable> {
-    return FEES
+    return this.fees
   }
 
   /** Blocks, the first with what is in the mempool. All that follow the chain have seen them when it resolves. */
