@@ -57,17 +57,30 @@ export function say(body: string | Uint8Array, status = 200): Answer {
   }
 }
 
+/** What a server does, and what comes of it. */
+export interface Misdeed {
+  readonly answer: Answer
+  readonly code: string
+  /** It ends only because our patience does. */
+  readonly isEndless?: true
+}
+
 /** What a mean or broken server does: each must end in time and leave the next answer as it is. */
-export const MISDEEDS: Readonly<Record<string, { readonly answer: Answer; readonly code: string }>> = {
+export const MISDEEDS: Readonly<Record<string, Misdeed>> = {
   'a body that never ends': {
     answer: (response) => {
       const more = setInterval(() => response.write('0'), 10)
       response.on('close', () => clearInterval(more))
     },
     code: 'LEDGER_UNREACHABLE',
+    isEndless: true,
   },
-  'headers and nothing more': { answer: (response) => response.flushHeaders(), code: 'LEDGER_UNREACHABLE' },
-  'nothing at all': { answer: () => undefined, code: 'LEDGER_UNREACHABLE' },
+  'headers and nothing more': {
+    answer: (response) => response.flushHeaders(),
+    code: 'LEDGER_UNREACHABLE',
+    isEndless: true,
+  },
+  'nothing at all': { answer: () => undefined, code: 'LEDGER_UNREACHABLE', isEndless: true },
   'a connection that breaks': {
     answer: (response) => {
       response.write('{"result"')
