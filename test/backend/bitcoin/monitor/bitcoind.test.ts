@@ -3,7 +3,7 @@ import { expect } from 'chai'
 import { type Bitcoind, bitcoindBinary, startBitcoind } from '../../../../scripts/bitcoind.js'
 import { Chain } from '../chain.js'
 import { preimageOf } from '../channel/pair.js'
-import { fulfil } from './arena.js'
+import { type Arena, fulfil } from './arena.js'
 import { RegtestLedger } from './regtest.js'
 import { cheatedByBob, closedBy, newestOf, withHtlcs } from './scenarios.js'
 
@@ -77,34 +77,45 @@ describe('bitcoind: monitor', () => {
     })
   }
 
-  it('a full mempool, whose floor rises above a commitment, then above a claim -> a package, then a replacement', async () => {
-    await using full = await startBitcoind({ args: ['-maxmempool=5'] })
-    const ledger = await RegtestLedger.on(full, await Chain.start(full, 1))
-    const arena = await withHtlcs(ledger)
-    const { alice } = arena.guards
-    fulfil(arena, 'alice', 0n, 3)
-    const commitment = newestOf(arena, 'alice').transaction
-    await ledger.fill(42, (i) => 10 + i / 4)
-    arena.height = ledger.height
-    const floor = ledger.fees().floor
-    expect(await ledger.submit([commitment]), 'alone it is worth nothing').to.equal('feeTooLow')
-    await arena.forceClose('alice')
-    expect(await ledger.has(commitment), alice.refusals.join('; ')).to.equal(true)
-    await arena.mine()
-    await arena.mine(1, ({ inputs }) => inputs.length > 1)
-    const claimOf = () => alice.known.attempts.find(({ kind, last }) => kind === 'htlc' && last !== undefined)
-    const first = claimOf()
-    expect(first?.price?.feerate).to.be.at.least(floor)
+  describe('a full mempool', () => {
+    let full: Bitcoind
+    let ledger: RegtestLedger
+    let arena: Arena
 
-    await ledger.fill(10, () => 40)
-    const raised = ledger.fees().floor
-    expect(raised).to.be.greaterThan(first?.price?.feerate ?? raised)
-    await arena.see(await ledger.mine(() => true))
-    const second = claimOf()
-    expect(second?.id).to.equal(first?.id)
-    expect(second?.price?.feerate).to.be.at.least(raised)
-    expect(await ledger.has(second?.last?.transaction ?? commitment), alice.refusals.join('; ')).to.equal(
-      true,
-    )
+    before(async () => {
+      full = await startBitcoind({ args: ['-maxmempool=5'] })
+      ledger = await RegtestLedger.on(full, await Chain.start(full, 1))
+      arena = await withHtlcs(ledger)
+    })
+    before(() => ledger.fill(42, (i) => 10 + i / 4))
+    after(() => full?.stop())
+
+    it('its floor rises above a commitment, then above a claim -> a package, then a replacement', async () => {
+      const { alice } = arena.guards
+      arena.height = ledger.height
+      fulfil(arena, 'alice', 0n, 3)
+      const commitment = newestOf(arena, 'alice').transaction
+      const floor = ledger.fees().floor
+      expect(await ledger.submit([commitment]), 'alone it is worth nothing').to.equal('feeTooLow')
+      await arena.forceClose('alice')
+      expect(await ledger.has(commitment), alice.refusals.join('; ')).to.equal(true)
+      await arena.mine()
+      await arena.mine(1, ({ inputs }) => inputs.length > 1)
+      const claimOf = () =>
+        alice.known.attempts.find(({ kind, last }) => kind === 'htlc' && last !== undefined)
+      const first = claimOf()
+      expect(first?.price?.feerate).to.be.at.least(floor)
+
+      await ledger.fill(10, () => 40)
+      const raised = ledger.fees().floor
+      expect(raised).to.be.greaterThan(first?.price?.feerate ?? raised)
+      await arena.see(await ledger.mine(() => true))
+      const second = claimOf()
+      expect(second?.id).to.equal(first?.id)
+      expect(second?.price?.feerate).to.be.at.least(raised)
+      expect(await ledger.has(second?.last?.transaction ?? commitment), alice.refusals.join('; ')).to.equal(
+        true,
+      )
+    })
   })
 })
