@@ -86,8 +86,8 @@ describe('bitcoind: monitor', () => {
       full = await startBitcoind({ args: ['-maxmempool=5'] })
       ledger = await RegtestLedger.on(full, await Chain.start(full, 1))
       arena = await withHtlcs(ledger)
+      await ledger.fill(42, (i) => 10 + i / 4)
     })
-    before(() => ledger.fill(42, (i) => 10 + i / 4))
     after(() => full?.stop())
 
     it('its floor rises above a commitment, then above a claim -> a package, then a replacement', async () => {
