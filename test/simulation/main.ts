@@ -9,6 +9,7 @@
 import { setMaxListeners } from 'node:events'
 import { parseArgs } from 'node:util'
 import Table from 'cli-table3'
+import { BITCOIN_MUTATIONS } from './bitcoin/mutations.js'
 import { mutant } from './mutant.js'
 import { MUTATIONS, type Mutation } from './mutations.js'
 import { runAll } from './pool.js'
@@ -119,7 +120,7 @@ async function mutations(): Promise<number> {
     []
   const control = await search(undefined, CONTROLS)
   if (control.caught) throw new Error(`without a mutation: ${control.caught.violations[0]?.words}`)
-  for (const mutation of MUTATIONS) {
+  for (const mutation of ledger === 'bitcoin' ? BITCOIN_MUTATIONS : MUTATIONS) {
     if (!mutation.name.includes(values.mutation ?? '')) continue
     const { caught, runs } = await search(mutation, limit)
     const first = caught?.violations[0]

@@ -4,7 +4,18 @@ import { fileURLToPath } from 'node:url'
 import type { Mutation } from './mutations.js'
 
 const dist = fileURLToPath(new URL('../../', import.meta.url))
-const PARTS = ['channel', 'client', 'backend/sim', 'peer', 'persistence', 'wallet', 'test/simulation']
+const PARTS = [
+  'channel',
+  'client',
+  'backend/sim',
+  'backend/bitcoin',
+  'peer',
+  'persistence',
+  'wallet',
+  'test/simulation',
+  'test/backend/bitcoin/monitor',
+  'test/backend/bitcoin/node',
+]
 
 /**
  * The text of a compiled file with the mistake. White space in what is to be found stands for any.

@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import { expect } from 'chai'
+import { BITCOIN_MUTATIONS } from './bitcoin/mutations.js'
 import { mutated } from './mutant.js'
 import { MUTATIONS } from './mutations.js'
 import { runAll } from './pool.js'
@@ -33,7 +34,7 @@ describe('simulation', () => {
     expect(hashes[0]).not.equals(hashes[2])
   })
 
-  for (const mutation of MUTATIONS) {
+  for (const mutation of [...MUTATIONS, ...BITCOIN_MUTATIONS]) {
     it(`mutation fits: ${mutation.name}`, () => {
       expect(mutated(mutation)).includes(mutation.replace)
     })

@@ -56,6 +56,11 @@ export class BitcoinParty implements Owner {
     this.#upSince = this.scene.time.now()
   }
 
+  /** Which of its processes this is. */
+  get life(): number {
+    return this.#lives
+  }
+
   /** Whether the party may be away now without being to blame. */
   get canLeave(): boolean {
     const { isQuiet, time } = this.scene

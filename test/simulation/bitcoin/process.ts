@@ -123,6 +123,14 @@ export class BitcoinProcess {
       channel.phases$.subscribe((phase) => {
         const { live } =
           this.node?.channels().find(({ temporaryID }) => temporaryID === nonceOf(channel)) ?? {}
+        const { failure } = live ?? {}
+        // Two honest nodes never find that the other one has broken the protocol.
+        if (
+          this.isAlive &&
+          failure?.cause === 'violation' &&
+          channel.peers.every((peer) => scene.isHonest(peer))
+        )
+          scene.oracle.violated('no mistake of ours', `${owner.name}: ${failure.reason}`)
         const why = live?.failure === undefined ? '' : `: ${live.failure.cause}, ${live.failure.reason}`
         if (this.isAlive) scene.tell(`${owner.name} ${channel.id.slice(2, 8)} ${phase}${why}`)
       })

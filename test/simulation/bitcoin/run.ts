@@ -53,6 +53,7 @@ function build(random: Random, trace: Trace): BitcoinStage {
   const time = new VirtualTime()
   const tell = (words: string) => trace.tell(time.now(), words)
   const ledger = new BitcoinLedger(FIRST)
+  const parties: BitcoinParty[] = []
   const scene: BitcoinScene = {
     time,
     ledger,
@@ -62,14 +63,15 @@ function build(random: Random, trace: Trace): BitcoinStage {
     oracle: new PaymentOracle(),
     isEnding: false,
     isQuiet: false,
+    isHonest: (peer) => parties.some(({ id, isHonest }) => isHonest && id === peer),
   }
   const count = Number(random.weighted({ 2: 6, 3: 3, 4: 1 }))
   const cheats = random.chance(0.5) ? 0 : 1
   const isCheatFirst = random.chance(0.5)
-  const parties = Array.from({ length: count }, (_, i) => {
+  for (let i = 0; i < count; i++) {
     const isCheat = isCheatFirst ? i < cheats : i >= count - cheats
-    return new BitcoinParty(i, scene, !isCheat)
-  })
+    parties.push(new BitcoinParty(i, scene, !isCheat))
+  }
   for (const { wallet } of parties) {
     for (let i = 0n; i < 10n; i++) ledger.mint(WEALTH / 10n, wallet.script)
   }
@@ -91,14 +93,15 @@ function minerOf({ time, ledger, tell }: BitcoinScene, parties: readonly Bitcoin
     time.after(BLOCK_MS, mine)
   }
   time.after(BLOCK_MS, mine)
+  const crowd = (blocks: number, floor: bigint) => {
+    tell(`chain asks for ${floor}`)
+    crowded = blocks
+    ledger.floor = floor
+  }
   return {
+    crowd,
     starve: (blocks, share) => {
       starved = { blocks, share }
-    },
-    crowd: (blocks, floor) => {
-      tell(`chain asks for ${floor}`)
-      crowded = blocks
-      ledger.floor = floor
     },
     reorg: (depth, drop) => {
       // Transactions are lost for good only now and then, or nobody could ever be in time.
@@ -112,7 +115,7 @@ function minerOf({ time, ledger, tell }: BitcoinScene, parties: readonly Bitcoin
 
 /** Repair, attack once more, settle, judge. */
 async function finale({ scene, parties, miner }: BitcoinStage, random: Random): Promise<void> {
-  const { time, network, ledger } = scene
+  const { time, network } = scene
   const pass = (ms: number) => time.runUntil(time.now() + ms)
   scene.isEnding = true
   scene.tell('the end begins')
@@ -120,13 +123,13 @@ async function finale({ scene, parties, miner }: BitcoinStage, random: Random): 
   for (const party of parties) party.comeBack()
   await pass(random.int(60_000))
   if (random.chance(0.7)) for (const party of parties) party.cheat(random.int(100))
+  if (random.chance(0.4)) crowdAfterCommitment(scene, miner, random)
   const honest = parties.filter(({ isHonest }) => isHonest)
   const shakes = random.chance(0.5) ? 0 : random.between(1, 4)
   const asked = new Set<string>()
   for (let round = 0; round < ROUNDS; round++) {
     if (round >= shakes && !scene.isQuiet) {
       scene.isQuiet = true
-      ledger.floor = 253n
       for (const party of parties) party.comeBack()
     }
     if (round < shakes) {
@@ -135,9 +138,10 @@ async function finale({ scene, parties, miner }: BitcoinStage, random: Random): 
     }
     for (const party of honest) {
       for (const channel of party.channels) {
-        // What has begun must go on by itself, over restarts too.
-        if (asked.has(`${party.name}/${channel.id}`)) continue
-        asked.add(`${party.name}/${channel.id}`)
+        // Whose process died asks again. What is on chain must go on by itself.
+        const key = `${party.name}/${party.life}/${channel.id}`
+        if (asked.has(key) || channel.phase === 'registering') continue
+        asked.add(key)
         settle(party, channel)
       }
     }
@@ -146,6 +150,16 @@ async function finale({ scene, parties, miner }: BitcoinStage, random: Random): 
   }
   judge(scene, honest, parties)
   scene.tell(`the end at ${time.now()}`)
+}
+
+/** As soon as somebody's commitment is in a block, room becomes dear: what answers it has to pay more than it began with. */
+function crowdAfterCommitment({ ledger }: BitcoinScene, miner: Miner, random: Random): void {
+  ledger.onMined = ({ locktime }, isGone) => {
+    // The upper byte of an obscured commitment number (BOLT 3, "Commitment Transaction").
+    if (isGone || locktime >>> 24 !== 0x20) return
+    ledger.onMined = () => undefined
+    miner.crowd(random.between(20, 60), BigInt(random.between(1_200, 4_000)))
+  }
 }
 
 function isAtRest(party: BitcoinParty): boolean {

@@ -1,4 +1,5 @@
 // What all in one simulation on Bitcoin share.
+import type { PeerID } from '../../../peer/index.js'
 import type { SimNetwork } from '../network.js'
 import type { Random } from '../random.js'
 import type { VirtualTime } from '../time.js'
@@ -17,6 +18,7 @@ export interface BitcoinScene {
   /** Nobody is away for longer than a moment any more. */
   isQuiet: boolean
   tell(words: string): void
+  isHonest(peer: PeerID): boolean
 }
 
 /** Satoshis that each party owns at the start, in coins of a tenth. */
