@@ -19,11 +19,11 @@ export const storeCheck: Command = {
   run,
 }
 
-async function run({ positionals, options, print, complain }: Invocation): Promise<ExitCode> {
+async function run({ positionals, options, print, complain, signal }: Invocation): Promise<ExitCode> {
   const [path = ''] = positionals
   const isURL = /^postgres(ql)?:/i.test(path)
   const shown = isURL ? withoutPassword(path) : path
-  const outcome = await (isURL ? readDatabase(path, String(options['schema'])) : readDirectory(path))
+  const outcome = await (isURL ? readDatabase(path, String(options['schema'])) : readDirectory(path, signal))
   if (outcome.kind === 'unreadable') {
     complain(`${shown}: ${outcome.reason}`)
     return 2
@@ -58,9 +58,10 @@ type Outcome =
 const OF_DAMAGE: ReadonlySet<unknown> = new Set<NodeJS.Signals>(['SIGSEGV', 'SIGBUS', 'SIGABRT'])
 
 /** Reads in a process of its own: LMDB follows damaged pages to memory that is not there, which ends the process. */
-async function readDirectory(path: string): Promise<Outcome> {
+async function readDirectory(path: string, ended: AbortSignal): Promise<Outcome> {
   const program = fileURLToPath(new URL('./store-reader.js', import.meta.url))
   const child = spawn(process.execPath, [program, path], { stdio: ['ignore', 'pipe', 'pipe'] })
+  ended.addEventListener('abort', () => child.kill())
   const [output, errors, [code, signal]] = await Promise.all([
     text(child.stdout),
     text(child.stderr),

@@ -207,6 +207,17 @@ describe('perkunas store check', () => {
     }
   })
 
+  it('SIGTERM while it reads -> its reader ends too, 2', async () => {
+    await (await filled(await records())).close()
+    const standing = join(path, 'standing.cjs')
+    const isReader = "process.argv[1].endsWith('store-reader.js')"
+    const standStill = 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)'
+    await writeFile(standing, `if (${isReader}) { process.kill(process.ppid, 'SIGTERM'); ${standStill} }`)
+    const ended = await perkunasWith({ NODE_OPTIONS: `--require ${standing}` }, 'store', 'check', path)
+    expect(ended).includes({ code: 2, stdout: '' })
+    expect(ended.stderr).matches(/its reader was ended by SIGTERM/)
+  })
+
   it('a key of control characters -> shown, in one line that drives no terminal', async () => {
     const store = await filled(new Map([['x\u001b[2J\nfaults: 0', Uint8Array.of(1)]]))
     await store.close()
