@@ -251,7 +251,7 @@ export class ChannelRuntime {
     if (input.kind === 'ledger') tell(streams?.events$, { kind: 'ledger', event: input.event })
     const { phase } = next.record.machine
     if (phase !== before.record.machine.phase) tell(streams?.phases$, phase)
-    for (const waiter of [...this.#waiters]) waiter.check()
+    if (this.#waiters.size > 0) for (const waiter of [...this.#waiters]) waiter.check()
     return effects.some((effect) => effect.kind === 'over')
   }
 

@@ -136,7 +136,7 @@ function isSecret(value: unknown): value is Uint8Array {
   if (!isBelow(value, N)) return false
   // Every byte is looked at: where the first one that is not zero stands tells nothing by time.
   let any = 0
-  for (const byte of value) any |= byte
+  for (let i = 0; i < value.length; i++) any |= value[i] ?? 0
   return any !== 0
 }
 

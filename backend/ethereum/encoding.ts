@@ -232,9 +232,11 @@ function array<T>(values: readonly T[], write: (value: T) => void): void {
   words.number(values.length)
   const base = words.length
   for (let i = 0; i < values.length; i++) words.reserve()
-  for (const [i, value] of values.entries()) {
-    words.offset(base + 32 * i, base)
+  let at = base
+  for (const value of values) {
+    words.offset(at, base)
     write(value)
+    at += 32
   }
 }
 
