@@ -196,7 +196,17 @@ export function createSigner(
   const openerFirst = setup.opener === 'local' ? [basepoints, setup.remote] : [setup.remote, basepoints]
   const [openerPoints = basepoints, accepterPoints = basepoints] = openerFirst
   const factor = obscuringFactor(openerPoints.payment, accepterPoints.payment)
-  const pointOf = (number: bigint) => commitmentPoint(commitmentSecret(secrets.commitmentSeed, number))
+  // The last few: each is said to the peer, and needed again when the peer signs.
+  const points = new Map<bigint, Uint8Array>()
+  const pointOf = (number: bigint) => {
+    const known = points.get(number)
+    if (known !== undefined) return known
+    const point = commitmentPoint(commitmentSecret(secrets.commitmentSeed, number))
+    points.set(number, point)
+    const [oldest] = points.keys()
+    if (points.size > KEPT_POINTS && oldest !== undefined) points.delete(oldest)
+    return point
+  }
 
   function build(holder: 'local' | 'remote', state: CommitmentState, point: Uint8Array): Commitment {
     const [own, other] = holder === 'local' ? [basepoints, setup.remote] : [setup.remote, basepoints]
@@ -332,6 +342,8 @@ export function createSigner(
   }
 }
 
+/** Of ours: the current, the next, the one after it, and one to spare. */
+const KEPT_POINTS = 4
 const FUNDING_KEYS: readonly ClaimKey[] = ['localFunding', 'remoteFunding']
 
 /** What spends the funding with the sequence of a commitment is no closing, whatever it is called. */
