@@ -28,6 +28,8 @@ const PAYMENTS = 200
 const IN_FLIGHT = 30
 /** What is under way when LDK closes alone. */
 const HELD = 70_000_007n
+/** Blocks that LDK waits for its own when it closes alone. Real channels take a day or two. */
+const DELAY = { min: 12, max: 12 }
 /** Satoshis of each anchor of a commitment, which nobody need take. */
 const ANCHOR = 330n
 /** Satoshis that a side pays at most: for its funding, a commitment, claims, and what brings them in. */
@@ -64,7 +66,11 @@ export async function ldkDemo(json: boolean): Promise<boolean> {
     chain,
     wallet,
     seed: fromHex(random()),
-    policy: { maxAcceptedHtlcs: 483, maxDustExposure: { fixed: msat(1_000_000_000n) } },
+    policy: {
+      toSelfDelay: DELAY,
+      maxAcceptedHtlcs: 483,
+      maxDustExposure: { fixed: msat(1_000_000_000n) },
+    },
   })
   const bus = new PeerBus({ identity: createIdentity(), dialers: [tcpDialer()], ...backend.bus })
   const client = new Client({ bus, store, backend })
