@@ -173,18 +173,6 @@ export const MUTATIONS: readonly Mutation[] = [
     replace: 'if (staging === undefined || staging.signatures.includes(undefined))',
   },
   {
-    name: 'forget a settlement when its dispute is cleared',
-    file: 'client/ledger-event.js',
-    find: 'const freed = { ...next.record, registered: undefined };',
-    replace: "const freed = { ...next.record, registered: undefined, wanted: 'nothing' };",
-  },
-  {
-    name: 'go on after a checkpoint that a reorg can take back',
-    file: 'client/ledger-event.js',
-    find: 'return { next: { ...next, record: freed }, effects: [...effects, cancel] };',
-    replace: 'return cleared({ ...next, record: freed }, context);',
-  },
-  {
     name: 'put a channel to rest as it was before',
     file: 'client/slot.js',
     find: 'if (this.#kept === undefined || !runtime.isUnchanged)',
