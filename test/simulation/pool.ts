@@ -1,11 +1,18 @@
 // Runs seeds side by side in processes of their own.
-import { type ChildProcess, fork } from 'node:child_process'
+import { type ChildProcess, fork, spawnSync } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import type { RunOptions, RunResult } from './run.js'
 
-/** Milliseconds after which a run is taken for endless. */
-const ENDLESS = 120_000
+/** When a run is taken for endless: a busy machine alone makes none so. */
+export interface Patience {
+  /** Milliseconds after which it may be, and after which that is looked at again. */
+  readonly doubtful: number
+  /** Seconds of a processor that it has used since it was looked at first. */
+  readonly endless: number
+}
+
+const PATIENCE: Patience = { doubtful: 120_000, endless: 60 }
 
 /** The worker of the code as it is. */
 export const WORKER = fileURLToPath(new URL('./worker.js', import.meta.url))
@@ -14,18 +21,19 @@ export const WORKER = fileURLToPath(new URL('./worker.js', import.meta.url))
 export interface Work {
   readonly worker?: string
   readonly tasks: Iterable<RunOptions>
+  readonly patience?: Patience
   /** Gets every result as it comes; returns whether to go on. */
   onResult(result: RunResult): boolean
 }
 
 /** Runs all tasks, or as many as are wanted. */
-export async function runAll({ worker = WORKER, tasks, onResult }: Work): Promise<void> {
+export async function runAll({ worker = WORKER, tasks, patience = PATIENCE, onResult }: Work): Promise<void> {
   const queue = tasks[Symbol.iterator]()
   let goesOn = true
   const lane = async () => {
     let child = start(worker)
     for (let next = queue.next(); goesOn && next.done !== true; next = queue.next()) {
-      const result = await ask(child, next.value)
+      const result = await ask(child, next.value, patience)
       if (!child.connected || result.hash === '') {
         child.kill('SIGKILL')
         child = start(worker)
@@ -41,7 +49,7 @@ function start(worker: string): ChildProcess {
   return fork(worker, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], serialization: 'advanced' })
 }
 
-function ask(child: ChildProcess, task: RunOptions): Promise<RunResult> {
+function ask(child: ChildProcess, task: RunOptions, { doubtful, endless }: Patience): Promise<RunResult> {
   return new Promise((resolve) => {
     const { seed, steps } = task
     const broken = (words: string) => {
@@ -49,14 +57,19 @@ function ask(child: ChildProcess, task: RunOptions): Promise<RunResult> {
       const violations = [{ invariant: 'no mistake of ours', words } as const]
       resolve({ seed, steps, violations, hash: '', trace: [] })
     }
-    const timer = setTimeout(() => broken(`the run does not end within ${ENDLESS / 1000} s`), ENDLESS)
+    let before: number | undefined
+    const timer = setInterval(() => {
+      const used = processorTime(child)
+      before ??= used
+      if (used === undefined || used - (before ?? 0) >= endless) broken('the run does not end')
+    }, doubtful)
     const onMessage = (result: unknown) => {
       end()
       resolve(result as RunResult)
     }
     const onExit = () => broken('the process of the run died')
     const end = () => {
-      clearTimeout(timer)
+      clearInterval(timer)
       child.off('message', onMessage)
       child.off('exit', onExit)
     }
@@ -64,4 +77,12 @@ function ask(child: ChildProcess, task: RunOptions): Promise<RunResult> {
     child.once('exit', onExit)
     child.send(task)
   })
+}
+
+/** Seconds of a processor that a process has used, which ps gives as `[[days-]hours:]minutes:seconds`. */
+function processorTime({ pid }: ChildProcess): number | undefined {
+  const { status, stdout } = spawnSync('ps', ['-o', 'time=', '-p', String(pid)], { encoding: 'utf8' })
+  if (status !== 0) return undefined
+  const [time = '', days = '0'] = stdout.trim().split('-').toReversed()
+  return time.split(':').reduce((sum, part) => 60 * sum + Number(part), 0) + 86_400 * Number(days)
 }
