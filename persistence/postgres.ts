@@ -54,11 +54,16 @@ export class PostgresStore extends EngineStore {
 
   /**
    * @param url postgres://user:password@host:port/database, with the options of libpq that the package `pg` knows
-   * @throws PerkunasError STORE_FAILED if it can't be opened, or not in a durable way
+   * @throws PerkunasError STORE_FAILED if it can't be opened, or not in a durable way; INVALID_ARGUMENT if it is no such URL
    */
   static async open(url: string, options: PostgresOptions = {}): Promise<PostgresStore> {
     const { schema = 'perkunas', readOnly = false, patience = 10_000 } = options
     const name = `PostgreSQL store ${schema}`
+    // With none, the package `pg` would open whatever database is the user's own, and find no channels there.
+    if (!/^postgres(ql)?:\/\//i.test(url)) {
+      const message = 'a URL expected that begins with postgres:// or postgresql://' // what came may hold a password
+      throw new PerkunasError('INVALID_ARGUMENT', message, { argument: 'url' })
+    }
     const session = { url, patience, timeout: QUERY_TIMEOUT, prepare: readOnly ? READING : WRITING }
     try {
       const tables = tablesOf(schema)

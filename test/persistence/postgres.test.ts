@@ -153,6 +153,21 @@ describe('PostgreSQL', () => {
       expect(await reasonOf(open('newer'))).to.match(/layout 2 of a newer release, this one knows 1/)
     })
 
+    it('no URL, or none of PostgreSQL -> INVALID_ARGUMENT, not the database that is there by default', async () => {
+      const before = { ...process.env }
+      const { host, database } = new Client({ connectionString: server.url })
+      Object.assign(process.env, { PGHOST: host, PGDATABASE: database, PGUSER: 'perkunas' })
+      try {
+        for (const url of ['', 'garbage', 'http://127.0.0.1/x', '/tmp']) {
+          const caught = await PostgresStore.open(url, { patience: 100 }).catch((error: unknown) => error)
+          expect(isError(caught, 'INVALID_ARGUMENT'), url).equals(true)
+        }
+      } finally {
+        for (const name of ['PGHOST', 'PGDATABASE', 'PGUSER']) delete process.env[name]
+        Object.assign(process.env, before)
+      }
+    })
+
     it('two processes make the tables at once -> one store, the later one owns it', async () => {
       const stores = await Promise.all([open('twins'), open('twins'), open('twins')])
       const commits = await Promise.allSettled(stores.map((store, i) => store.commit([put('a', i)])))
