@@ -27,6 +27,25 @@ describe('simulation', () => {
     expect(runs).equals(200)
   })
 
+  it('30 seeds on Bitcoin -> no invariant is violated', async function () {
+    this.timeout(180_000)
+    const violations: string[] = []
+    let runs = 0
+    await runAll({
+      tasks: Array.from({ length: 30 }, (_, seed) => ({ seed, steps: 80, ledger: 'bitcoin' as const })),
+      onResult(result) {
+        runs++
+        for (const { invariant, words } of result.violations) {
+          const replay = `npm run simulate -- --ledger bitcoin --seed ${result.seed} --steps 80`
+          violations.push(`${replay}: ${invariant}: ${words}`)
+        }
+        return true
+      },
+    })
+    expect(violations).deep.equals([])
+    expect(runs).equals(30)
+  })
+
   it('the same seed -> the same trace; another seed -> another', async () => {
     const hashes = []
     for (const seed of [3, 3, 4]) hashes.push((await run({ seed, steps: 60 })).hash)
