@@ -5,6 +5,9 @@ import type { Invariant, Violation } from '../oracle.js'
 /** How a payment ended, as its payer or its payee was told when it was durable. */
 type End = 'sent' | 'failed' | 'received'
 
+/** Below that an HTLC may be no output of a commitment. Millisatoshis. */
+const DUST = 1_000_000n
+
 /** A party as the oracle knows it. */
 export interface Payer {
   readonly name: string
@@ -74,7 +77,9 @@ export class PaymentOracle {
 
   /** When all is over: who was paid by an honest party knows it, and that party knows it too. */
   judge(parties: readonly Payer[]): void {
-    for (const [hash, { ends }] of this.#payments) {
+    for (const [hash, { amount, ends }] of this.#payments) {
+      // What is no output of a commitment goes to fees when that gets on chain, whatever was said of it (BOLT 3, "Trimmed Outputs").
+      if (amount < DUST) continue
       const of = (end: End) => parties.filter(({ name }) => ends.get(name)?.has(end))
       const payers = [...of('sent'), ...of('failed')]
       const [payer] = payers
