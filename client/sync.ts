@@ -50,7 +50,9 @@ export function receivedSync(state: ChannelState, from: Index, message: ChannelS
   if (ahead > MAX_SKIP) {
     const reason = `used version ${message.usedVersion} claimed, ours is ${signedVersion}`
     const error = new PerkunasError('INVALID_MESSAGE', reason, { path: 'usedVersion', reason })
-    return stay(state, ...effects, { kind: 'refuse', from, error, cost: 'connection' })
+    // A third participant may have lied to it: that must not cost two others the connection of all their channels.
+    const cost = record.peers.length > 2 ? 'message' : 'connection'
+    return stay(state, ...effects, { kind: 'refuse', from, error, cost })
   }
   const { staging, channelID } = record.machine
   const actor = record.stagedBy

@@ -230,14 +230,26 @@ describe('sync: a participant who claims nonsense', () => {
   const channelID = (all: Conversations) => currentAt(all, 0).state.channelID
 
   it('a used version that nobody can have reached -> an error and the end of the connection, nothing changes', () => {
-    const { all, before, effects } = hostile((it) => {
-      const usedVersion = MAX_SKIP + 2n
-      return { kind: 'channelSync', channelID: channelID(it), version: 0n, usedVersion }
-    })
-    const [refusal] = refusals(effects)
+    const all = reachActing(2)
+    const before = at(all.states, 0)
+    const usedVersion = MAX_SKIP + 2n
+    const message = { kind: 'channelSync', channelID: channelID(all), version: 0n, usedVersion } as const
+    const [refusal] = refusals(feed(all, 0, { kind: 'received', from: 1, message }))
     expect(refusal?.cost).equals('connection')
     expect(isError(refusal?.error, 'INVALID_MESSAGE')).equals(true)
     expect(at(all.states, 0).record).equals(before.record)
+  })
+
+  it('a third one lies to another of used versions -> what that one says then is refused, and costs no connection', () => {
+    const all = reachActing(3)
+    for (const usedVersion of [MAX_SKIP, 2n * MAX_SKIP]) {
+      const message = { kind: 'channelSync', channelID: channelID(all), version: 0n, usedVersion } as const
+      feed(all, 0, { kind: 'received', from: 2, message })
+    }
+    all.wire.length = 0
+    feed(all, 0, { kind: 'connected', peer: 1 })
+    const told = all.wire.splice(0).flatMap((sent) => deliver(all, sent))
+    expect(refusals(told).map(({ cost }) => cost)).deep.equals(['message'])
   })
 
   it('a version above ours that it never shows -> we say what we hold, wait for nothing, and go on', () => {
