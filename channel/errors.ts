@@ -86,6 +86,8 @@ export interface Facts {
   UPDATE_CROSSED: { readonly channel: Hex; readonly version: bigint }
   /** The channel's phase does not allow this call. */
   PHASE_MISMATCH: { readonly channel: Hex; readonly expected: readonly string[]; readonly actual: string }
+  /** What we have of the channel is lost, or older than what the peer has: only the peer may end it, and was asked to. */
+  DATA_LOSS: { readonly channel: Hex }
   /** No such channel. */
   UNKNOWN_CHANNEL: { readonly channel: Hex }
   /** A channel with this ID is there already. */

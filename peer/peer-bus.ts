@@ -121,6 +121,11 @@ export class PeerBus implements Bus {
     active.sendRaw(type, payload)
   }
 
+  /** Where a peer is dialled, if that is known; several separated by commas. */
+  addressOf(id: PeerID): string | undefined {
+    return this.#peers.get(id)?.address
+  }
+
   connect(id: PeerID, address?: string): void {
     const peer = this.#known(id)
     if (address !== undefined) peer.address = address

@@ -134,6 +134,12 @@ export function refusal(
 /** A command that can't be done now. */
 export function refusedCommand(state: ChannelState, expected: readonly string[]): Step {
   const channel = wireID(state)
+  if (isLive(state) && state.failure?.cause === 'dataLoss') {
+    const { reason } = state.failure
+    const message = `channel ${channel} is the peer's to close: ${reason}`
+    const lost = new PerkunasError('DATA_LOSS', message, { channel })
+    return to(state, { effects: [{ kind: 'refuse', error: lost }] })
+  }
   const actual = state.phase
   const error = new PerkunasError(
     'PHASE_MISMATCH',

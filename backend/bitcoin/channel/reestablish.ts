@@ -10,6 +10,7 @@
 //     next_revocation_number
 //       released                    everything                  –
 //       released - 1                missed our last revocation  repeat it
+//       0, and 1 above              says it lost all data       error, and hear it out: it asks us to close
 //       more, with that secret      more than we know           we lost data: never publish, ask the peer to close
 //       anything else               lost data, or lies          error, and stay
 //
@@ -32,22 +33,22 @@ const NO_SECRET = new Uint8Array(32)
 export function connected(live: Live, features: readonly FeatureName[], env: ChannelEnv): Step {
   const { channelID, keyIndex } = live.terms
   const fresh: Live = { ...disconnected(live), features, link: { kind: 'reestablishing', ticks: 0 } }
-  if (live.phase === 'failed') {
-    const reason = live.failure?.reason ?? 'the channel failed'
-    return to(fresh, { effects: [send(errorMessage(channelID, reason))] })
-  }
-  return to(fresh, {
-    effects: [
-      send({
-        kind: 'channel_reestablish',
-        channelID,
-        nextCommitmentNumber: live.signer.validated,
-        nextRevocationNumber: revokedCount(live.signer),
-        yourLastPerCommitmentSecret: lastSecret(live),
-        myCurrentPerCommitmentPoint: env.keys(keyIndex).commitmentPoint(live.signer.validated - 1n),
-      }),
-    ],
+  // Without any data it is what a channel with its first commitments says (BOLT 2, "Message Retransmission").
+  const next = live.signer.validated === 0n ? 1n : live.signer.validated
+  const reestablish = send({
+    kind: 'channel_reestablish',
+    channelID,
+    nextCommitmentNumber: next,
+    nextRevocationNumber: revokedCount(live.signer),
+    yourLastPerCommitmentSecret: lastSecret(live),
+    myCurrentPerCommitmentPoint: env.keys(keyIndex).commitmentPoint(next - 1n),
   })
+  if (live.phase !== 'failed') return to(fresh, { effects: [reestablish] })
+  const { cause, reason } = live.failure ?? { cause: undefined, reason: 'the channel failed' }
+  const error = send(errorMessage(channelID, reason))
+  if (cause !== 'dataLoss') return to(fresh, { effects: [error] })
+  // Some close when they see that we are behind, and some when they are asked to.
+  return to(fresh, { effects: [reestablish, error, tell({ kind: 'dataLoss', reason })] })
 }
 
 /** The peer is gone: what it did not sign never was, and a closing is negotiated anew. */
@@ -81,6 +82,14 @@ export function receivedReestablish(live: Live, message: ChannelReestablish, env
   const missedBatch = nextCommitmentNumber + 1n === signed && isAwaitingRevocation(live)
   const missedRevocation = nextRevocationNumber + 1n === released
   if (!isGenuine) return disagreed(live, 'your_last_per_commitment_secret is not ours')
+  const fits =
+    (nextCommitmentNumber === signed || missedBatch) &&
+    (nextRevocationNumber === released || missedRevocation)
+  if (!fits && nextCommitmentNumber === 1n && nextRevocationNumber === 0n) {
+    const reason = 'the peer says that it lost its data'
+    const error = send(errorMessage(live.terms.channelID, reason))
+    return to(live, { effects: [error, tell({ kind: 'disagreement', reason })] })
+  }
   if (nextCommitmentNumber !== signed && !missedBatch)
     return disagreed(live, `next_commitment_number ${signed} expected`)
   if (nextRevocationNumber !== released && !missedRevocation)

@@ -103,6 +103,8 @@ export type ChannelEvent =
   | { readonly kind: 'failed'; readonly cause: string; readonly reason: string }
   /** The peer says that we are behind, without proof. */
   | { readonly kind: 'disagreement'; readonly reason: string }
+  /** Our data is lost, and the peer was asked to close. With each connection. */
+  | { readonly kind: 'dataLoss'; readonly reason: string }
   | { readonly kind: 'warning'; readonly text: string }
   | { readonly kind: 'closed'; readonly reason: string }
 

@@ -157,7 +157,9 @@ export function preimageOf(
 export function faultOfMonitor(state: MonitorState): string | undefined {
   const { holder, counterparty, released, failure, preimages } = state
   const current = revokedOf(state)
-  if (counterparty.length === 0 || counterparty.length > 2)
+  // Recovered from a backup: then there is nothing of either side.
+  const isLost = failure?.cause === 'dataLoss' && counterparty.length === 0 && holder.length === 0
+  if ((counterparty.length === 0 && !isLost) || counterparty.length > 2)
     return `M1: the peer has ${counterparty.length} commitments`
   if (counterparty.some((one, i) => one.state.number !== current + BigInt(i)))
     return "M1: the peer's commitments are not the current and the next"

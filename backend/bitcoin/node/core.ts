@@ -137,6 +137,11 @@ export class Core implements SwitchChannels {
     return this.#env.height
   }
 
+  /** The first key index that was never used. */
+  get nextKeyIndex(): bigint {
+    return this.#nextKeyIndex
+  }
+
   payable(peer: PeerID): readonly (readonly [bigint, PayableChannel])[] {
     return this.entries.of(peer).flatMap(({ keyIndex, state, stopped }) => {
       const channel = stopped === undefined ? payableChannel(state, this.#env) : undefined

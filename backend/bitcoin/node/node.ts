@@ -8,7 +8,7 @@ import { blockHeight, msat } from '../../../channel/units.js'
 import { type Clock, MESSAGE_TYPE, type PeerEvent, type PeerID, systemClock } from '../../../peer/index.js'
 import { nextTurn } from '../../../peer/turn.js'
 import type { Store } from '../../../persistence/index.js'
-import { FeeEstimator, type TrackedEvent } from '../chain/index.js'
+import { type ChainCursor, FeeEstimator, type TrackedEvent } from '../chain/index.js'
 import {
   ADMISSION_LIMITS,
   CHANNEL_POLICY,
@@ -28,6 +28,7 @@ import {
   revokedKey,
 } from '../monitor/index.js'
 import { lightningMessages, type ShortChannelID, shortChannelID } from '../wire/index.js'
+import { Backups } from './backups.js'
 import { Core, type NodeInput } from './core.js'
 import type { NodeEffect, NodeEvent } from './effects.js'
 import type { Entry } from './entries.js'
@@ -43,6 +44,7 @@ import type {
 } from './options.js'
 import { NodePayments } from './payments.js'
 import { RandomPool } from './random-pool.js'
+import { writeRecovered } from './recover.js'
 import { type Restored, restored } from './restore.js'
 import { type ChannelView, viewOfEntry } from './views.js'
 import { Waiters } from './waiters.js'
@@ -79,6 +81,9 @@ export class LightningNode implements AsyncDisposable {
   readonly #connections = new Map<PeerID, number>()
   readonly #waiters = new Waiters()
   readonly #entropy = new RandomPool()
+  readonly #backups: Backups
+  /** Durable. */
+  #cursor: ChainCursor | undefined
   /** What the wallet is asked for, by purpose. */
   readonly #reserving = new Set<string>()
   /** Why the last channels came to their end, for whoever waits for something else of them. */
@@ -109,6 +114,15 @@ export class LightningNode implements AsyncDisposable {
       ownsScript: (script) => this.#scripts.has(toHex(script)),
       counter: steps,
     })
+    this.#backups = new Backups({
+      chainHash: chain.chainHash,
+      node: options.bus.id,
+      seed,
+      addressOf: (peer) => options.bus.addressOf?.(peer),
+      random: (bytes) => this.#random(bytes),
+      known: found.entries,
+    })
+    this.#cursor = found.cursor
     this.#fees = new FeeEstimator(chain)
     this.#core = new Core({
       env: {
@@ -146,6 +160,26 @@ export class LightningNode implements AsyncDisposable {
       throw cause
     }
     return node
+  }
+
+  /**
+   * Begins a node whose store was lost, from a backup and the same seed and identity: its channels are there as such that
+   * lost their data. Nothing of ours is ever published for them. Their peers are asked to close them, and what a closing
+   * pays to us goes to the wallet. HTLCs that were under way are lost to who can claim them. From then on it is started as
+   * any other.
+   *
+   * @param options with an empty store
+   * @param backup as `onBackup` got it, not necessarily the last one
+   * @throws PerkunasError INVALID_RECORD if it is damaged or of a newer version, INVALID_KEY_MATERIAL if it was made with
+   *   another seed, INVALID_ARGUMENT if the store has channels or the backup is of another identity or chain: nothing
+   *   was written or sent then. Whatever {@link LightningNode.start} throws
+   */
+  static async recover(options: LightningNodeOptions, backup: Uint8Array): Promise<LightningNode> {
+    const { channels } = await writeRecovered(options, backup)
+    for (const { peer, address } of channels) {
+      if (address !== undefined) options.bus.connect(peer, address)
+    }
+    return LightningNode.start(options)
   }
 
   /** Node ID. */
@@ -310,6 +344,15 @@ export class LightningNode implements AsyncDisposable {
     return this.#waiters.until(look, signal)
   }
 
+  /** A backup of now: see {@link LightningNode.recover}. */
+  backup(): Uint8Array {
+    return this.#backups.make({
+      entries: this.#core.entries.all,
+      nextKeyIndex: this.#core.nextKeyIndex,
+      cursor: this.#cursor,
+    })
+  }
+
   /** Lets what is under way come to its end, and does nothing more. Peers are not told. Can be called again. */
   async stop(): Promise<void> {
     this.#end(new PerkunasError('CLOSED', 'the node was stopped', { what: 'node' }))
@@ -334,6 +377,9 @@ export class LightningNode implements AsyncDisposable {
     this.#mustGoOn()
     await this.#releaseForgotten()
     await this.#command((core) => core.resume())
+    // Who starts on an empty store by mistake must not write over the backup of what was in the other one.
+    // Soon: then our user listens to what goes wrong.
+    if (entries.length > 0) this.#schedule(() => void this.#backUp())
     this.#endings.push(
       bus.onPeer((event) => this.#onPeer(event)),
       bus.onRaw(MESSAGE_TYPES, (from, type, payload) => this.#received(from, type, payload)),
@@ -412,6 +458,7 @@ export class LightningNode implements AsyncDisposable {
   async #chainEvent(event: TrackedEvent): Promise<void> {
     if (event.kind === 'connected' && event.isTip) await this.#refreshFees()
     await this.#done(event)
+    this.#cursor = event.cursor
   }
 
   /** Where there is no new answer, the last one holds. */
@@ -502,11 +549,24 @@ export class LightningNode implements AsyncDisposable {
       if (this.#stopped !== undefined) return
     }
     const changed = this.#core.committed()
+    if (this.#backups.isOutdated(changed)) {
+      await this.#backUp()
+      if (this.#stopped !== undefined) return
+    }
     for (const effect of effects) this.#perform(effect)
     for (const { keyIndex } of changed) this.#changes.next(keyIndex)
     for (const entry of changed) if (entry.state.phase === 'closed') this.#over(entry, entry.state.reason)
     this.#waiters.check()
     this.#goOnReading()
+  }
+
+  async #backUp(): Promise<void> {
+    const { onBackup } = this.#options
+    try {
+      if (onBackup !== undefined) await onBackup(this.backup())
+    } catch (cause) {
+      this.#report(asHandlerError(cause, 'onBackup'))
+    }
   }
 
   *#taken(): Generator<NodeInput> {
@@ -580,7 +640,7 @@ export class LightningNode implements AsyncDisposable {
     try {
       input = await this.#decided(await this.#handleOpen(request))
     } catch (cause) {
-      this.#report(asHandlerError(cause))
+      this.#report(asHandlerError(cause, 'handleChannels'))
       input = { kind: 'reject', reason: 'this node can not decide now' }
     }
     try {
@@ -765,9 +825,8 @@ function asError(cause: unknown, what: string): PerkunasError {
   return new PerkunasError('INTERNAL', `${what}: ${reason}`, { where: what }, { cause })
 }
 
-function asHandlerError(cause: unknown): PerkunasError {
+function asHandlerError(cause: unknown, handler: string): PerkunasError {
   const reason = cause instanceof Error ? cause.message : String(cause)
-  const handler = 'handleChannels'
   return new PerkunasError('HANDLER_FAILED', `${handler} failed: ${reason}`, { handler }, { cause })
 }
 

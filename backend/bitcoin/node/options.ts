@@ -34,6 +34,12 @@ export interface LightningNodeOptions {
   readonly htlcs?: HtlcSwitch
   /** What signers remember beside the store; see `StepCounter`. By default what this process has seen. */
   readonly steps?: StepCounter
+  /**
+   * Keeps a backup, see {@link LightningNode.recover}: when the node starts with channels, and whenever one begins or is
+   * over. What a new channel leads to waits for its promise: no money is in a channel of which there is no backup. If it
+   * throws, that is reported and the node goes on.
+   */
+  readonly onBackup?: (backup: Uint8Array) => void | Promise<void>
   readonly clock?: Clock
   /** Unix time in milliseconds, for what invoices say. */
   readonly now?: () => number

@@ -17,7 +17,9 @@ export type NodeBus = Pick<
   | 'isConnected'
   | 'disconnect'
   | 'initsOf'
->
+> &
+  /** For backups. */
+  Partial<Pick<PeerBus, 'addressOf'>>
 
 /** The chain as a node follows it. */
 export interface NodeChain {

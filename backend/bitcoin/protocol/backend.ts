@@ -35,8 +35,24 @@ export const LIGHTNING_CAPABILITIES: Capabilities = {
 /** What a client's Bitcoin ledger is made of. The backend closes none of it. */
 export type BitcoinBackendOptions = Pick<
   LightningNodeOptions,
-  'chain' | 'wallet' | 'seed' | 'policy' | 'payments' | 'admission' | 'steps' | 'schedule' | 'now'
->
+  | 'chain'
+  | 'wallet'
+  | 'seed'
+  | 'policy'
+  | 'payments'
+  | 'admission'
+  | 'steps'
+  | 'schedule'
+  | 'now'
+  | 'onBackup'
+> & {
+  /**
+   * A backup in place of a store that was lost, with an empty one: see `LightningNode.recover`. Its channels are `registering`
+   * until their peers have closed them and the money is in the wallet; no call disputes them. Only once: afterwards the store
+   * has them.
+   */
+  readonly recover?: Uint8Array
+}
 
 /** Bitcoin for `Client`: amounts in thousandths of a satoshi, deadlines in blocks. */
 export class BitcoinBackend implements ProtocolBackend {
@@ -59,7 +75,9 @@ export class BitcoinBackend implements ProtocolBackend {
         const start = ({ store, clock, entropy }: ProtocolHost) => {
           // What is paid without having been asked for is an update, on which our user decides.
           const payments = { ...options.payments, spontaneous: 'hold', unknown: 'hold' } as const
-          this.#node = LightningNode.start({ ...options, payments, bus, store, clock, entropy })
+          const { recover, ...rest } = options
+          const all = { ...rest, payments, bus, store, clock, entropy }
+          this.#node = recover === undefined ? LightningNode.start(all) : LightningNode.recover(all, recover)
           return this.#node
         }
         return new LightningProtocol({ asset: this.asset, self: bus.id, start }, host)

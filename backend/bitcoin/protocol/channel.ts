@@ -141,6 +141,11 @@ export class LightningChannel implements Channel {
     this.#streams.events$.next(event)
   }
 
+  /** Tells our user that only the peer may end the channel. */
+  tellDataLoss(): void {
+    this.tell({ kind: 'error', error: this.#dataLoss() })
+  }
+
   /** Nothing more is to come. */
   complete(): void {
     for (const stream of Object.values(this.#streams)) stream.complete()
@@ -307,9 +312,15 @@ export class LightningChannel implements Channel {
   #demandActing(): void {
     if (this.#host.ended !== undefined) throw this.#host.ended
     if (this.#phase === 'acting') return
+    if (this.#view.live.failure?.cause === 'dataLoss') throw this.#dataLoss()
     const expected = ['acting']
     const message = `channel ${this.id} is ${this.#phase}, acting expected`
     throw new PerkunasError('PHASE_MISMATCH', message, { channel: this.id, expected, actual: this.#phase })
+  }
+
+  #dataLoss(): PerkunasError<'DATA_LOSS'> {
+    const message = `what we had of channel ${this.id} is lost: the peer was asked to close it`
+    return new PerkunasError('DATA_LOSS', message, { channel: this.id })
   }
 
   #heldLock(id: Hex): HashTimeLock {

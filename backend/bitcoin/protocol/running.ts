@@ -113,6 +113,8 @@ export class LightningProtocol implements RunningProtocol {
     const events = node.events$.subscribe((event) => {
       if (event.kind === 'stopped')
         this.#channels.get(event.channel)?.tell({ kind: 'error', error: event.error })
+      if (event.kind === 'channel' && event.event.kind === 'dataLoss')
+        this.#channels.get(event.channel)?.tellDataLoss()
     })
     const errors = node.errors$.subscribe({
       next: (error) => host.report(error),

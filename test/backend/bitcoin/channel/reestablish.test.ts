@@ -163,8 +163,28 @@ describe('BOLT 2, "Message Retransmission": numbers that do not fit', () => {
     expect(alice.published).to.have.length(0)
     // On each connection the peer is asked again.
     expect(sent(alice).filter((kind) => kind === 'error')).to.have.length(2)
+    // With numbers that show it, for those who go by these.
+    expect(last(alice).nextCommitmentNumber).to.equal(pair.live(alice).signer.validated)
+    const told = alice.effects.flatMap((effect) => (effect.kind === 'tell' ? [effect.event.kind] : []))
+    expect(told.at(-1)).to.equal('dataLoss')
     pair.crash(alice)
     expect(pair.live(alice).failure?.cause).to.equal('dataLoss')
+  })
+
+  it('the peer says that it lost all data -> error and no disconnection, so that it can ask us to close', () => {
+    const pair = paid()
+    const { alice } = pair
+    offered(pair, {
+      nextCommitmentNumber: 1n,
+      nextRevocationNumber: 0n,
+      yourLastPerCommitmentSecret: new Uint8Array(32),
+    })
+    expect(errorOf(alice)).to.match(/lost its data/)
+    expect(effectKinds(alice).slice(-2)).to.deep.equal(['send', 'tell'])
+    expect(alice.published).to.have.length(0)
+    const { channelID } = pair.live(alice).terms
+    pair.input(alice, { kind: 'received', message: { kind: 'error', channelID, data: new Uint8Array() } })
+    expect(alice.published.map(({ what }) => what)).to.deep.equal(['commitment'])
   })
 
   const unproven: readonly (readonly [string, (pair: Pair) => Partial<ChannelReestablish>])[] = [

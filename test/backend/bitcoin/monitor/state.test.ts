@@ -62,6 +62,15 @@ describe('monitor: record', () => {
     )
     expect(faultOfMonitor({ ...published, released: state.released + 1n })).to.contain('M3')
   })
+  it('M1: without any commitment there is only a channel whose data is lost', () => {
+    const [opened] = busy().alice.monitor
+    if (opened?.kind !== 'opened') throw new Error('opened')
+    const fresh = applyUpdates(undefined, [opened]).next
+    expect(faultOfMonitor(fresh)).to.contain('M1')
+    const failed = (cause: 'dataLoss' | 'command') => applyUpdates(fresh, [{ kind: 'failed', cause }]).next
+    expect(faultOfMonitor(failed('command'))).to.contain('M1')
+    expect(faultOfMonitor(failed('dataLoss'))).to.equal(undefined)
+  })
   it('M2: a preimage that is none is refused', () => {
     const pair = busy()
     const htlc = { offerer: 'remote', id: 0n } as const

@@ -1,0 +1,85 @@
+// A node's backup: what of it, and when it is made anew.
+import { blockHeight } from '../../../channel/units.js'
+import type { PeerID } from '../../../peer/index.js'
+import { channelBackup } from '../backup/channel.js'
+import type { NodeBackup } from '../backup/contents.js'
+import { NONCE_BYTES, sealBackup } from '../backup/seal.js'
+import type { ChainCursor } from '../chain/index.js'
+import { isLive } from '../channel/index.js'
+import type { Entry } from './entries.js'
+
+/** Headers that a backup keeps: a reorg deeper than that makes the chain to be read anew by hand. */
+const HEADERS = 24
+
+/** What a backup is made of beside the channels. */
+export interface BackupSource {
+  readonly chainHash: NodeBackup['chainHash']
+  readonly node: PeerID
+  readonly seed: Uint8Array
+  /** Channels that the store had. */
+  readonly known: readonly Entry[]
+  addressOf(peer: PeerID): string | undefined
+  random(bytes: number): Uint8Array
+}
+
+/** See above. */
+export class Backups {
+  readonly #source: BackupSource
+  /** Key indices of the channels that the last one has. */
+  readonly #kept = new Set<bigint>()
+
+  constructor(source: BackupSource) {
+    this.#source = source
+    this.isOutdated(source.known)
+  }
+
+  /** Whether channels came into being or ended since it was last asked. */
+  isOutdated(changed: readonly Entry[]): boolean {
+    let isOutdated = false
+    for (const { keyIndex, state } of changed) {
+      const has = isLive(state)
+      if (has === this.#kept.has(keyIndex)) continue
+      isOutdated = true
+      if (has) this.#kept.add(keyIndex)
+      else this.#kept.delete(keyIndex)
+    }
+    return isOutdated
+  }
+
+  /** Sealed, of now. */
+  make(given: {
+    readonly entries: Iterable<Entry>
+    readonly nextKeyIndex: bigint
+    readonly cursor: ChainCursor | undefined
+  }): Uint8Array {
+    const { chainHash, node, seed, addressOf, random } = this.#source
+    const entries = [...given.entries].filter(({ shown }) => isLive(shown))
+    const channels = entries.flatMap(({ shown, peer, place }) => {
+      if (!isLive(shown)) return []
+      const address = addressOf(peer)
+      return channelBackup(shown, {
+        peer,
+        ...(address === undefined ? {} : { address }),
+        ...(place === undefined ? {} : { place }),
+      })
+    })
+    const cursor = given.cursor === undefined ? undefined : before(given.cursor, entries)
+    const backup: NodeBackup = {
+      chainHash,
+      node,
+      nextKeyIndex: given.nextKeyIndex,
+      channels,
+      ...(cursor === undefined ? {} : { cursor }),
+    }
+    return sealBackup(backup, seed, random(NONCE_BYTES))
+  }
+}
+
+/** A place below all that is on chain of channels that are about to end, as far as headers go. */
+function before({ height, headers }: ChainCursor, entries: readonly Entry[]): ChainCursor {
+  const heights = entries.flatMap(({ monitor }) => monitor?.facts.map((fact) => fact.height) ?? [])
+  const least = Math.min(height, ...heights.map((one) => one - 1))
+  const left = Math.max(1, headers.length - (height - least))
+  const kept = headers.slice(0, left)
+  return { height: blockHeight(height - (headers.length - left)), headers: kept.slice(-HEADERS) }
+}
