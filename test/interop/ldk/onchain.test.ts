@@ -91,6 +91,31 @@ describe('interop/ldk: on chain', () => {
     await cheat.stop()
   })
 
+  it('our store is lost: LDK closes, and the backup brings back what is ours', async function () {
+    this.timeout(120_000)
+    const ldk = await regtest.ldk()
+    const party = await OurNode.begin(regtest, ldk)
+    const { channel, id } = await party.opened(ldk, PUSH)
+    const backup = await party.call('backup', null)
+    const before = await party.call('funds', null)
+    const hash = await ldk.call('keysend', { peer: party.id, amount: 50_000_000n, id: randomID() })
+    await ldk.event('paid', (one) => one.hash === hash)
+    await party.call('idle', channel)
+
+    await party.lose(backup)
+    const [lost] = await party.call('channels', null)
+    expect(lost).to.deep.include({ channel, phase: 'failed' })
+    await ldk.event('channelClosed', (one) => one.channel === id)
+    await mined(party)
+    await minedUntil(party, async () => (await party.call('channels', null)).length === 0)
+    const gained = (await party.call('funds', null)) - before
+    const due = 600_000n + 50_000n
+    expect(gained > due - FEES && gained < due, `${gained} of ${due}`).to.equal(true)
+    expect(party.errors).to.deep.equal([])
+    await party.stop()
+    await ldk.stop()
+  })
+
   /** One more block that both have read; what follows from it is published. */
   async function mined(party: OurNode): Promise<void> {
     await regtest.mine()

@@ -73,6 +73,15 @@ export class OurNode {
     return this.#process?.gone ?? Promise.resolve()
   }
 
+  /** Its disk is gone; another process begins from a backup. */
+  async lose(backup: Hex): Promise<void> {
+    await this.kill()
+    const directory = this.regtest.directory()
+    Object.assign(this.#options, { directory })
+    this.#process = new Remote(new URL('./party.js', import.meta.url), (told) => this.#hear(told))
+    Object.assign(this, await this.#process.call('begin', { ...this.#options, recover: backup }))
+  }
+
   async kill(): Promise<void> {
     await this.#process?.kill()
     this.#process = undefined

@@ -8,7 +8,7 @@ import {
 } from '../../../backend/bitcoin/node/index.js'
 import type { PaymentEvent, PayRequest } from '../../../backend/bitcoin/payments/index.js'
 import { BitcoindWallet } from '../../../backend/bitcoin/wallet/index.js'
-import { fromHex, type Hex, msat, sat } from '../../../channel/index.js'
+import { fromHex, type Hex, msat, sat, toHex } from '../../../channel/index.js'
 import { createIdentity, PeerBus } from '../../../peer/index.js'
 import { tcpDialer, tcpListener } from '../../../peer/tcp.js'
 import type { Store } from '../../../persistence/index.js'
@@ -28,6 +28,8 @@ export interface PartyOptions {
   readonly wallet: string
   /** Where LDK is. */
   readonly peer: { readonly id: Hex; readonly port: number }
+  /** A backup, in place of a store that was lost. */
+  readonly recover?: Hex
 }
 
 /** At which commit a process dies. */
@@ -104,7 +106,7 @@ async function begin(options: PartyOptions, tell: (told: Told) => void) {
   })
   const address = await bus.listen(tcpListener())
   const wallet = await BitcoindWallet.open({ ...access, wallet: options.wallet, store })
-  const node = await LightningNode.start({
+  const all = {
     bus,
     store,
     chain,
@@ -115,7 +117,10 @@ async function begin(options: PartyOptions, tell: (told: Told) => void) {
       maxAcceptedHtlcs: 483,
       maxDustExposure: { fixed: msat(5_000_000_000n) },
     },
-  })
+  }
+  const node = await (options.recover === undefined
+    ? LightningNode.start(all)
+    : LightningNode.recover(all, fromHex(options.recover)))
   node.handleChannels(() => ({ accept: true }))
   node.errors$.subscribe((error) => tell({ kind: 'error', message: `${error.code}: ${error.message}` }))
   const chainEvents: string[] = []
@@ -210,6 +215,8 @@ async function begin(options: PartyOptions, tell: (told: Told) => void) {
       const { confirmed, unconfirmed, reserved } = await wallet.balance()
       return confirmed + unconfirmed + reserved
     },
+
+    backup: (_: null): Hex => toHex(node.backup()),
 
     /** What became of channels on chain, for people. */
     chainEvents: (_: null): readonly string[] => chainEvents,
