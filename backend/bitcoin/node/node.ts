@@ -563,7 +563,7 @@ export class LightningNode implements AsyncDisposable {
   async #backUp(): Promise<void> {
     const { onBackup } = this.#options
     try {
-      if (onBackup !== undefined) await onBackup(this.backup())
+      if (onBackup !== undefined && this.#stopped === undefined) await onBackup(this.backup())
     } catch (cause) {
       this.#report(asHandlerError(cause, 'onBackup'))
     }

@@ -156,6 +156,11 @@ describe('channel backup', () => {
       await alice.start()
       await turns(2)
       expect(sizes()).to.deep.equal([1, 2, 1, 1])
+      await alice.stop()
+      const node = await alice.start()
+      await node.stop()
+      await turns(2)
+      expect(sizes(), 'stopped before it was time').to.deep.equal([1, 2, 1, 1])
     } finally {
       await world.stop()
     }
