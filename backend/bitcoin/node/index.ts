@@ -2,7 +2,7 @@
 export { channelName } from './desk.js'
 export type { NodeEvent } from './effects.js'
 export { type LightningInit, lightningInit, NODE_FEATURES } from './init.js'
-export { type ChannelObligation, LightningNode } from './node.js'
+export { type ChannelObligation, LIGHTNING_TYPES, LightningNode } from './node.js'
 export type {
   InboundChannel,
   LightningNodeOptions,

@@ -382,7 +382,7 @@ export class LightningNode implements AsyncDisposable {
     if (entries.length > 0) this.#schedule(() => void this.#backUp())
     this.#endings.push(
       bus.onPeer((event) => this.#onPeer(event)),
-      bus.onRaw(MESSAGE_TYPES, (from, type, payload) => this.#received(from, type, payload)),
+      bus.onRaw(LIGHTNING_TYPES, (from, type, payload) => this.#received(from, type, payload)),
     )
     this.#tickLater()
     for (const peer of new Set(entries.map((entry) => entry.peer))) {
@@ -432,6 +432,7 @@ export class LightningNode implements AsyncDisposable {
   /** @throws PerkunasError INVALID_MESSAGE, which costs the connection */
   #received(peer: PeerID, type: number, payload: Uint8Array): void | Promise<void> {
     if (this.#stopped !== undefined) return
+    this.#meet(peer)
     const bytes = new Uint8Array(2 + payload.length)
     bytes[0] = type >> 8
     bytes[1] = type & 0xff
@@ -792,7 +793,7 @@ export class LightningNode implements AsyncDisposable {
 }
 
 /** All that a Lightning node may say: gossip is taken and not looked at, since its types are even. */
-const MESSAGE_TYPES = lightningMessages.schemas
+export const LIGHTNING_TYPES: readonly number[] = lightningMessages.schemas
   .map(({ type }) => type)
   .filter((type) => ![MESSAGE_TYPE.init, MESSAGE_TYPE.ping, MESSAGE_TYPE.pong].includes(type))
 

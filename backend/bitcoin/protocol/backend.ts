@@ -11,6 +11,7 @@ import {
   lightningInit,
   type NodeBus,
 } from '../node/index.js'
+import { earlyBus } from './early-bus.js'
 import { bitcoinAsset, CHALLENGE_DURATION } from './proposal.js'
 import { LightningProtocol } from './running.js'
 
@@ -71,13 +72,14 @@ export class BitcoinBackend implements ProtocolBackend {
     this.bus = lightningInit(chainHash)
     this.protocol = {
       start: (host) => {
-        const bus = lightningBus(host.bus)
+        const { bus, stop } = earlyBus(lightningBus(host.bus))
         const start = ({ store, clock, entropy }: ProtocolHost) => {
           // What is paid without having been asked for is an update, on which our user decides.
           const payments = { ...options.payments, spontaneous: 'hold', unknown: 'hold' } as const
           const { recover, ...rest } = options
           const all = { ...rest, payments, bus, store, clock, entropy }
           this.#node = recover === undefined ? LightningNode.start(all) : LightningNode.recover(all, recover)
+          this.#node.catch(stop)
           return this.#node
         }
         return new LightningProtocol({ asset: this.asset, self: bus.id, start }, host)
