@@ -284,24 +284,34 @@ async function begin(world: World) {
     const seconds = (performance.now() - started) / 1000
     // LDK's share comes later: it waits for what nobody can undo.
     await mining(world, swept(world), 12)
-    const balancesAfter = await wealth()
-    const costs = await costsOf(bitcoind, from)
     const brought = (side: 0 | 1) => (side === opener ? CAPACITY / 1000n : 0n)
     const whole = ([0, 1] as const).map(
       (side) => (balancesBefore[side] ?? 0n) - brought(side) + (shares[side] ?? 0n) / 1000n,
     )
-    // What is missing of each is what it paid; together that is what miners got, and anchors that nobody wanted.
-    const fees = whole.map((amount, side) => amount - (balancesAfter[side] ?? 0n))
     const rounded = CAPACITY / 1000n - shares.reduce((sum, share) => sum + share / 1000n, 0n)
-    const missing = fees.reduce((sum, fee) => sum + fee, 0n) + rounded - costs.total
-    const isRight =
-      missing % ANCHOR === 0n &&
-      missing >= 0n &&
-      missing <= 2n * ANCHOR &&
-      fees.every((fee) => fee >= 0n && fee <= MAX_FEES)
-    const expected = isRight ? balancesAfter : whole
-    const { transactions } = costs
-    return { id, kind, updates, balancesBefore, balancesAfter, expected, fees, transactions, seconds }
+    const look = async () => {
+      const balancesAfter = await wealth()
+      const { total, transactions } = await costsOf(bitcoind, from)
+      // What is missing of each is what it paid; together that is what miners got, and anchors that nobody wanted.
+      const fees = whole.map((amount, side) => amount - (balancesAfter[side] ?? 0n))
+      const missing = fees.reduce((sum, fee) => sum + fee, 0n) + rounded - total
+      const isRight =
+        missing % ANCHOR === 0n &&
+        missing >= 0n &&
+        missing <= 2n * ANCHOR &&
+        fees.every((fee) => fee >= 0n && fee <= MAX_FEES)
+      return { isRight, balancesAfter, expected: isRight ? balancesAfter : whole, fees, transactions }
+    }
+    // A sweep that is in no block yet has paid nobody.
+    let seen = await look()
+    for (let blocks = 0; !seen.isRight && blocks < 20; blocks++) {
+      await mine(bitcoind, 1)
+      await ldk.call('sync', null)
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      seen = await look()
+    }
+    const { isRight: _, ...found } = seen
+    return { id, kind, updates, balancesBefore, seconds, ...found }
   }
 }
 
