@@ -3,7 +3,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { expect } from 'chai'
 import type { ChannelType } from '../../../backend/bitcoin/channel-type.js'
-import { displayID } from '../../../backend/bitcoin/script/index.js'
+import { displayID, type Outpoint } from '../../../backend/bitcoin/script/index.js'
 import { feeratePerKw, type Hex, toHex } from '../../../channel/index.js'
 import type { Ldk } from '../../../scripts/ldk/ldk.js'
 import type { Ours } from './driver.js'
@@ -155,10 +155,8 @@ describe('interop/ldk: conduct', () => {
     await ldk.call('forceClose', id)
     await ours.until(() => ours.state?.phase === 'failed')
     expect(ours.live.failure).to.include({ cause: 'peerError' })
-    await regtest.mine()
+    await minedSpend(live.terms.funding.outpoint)
     await ours.sync()
-    const { outpoint } = live.terms.funding
-    expect((await regtest.output(displayID(outpoint.txid), outpoint.index))?.isSpent).to.equal(true)
   })
 
   it('we close alone: LDK sees our commitment, and has its balance', async () => {
@@ -192,10 +190,16 @@ describe('interop/ldk: conduct', () => {
     expect(ours.published).to.deep.equal([])
     const { reason } = await ldk.event('channelClosed', (one) => one.channel === id)
     expect(reason).to.equal('CounterpartyForceClosed')
-    await regtest.mine()
-    const { outpoint } = ours.live.terms.funding
-    expect((await regtest.output(displayID(outpoint.txid), outpoint.index))?.isSpent).to.equal(true)
+    await minedSpend(ours.live.terms.funding.outpoint)
   })
+
+  /** Mines until an output is spent: LDK says that it has closed before its transaction is in the pool. */
+  async function minedSpend({ txid, index }: Outpoint): Promise<void> {
+    while ((await regtest.output(displayID(txid), index))?.isSpent !== true) {
+      await regtest.mine()
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
 
   function nodeOf(commitments: ChannelType['commitments']): Ldk {
     return commitments === 'anchors' ? ldk : plain
