@@ -98,10 +98,16 @@ export function faultOfSentFee(live: Live, feerate: FeeratePerKw, env: ChannelEn
 export function faultOfReceivedFee(live: Live, feerate: FeeratePerKw, env: ChannelEnv): string | undefined {
   const { terms, book } = live
   if (terms.opener !== 'remote') return 'update_fee from who does not pay the fee'
-  const fault = faultOfFeerate(feerate, env.fees)
-  if (fault !== undefined) return `update_fee: ${fault}`
+  if (feerate < MIN_FEERATE) return `update_fee: feerate_per_kw of ${feerate} below ${MIN_FEERATE}`
+  if (faultOfFeerate(feerate, env.fees) !== undefined) return undefined
   const tallies = talliesOf(terms, changeFee(book, feerate), 'remote')
   return exceedsExposure(terms, tallies, env) ? 'update_fee exceeds the dust exposure' : undefined
+}
+
+/** Why we would not have a feerate that breaks no rule: the peer's estimate is not ours, which time may mend. */
+export function doubtOfReceivedFee(feerate: FeeratePerKw, { fees }: ChannelEnv): string | undefined {
+  const doubt = faultOfFeerate(feerate, fees)
+  return doubt === undefined ? undefined : `update_fee: ${doubt}`
 }
 
 /** Whether an opener has what a newest commitment costs. */

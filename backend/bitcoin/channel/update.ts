@@ -9,8 +9,9 @@ import type {
   UpdateFulfillHtlc,
 } from '../wire/index.js'
 import { changeFee, findHtlc, type Removal, removeHtlc } from './book.js'
-import { failed } from './failure.js'
-import { faultOfReceived, faultOfReceivedFee } from './limits.js'
+import { failed, warned } from './failure.js'
+import { doubtOfReceivedFee, faultOfReceived, faultOfReceivedFee } from './limits.js'
+import { disconnected } from './reestablish.js'
 import type { Live } from './state.js'
 import { type ChannelEnv, type Step, to } from './step.js'
 import { withOffer } from './tally.js'
@@ -74,10 +75,17 @@ export function receivedMalformed(live: Live, message: UpdateFailMalformedHtlc, 
   return removed(live, message, { kind: 'malformed', sha256OfOnion, failureCode }, env)
 }
 
-/** `update_fee`. */
+/**
+ * `update_fee`. What we would not pay ourselves costs the connection and not the channel, as BOLT 2 leaves open: when fees
+ * change, one side sees it blocks before the other, and who began in a dear hour takes it for usual. The batch that it is in
+ * is not taken, so the commitments pay what they did; the opener repeats it.
+ */
 export function receivedFee(live: Live, { feeratePerKw }: UpdateFee, env: ChannelEnv): Step {
   const fault = faultOfReceivedFee(live, feeratePerKw, env)
   if (fault !== undefined) return violated(live, fault, env)
+  const doubt = doubtOfReceivedFee(feeratePerKw, env)
+  // What the opener has sent by now, its signature too, is not to be heard any more.
+  if (doubt !== undefined) return warned(disconnected(live), doubt)
   return to({ ...live, book: changeFee(live.book, feeratePerKw) })
 }
 

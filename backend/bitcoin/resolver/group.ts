@@ -11,10 +11,17 @@
 import { toHex } from '../../../channel/bytes.js'
 import type { OutputClaim, Recipe } from '../monitor/claims.js'
 import type { ChainOutput } from '../monitor/view.js'
-import { claimWeight, dustLimitOf, FORMATS, feeOf, type Outpoint } from '../script/index.js'
+import {
+  claimTransactionWeight,
+  claimWeight,
+  dustLimitOf,
+  FORMATS,
+  feeOf,
+  type Outpoint,
+} from '../script/index.js'
 import type { Attempt, AttemptKind } from './attempt.js'
 import type { ResolverPolicy } from './policy.js'
-import { RELAY_STEP } from './price.js'
+import { capOf, LEAST_TAKEN, RELAY_STEP } from './price.js'
 
 /** An output that can be claimed now. */
 export type Target = OutputClaim & { readonly recipe: Recipe }
@@ -36,9 +43,6 @@ export interface Moment {
 
 /** An input with a coin, an output for what is left of it, and what claims the HTLC transaction's output later. */
 const FUNDED_HTLC_WEIGHT = 272 + 172 + 600
-/** Of a transaction with one output, without inputs. */
-const FRAME_WEIGHT = 4 * (4 + 1 + 1 + 4 + 8 + 1 + 34) + 2
-
 /** What can be claimed in the next block. Anchors are not: they are worth less than it costs. */
 export function targetsOf(outputs: readonly ChainOutput[], height: number): readonly Target[] {
   return outputs.flatMap(({ claim, spent }) => {
@@ -62,7 +66,7 @@ export function grouped(targets: readonly Target[], at: Moment): Grouped {
     groups.set(key, [...(groups.get(key) ?? []), target])
   }
   const chunks = [...groups.values()].flatMap((group) => chunksOf(group, at.policy.maxInputs))
-  const poor = chunks.filter((chunk) => isPoor(chunk, at.destination))
+  const poor = chunks.filter((chunk) => isPoor(chunk, at))
   return {
     attempts: chunks.filter((chunk) => !poor.includes(chunk)).map((chunk) => attemptOf(chunk, at)),
     abandoned: [...targets.filter((target) => !isWorthy(target)), ...poor.flat()],
@@ -123,13 +127,21 @@ function isWorthy({ amount, recipe }: Target): boolean {
   return amount > feeOf(RELAY_STEP, Math.max(htlcSuccessWeight, htlcTimeoutWeight) + FUNDED_HTLC_WEIGHT)
 }
 
-/** Whether all together can't pay for the cheapest transaction. */
-function isPoor(targets: readonly Target[], destination: Uint8Array): boolean {
-  const total = targets.reduce((sum, { amount }) => sum + amount, 0n)
+/**
+ * Whether all together can never pay for the cheapest transaction with the most that may be spent of them: they would be
+ * waited for, and their channel with them, for ever.
+ */
+export function isPoor(
+  targets: readonly Target[],
+  { policy, destination }: Pick<Moment, 'policy' | 'destination'>,
+): boolean {
   const claims = targets.flatMap(({ recipe }) => (recipe.kind === 'claim' ? [recipe.claim] : []))
   if (claims.length < targets.length) return false
-  const weight = claims.reduce((sum, claim) => sum + claimWeight(claim), FRAME_WEIGHT)
-  return total < feeOf(RELAY_STEP, weight) + dustLimitOf(destination)
+  const value = targets.reduce((sum, { amount }) => sum + amount, 0n) - dustLimitOf(destination)
+  // What somebody else may take is worth all of it in the end.
+  const isContested = targets.some(({ competitorAt }) => competitorAt !== undefined)
+  const weight = claimTransactionWeight(claims, destination)
+  return capOf({ height: 0, value, weight, ...(isContested ? { due: 0 } : {}) }, policy) < LEAST_TAKEN
 }
 
 function chunksOf(group: readonly Target[], size: number): readonly (readonly Target[])[] {

@@ -11,6 +11,12 @@ import type { ResolverPolicy } from './policy.js'
 /** What a replacement pays more, at least: nodes relay none with less. */
 export const RELAY_STEP: FeeratePerKw = MINIMUM_FEERATE
 
+/**
+ * The least that any node takes. It counts in units of four, rounded up: of the smallest transaction of ours that is not a
+ * hundredth, and of a package neither.
+ */
+export const LEAST_TAKEN: FeeratePerKw = withMargin(MINIMUM_FEERATE)
+
 /** What a price depends on. */
 export interface Stakes {
   /** Of the best block. */
@@ -74,12 +80,13 @@ export function priceOf(before: Price | undefined, stakes: Stakes, market: Marke
   return next < least ? before : { since, start, feerate: next, at: height }
 }
 
-/**
- * The least that is taken. Nodes count in units of four, rounded up: of the smallest transaction of ours that is not a
- * hundredth, and of a package neither.
- */
+/** The least that is taken now. */
 function floorOf({ floor }: FeeTable): FeeratePerKw {
-  return higher(feeratePerKw(Math.ceil(floor * 1.01)), MINIMUM_FEERATE)
+  return higher(withMargin(floor), MINIMUM_FEERATE)
+}
+
+function withMargin(floor: FeeratePerKw): FeeratePerKw {
+  return feeratePerKw(Math.ceil(floor * 1.01))
 }
 
 /** Blocks until a price is looked at again. */

@@ -1,7 +1,7 @@
 // What is to be done about what is on chain now: new attempts for what can be claimed, a price and a transaction for each
 // that has something left to claim, and everything published again that no block has.
 import { equalBytes, toHex } from '../../../channel/bytes.js'
-import { contextOf } from '../monitor/claims.js'
+import { contextOf, type OutputClaim } from '../monitor/claims.js'
 import { isSame } from '../monitor/facts.js'
 import type { Monitor, MonitorEffect, MonitorEnv } from '../monitor/machine.js'
 import { depthOf, type View } from '../monitor/view.js'
@@ -9,16 +9,17 @@ import type { Outpoint } from '../script/index.js'
 import { advanced, type Situation } from './advance.js'
 import type { Attempt } from './attempt.js'
 import { pursueFunding } from './commitment.js'
-import { grouped, type Target, targetsOf } from './group.js'
+import { grouped, isPoor, type Target, targetsOf } from './group.js'
 import { isInScope, type Pursued, type Scope } from './scope.js'
 
 /** See above. @param view what is on chain, if the funding output is spent */
 export function pursue(monitor: Monitor, view: View | undefined, env: MonitorEnv, scope: Scope): Pursued {
   if (view === undefined) return pursueFunding(monitor, env, scope)
   const targets = targetsOf(view.outputs, env.height)
-  const opened = withNew(monitor, targets, env)
+  const worthy = withoutPoor(monitor, view, env)
+  const opened = withNew(worthy.next, targets, env)
   const situation = situationOf(opened.next, view, targets, env)
-  const effects: MonitorEffect[] = [...opened.effects]
+  const effects: MonitorEffect[] = [...worthy.effects, ...opened.effects]
   const attempts: Attempt[] = []
   for (const attempt of opened.next.attempts) {
     if (isOver(attempt, view, env)) {
@@ -36,24 +37,42 @@ export function pursue(monitor: Monitor, view: View | undefined, env: MonitorEnv
   return { next: { ...opened.next, attempts: sameOr(monitor.attempts, attempts) }, effects }
 }
 
-function withNew(monitor: Monitor, targets: readonly Target[], env: MonitorEnv): Pursued {
-  const { attempts, abandoned } = monitor
-  const taken = new Set([...attempts.flatMap(({ members }) => members), ...abandoned].map(nameOfOutpoint))
-  const fresh = targets.filter(({ outpoint }) => !taken.has(nameOfOutpoint(outpoint)))
-  if (fresh.length === 0) return { next: monitor, effects: [] }
-  const { height, policy, destination } = env
-  const groups = grouped(fresh, { height, policy, destination })
+/** Lets go of attempts of which what nobody has taken is not worth a transaction any more. */
+function withoutPoor(monitor: Monitor, view: View, env: MonitorEnv): Pursued {
+  const poor: OutputClaim[] = []
+  const attempts = monitor.attempts.filter(({ kind, members }) => {
+    if (kind !== 'claim') return true
+    const left = view.outputs.flatMap(({ claim, spent }) =>
+      spent === undefined && members.some((member) => isSame(member, claim.outpoint)) ? [claim] : [],
+    )
+    const targets = left.flatMap(({ recipe, ...claim }) => (recipe ? [{ ...claim, recipe }] : []))
+    if (left.length === 0 || targets.length < left.length || !isPoor(targets, env)) return true
+    poor.push(...left)
+    return false
+  })
+  if (poor.length === 0) return { next: monitor, effects: [] }
+  return abandoned({ ...monitor, attempts }, poor)
+}
+
+function abandoned(monitor: Monitor, claims: readonly OutputClaim[]): Pursued {
   return {
-    next: {
-      ...monitor,
-      attempts: [...attempts, ...groups.attempts],
-      abandoned: [...abandoned, ...groups.abandoned.map(({ outpoint }) => outpoint)],
-    },
-    effects: groups.abandoned.map(({ outpoint, amount }) => ({
+    next: { ...monitor, abandoned: [...monitor.abandoned, ...claims.map(({ outpoint }) => outpoint)] },
+    effects: claims.map(({ outpoint, amount }) => ({
       kind: 'tell',
       event: { kind: 'abandoned', outpoint, amount },
     })),
   }
+}
+
+function withNew(monitor: Monitor, targets: readonly Target[], env: MonitorEnv): Pursued {
+  const { attempts } = monitor
+  const known = [...attempts.flatMap(({ members }) => members), ...monitor.abandoned]
+  const taken = new Set(known.map(nameOfOutpoint))
+  const fresh = targets.filter(({ outpoint }) => !taken.has(nameOfOutpoint(outpoint)))
+  if (fresh.length === 0) return { next: monitor, effects: [] }
+  const { height, policy, destination } = env
+  const groups = grouped(fresh, { height, policy, destination })
+  return abandoned({ ...monitor, attempts: [...attempts, ...groups.attempts] }, groups.abandoned)
 }
 
 function situationOf(

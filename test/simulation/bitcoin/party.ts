@@ -153,7 +153,7 @@ export class BitcoinParty implements Owner {
     this.scene.tell(`${this.name} goes back to an old disk and on chain`)
     this.process?.end()
     this.process = undefined
-    const ghost = new BitcoinProcess(this, this.scene, disk, `ghost ${this.#lives++}`)
+    const ghost = new BitcoinProcess(this, this.scene, disk, `ghost ${this.#lives++}`, true)
     this.#ghost = ghost
     ghost.bus.kill()
     void ghost.backend.node().then(async (node) => {

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { viewOf } from '../../../../backend/bitcoin/channel/book.js'
+import { step } from '../../../../backend/bitcoin/channel/channel.js'
 import { bufferedFeerate } from '../../../../backend/bitcoin/channel/exposure.js'
 import { spendable } from '../../../../backend/bitcoin/channel/limits.js'
 import { exposureOf, withOffer } from '../../../../backend/bitcoin/channel/tally.js'
@@ -14,7 +15,7 @@ import type {
 } from '../../../../backend/bitcoin/wire/index.js'
 import { isError } from '../../../../channel/errors.js'
 import { blockHeight, feeratePerKw, msat, sat, toMsat } from '../../../../channel/units.js'
-import { effectKinds, errorOf, Pair, type Party, preimageOf, sentBy } from './pair.js'
+import { effectKinds, errorOf, last, Pair, type Party, preimageOf, sentBy } from './pair.js'
 
 const STATIC = { commitments: 'static_remotekey', scidAlias: false, zeroconf: false } as const
 
@@ -226,17 +227,45 @@ describe('BOLT 2, "Updating Fees"', () => {
     for (const party of pair.both)
       expect(pair.live(party).book).to.deep.include({ feerate: 2000, changes: [] })
   })
-  it('from who does not pay -> error; below the minimum -> error; unreasonably large -> error', () => {
+  it('from who does not pay -> error; what no node relays -> error', () => {
     for (const [feerate, to, text] of [
       [1000, 'alice', /does not pay/],
       [252, 'bob', /below/],
-      [100_001, 'bob', /above/],
     ] as const) {
       const pair = new Pair().reachNormal()
       const { channelID } = pair.live(pair.alice).terms
       const message = { kind: 'update_fee', channelID, feeratePerKw: feeratePerKw(feerate) } as const
       pair.input(pair[to], { kind: 'received', message })
       expect(errorOf(pair[to])).to.match(text)
+    }
+  })
+  it('below our minimum, or unreasonably large -> warning; taken when our estimate has followed', () => {
+    for (const [feerate, fees, text] of [
+      [1000, { minimum: 1877 }, /below 1877/],
+      [100_001, { sane: 100_001 }, /above 100000/],
+    ] as const) {
+      const pair = new Pair({ fees: { commitment: 2000, ...fees } }).reachNormal()
+      const { alice, bob } = pair
+      pair.want(alice, { kind: 'fee', feerate: feeratePerKw(feerate) })
+      pair.input(alice, { kind: 'flush' })
+      const [fee, signature] = alice.outbox
+      if (fee?.kind !== 'update_fee' || signature?.kind !== 'commitment_signed') throw new Error('no batch')
+      // Both may have come before the connection is closed.
+      const warned = step(pair.live(bob), { kind: 'received', message: fee }, bob.env)
+      const after = step(warned.next, { kind: 'received', message: signature }, bob.env)
+      expect(after).to.deep.include({ next: warned.next, effects: [] })
+      pair.settle()
+      expect(pair.isConnected).to.equal(false)
+      expect(new TextDecoder().decode(last(bob, 'warning').data)).to.match(text)
+      expect(pair.live(bob).book).to.deep.include({ feerate: 2000, changes: [] })
+      bob.env = {
+        ...bob.env,
+        fees: { ...bob.env.fees, minimum: feeratePerKw(253), maximum: feeratePerKw(200_000) },
+      }
+      pair.connect()
+      pair.settle()
+      for (const party of pair.both)
+        expect(pair.live(party).book, party.name).to.deep.include({ feerate, changes: [] })
     }
   })
   it('one that the opener can not pay -> error when it is signed', () => {
