@@ -1,8 +1,10 @@
 // A Lightning node: channels, their monitors and payments, driven over connections, a store, a chain and a wallet.
+export type { ChannelObligation } from './chain-view.js'
+export { LIGHTNING_TYPES } from './connections.js'
 export { channelName } from './desk.js'
 export type { NodeEvent } from './effects.js'
 export { type LightningInit, lightningInit, NODE_FEATURES } from './init.js'
-export { type ChannelObligation, LIGHTNING_TYPES, LightningNode } from './node.js'
+export { LightningNode } from './node.js'
 export type {
   InboundChannel,
   LightningNodeOptions,

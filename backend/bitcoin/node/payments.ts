@@ -19,14 +19,14 @@ import {
   valuesOf,
 } from '../payments/index.js'
 import { sha256 } from '../script/index.js'
-import type { Core } from './core.js'
 import { type Answer, Desk } from './desk.js'
+import type { Commands } from './input.js'
 import type { LightningNodeOptions } from './options.js'
 
 /** What payments need of their node. */
 export interface PaymentsHost {
   /** Runs something in a turn; resolves when that is durable. */
-  order<T>(run: (core: Core) => T): Promise<T>
+  order<T>(run: (commands: Commands) => T): Promise<T>
   /** As `LightningNode.eventually`. */
   eventually<T>(look: () => T | undefined, signal?: AbortSignal): Promise<T>
   random(bytes: number): Uint8Array
@@ -169,9 +169,9 @@ export class NodePayments {
 
   /** Gives a command; resolves when what came of it is durable. */
   #order(input: PaymentsInput): Promise<Answer> {
-    return this.#host.order((core) => {
+    return this.#host.order((commands) => {
       const { consequence, answer } = this.desk.command(input)
-      core.follow(consequence)
+      commands.follow(consequence)
       return answer
     })
   }

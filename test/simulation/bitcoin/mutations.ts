@@ -5,15 +5,15 @@ import type { Mutation } from '../mutations.js'
 export const BITCOIN_MUTATIONS: readonly Mutation[] = [
   {
     name: 'send before the records are durable',
-    file: 'backend/bitcoin/node/node.js',
-    find: 'const { writes, effects } = this.#core.turn(this.#taken()); if (writes.length > 0) {',
+    file: 'backend/bitcoin/node/turns.js',
+    find: 'const { writes, effects } = core.turn(this.#taken()); if (writes.length > 0) {',
     replace:
-      "const all = this.#core.turn(this.#taken()); const { writes } = all; for (const e of all.effects) if (e.kind === 'send') this.#perform(e); const effects = all.effects.filter((e) => e.kind !== 'send'); if (writes.length > 0) {",
+      "const all = core.turn(this.#taken()); const { writes } = all; for (const e of all.effects) if (e.kind === 'send') perform(e); const effects = all.effects.filter((e) => e.kind !== 'send'); if (writes.length > 0) {",
   },
   {
     name: 'go on after a failed commit',
-    file: 'backend/bitcoin/node/node.js',
-    find: 'return this.#fail(asStoreError(cause));',
+    file: 'backend/bitcoin/node/turns.js',
+    find: 'return failed(asStoreError(cause));',
     replace: 'void cause;',
   },
   {
@@ -90,7 +90,7 @@ export const BITCOIN_MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'use the key of a channel twice',
-    file: 'backend/bitcoin/node/core.js',
+    file: 'backend/bitcoin/node/openings.js',
     find: 'this.#nextKeyIndex += 1n;',
     replace: 'this.#nextKeyIndex += this.#nextKeyIndex === 0n ? 1n : 0n;',
   },

@@ -1,0 +1,92 @@
+// What blocks and fees mean to the channels of a node.
+import type { Hex } from '../../../channel/bytes.js'
+import { blockHeight } from '../../../channel/units.js'
+import { type Block, cursorRecord } from '../chain/index.js'
+import { isLive } from '../channel/index.js'
+import { isAtRest, type SpendingTransaction } from '../monitor/index.js'
+import type { Entry } from './entries.js'
+import type { NodeInput } from './input.js'
+import type { Machines } from './machines.js'
+import { NODE_KEYS } from './rows.js'
+import { isUsable } from './views.js'
+
+/** A feerate is changed if it is off by a fifth. */
+const FEE_TOLERANCE = 5
+
+/** A block more. */
+export function blockConnected(
+  machines: Machines,
+  { block, isTip, cursor }: NodeInput & { kind: 'connected' },
+): void {
+  const { height, hash } = block
+  machines.env = { ...machines.env, height }
+  machines.draft.write(cursorRecord.put(NODE_KEYS.cursor, cursor))
+  for (const { entry, input, writes } of machines.chain.changes(block)) {
+    machines.draft.write(...writes)
+    machines.input(entry, input)
+  }
+  const spends = machines.chain.spends(block)
+  for (const entry of [...machines.entries.all]) {
+    const { monitor, state } = entry
+    const transactions = spends.get(entry) ?? []
+    if (monitor !== undefined && (transactions.length > 0 || !isAtRest(monitor)))
+      monitorBlock(machines, entry, { hash, isTip, block, transactions })
+    if (isLive(state) && (state.book.htlcs.length > 0 || state.ready.depth === 0))
+      machines.input(entry, { kind: 'block' })
+  }
+  if (isTip) for (const entry of machines.chain.unconfirmed()) machines.publishFunding(entry)
+  machines.follow(machines.htlcs.reached(height))
+}
+
+/** What a monitor begins to watch may be spent in the same block. */
+function monitorBlock(
+  machines: Machines,
+  entry: Entry,
+  given: {
+    readonly hash: Hex
+    readonly isTip: boolean
+    readonly block: Block
+    readonly transactions: readonly SpendingTransaction[]
+  },
+): void {
+  const { hash, isTip, block } = given
+  for (let { transactions } = given; ; ) {
+    const { size } = entry.watched
+    machines.monitorInput(entry, { kind: 'connected', hash, transactions, isTip })
+    if (entry.watched.size <= size) return
+    const again = machines.chain.spends(block).get(entry) ?? []
+    if (again.length === transactions.length) return
+    transactions = again
+  }
+}
+
+/** A block less. */
+export function blockDisconnected(
+  machines: Machines,
+  { block, cursor }: NodeInput & { kind: 'disconnected' },
+): void {
+  machines.env = { ...machines.env, height: blockHeight(Math.max(0, block.height - 1)) }
+  machines.draft.write(cursorRecord.put(NODE_KEYS.cursor, cursor))
+  for (const { entry, input, writes } of machines.chain.undone(block, machines.entries.all)) {
+    machines.draft.write(...writes)
+    machines.input(entry, input)
+  }
+  for (const entry of [...machines.entries.all]) {
+    if (entry.monitor !== undefined && entry.monitor.facts.length > 0)
+      machines.monitorInput(entry, { kind: 'disconnected', ...block })
+  }
+}
+
+/** Other fees: who opened a channel keeps its commitments near to what gets them into blocks. */
+export function feesChanged(machines: Machines, { table, channels }: NodeInput & { kind: 'fees' }): void {
+  machines.env = { ...machines.env, fees: channels }
+  machines.fees = table
+  const { commitment: feerate } = channels
+  for (const entry of machines.entries.all) {
+    const { state } = entry
+    if (!isUsable(state) || state.terms.opener !== 'local') continue
+    const now = state.book.changes.at(-1)?.feerate ?? state.book.feerate
+    const isNear = Math.abs(feerate - now) * FEE_TOLERANCE < now
+    if (!isNear) machines.input(entry, { kind: 'want', intent: { kind: 'fee', feerate } })
+  }
+}

@@ -1,0 +1,67 @@
+// Channels that peers open, as our user decides about them.
+import { isError, type PerkunasError } from '../../../channel/errors.js'
+import type { ChannelInput } from '../channel/index.js'
+import type { ShortChannelID } from '../wire/index.js'
+import type { Core } from './core.js'
+import { asError, asHandlerError } from './faults.js'
+import type { InboundChannel, LightningNodeOptions, OpenDecision, OpenHandler } from './options.js'
+import type { OwnScripts } from './own-scripts.js'
+import type { Turns } from './turns.js'
+
+/** What decisions need of their node. */
+export interface InboundOptions {
+  readonly core: Core
+  readonly turns: Turns
+  readonly wallet: Pick<LightningNodeOptions['wallet'], 'changeScript'>
+  readonly scripts: OwnScripts
+  readonly alias: () => ShortChannelID
+  readonly report: (error: PerkunasError) => void
+}
+
+/** See above. */
+export class Inbound {
+  /** Decides; until our user says otherwise, against everything. */
+  handle: OpenHandler = () => ({ accept: false, reason: 'this node takes no channels' })
+  readonly #options: InboundOptions
+
+  constructor(options: InboundOptions) {
+    this.#options = options
+  }
+
+  /** A peer waits for an answer. */
+  async ask(channel: bigint): Promise<void> {
+    const { core, turns, report } = this.#options
+    const entry = core.entries.get(channel)
+    if (entry?.state.phase !== 'asked') return
+    const { terms } = entry.state
+    const { toSelfDelay } = entry.state.remote
+    const request: InboundChannel = { ...terms, channel, peer: entry.peer, toSelfDelay }
+    let input: ChannelInput
+    try {
+      input = await this.#decided(await this.handle(request))
+    } catch (cause) {
+      report(asHandlerError(cause, 'handleChannels'))
+      input = { kind: 'reject', reason: 'this node can not decide now' }
+    }
+    try {
+      await turns.command((commands) => commands.command(channel, input))
+    } catch (cause) {
+      if (isError(cause, 'UNKNOWN_CHANNEL') || isError(cause, 'PHASE_MISMATCH')) return // it was given up meanwhile
+      report(asError(cause, 'channels'))
+      turns.push({
+        kind: 'channel',
+        channel,
+        input: { kind: 'reject', reason: 'this node can not take it' },
+      })
+    }
+  }
+
+  async #decided(decision: OpenDecision): Promise<ChannelInput> {
+    if (!decision.accept) return { kind: 'reject', reason: decision.reason }
+    const { wallet, scripts, alias } = this.#options
+    const { isUpfront = false, isZeroConf = false } = decision
+    const shutdownScript = decision.shutdownScript ?? (await wallet.changeScript())
+    scripts.add(shutdownScript)
+    return { kind: 'accept', shutdownScript, isUpfront, isZeroConf, alias: alias() }
+  }
+}

@@ -1,0 +1,67 @@
+// All that can happen to a node.
+import type { PeerID } from '../../../peer/index.js'
+import type { Block, BlockID, ChainCursor, FeeTable } from '../chain/index.js'
+import type { ChannelInput, FeeEstimates, OpenRequest } from '../channel/index.js'
+import type { FeatureName } from '../features.js'
+import type { MonitorInput } from '../monitor/index.js'
+import type { LightningMessage } from '../wire/index.js'
+import type { NodeEffect } from './effects.js'
+import type { OwnFunding } from './entries.js'
+import type { Consequence } from './switch.js'
+
+/** See above. */
+export type NodeInput =
+  | {
+      readonly kind: 'peerUp'
+      readonly peer: PeerID
+      /** Counts the connections: messages go over the one for which they were made. */
+      readonly connection: number
+      readonly features: readonly FeatureName[]
+    }
+  | { readonly kind: 'peerDown'; readonly peer: PeerID }
+  | { readonly kind: 'message'; readonly peer: PeerID; readonly message: LightningMessage }
+  | {
+      readonly kind: 'connected'
+      readonly block: Block
+      /** No other block follows at once. */
+      readonly isTip: boolean
+      readonly cursor: ChainCursor
+    }
+  | { readonly kind: 'disconnected'; readonly block: BlockID; readonly cursor: ChainCursor }
+  | { readonly kind: 'fees'; readonly table: FeeTable; readonly channels: FeeEstimates }
+  | { readonly kind: 'tick' }
+  /** To one channel, if it is still there. */
+  | { readonly kind: 'channel'; readonly channel: bigint; readonly input: ChannelInput }
+  /** To its monitor. */
+  | { readonly kind: 'monitor'; readonly channel: bigint; readonly input: MonitorInput }
+  | {
+      readonly kind: 'funded'
+      readonly channel: bigint
+      readonly funding: OwnFunding
+      readonly index: number
+    }
+  /** Our user's: runs within the turn. What it throws is its own answer. */
+  | { readonly kind: 'command'; readonly run: (commands: Commands) => void }
+
+/** What our user's command may do in its turn. */
+export interface Commands {
+  /**
+   * Opens a channel to a peer that is connected.
+   *
+   * @returns its key index
+   * @throws PerkunasError INVALID_PARAMS, PEER_UNREACHABLE
+   */
+  open(peer: PeerID, request: Omit<OpenRequest, 'keyIndex' | 'features'>): bigint
+  /**
+   * Hands a command to a channel.
+   *
+   * @throws PerkunasError UNKNOWN_CHANNEL, or why it can't be done
+   */
+  command(keyIndex: bigint, input: ChannelInput): void
+  /** Follows what our user commanded of whoever decides about HTLCs. */
+  follow(consequence: Consequence): void
+  /** Says everything again that may not have been said before a restart. */
+  resume(): void
+  /** What is to happen when the turn is durable. */
+  effect(effect: NodeEffect): void
+}

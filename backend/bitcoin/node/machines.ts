@@ -1,0 +1,196 @@
+// The machines of a node's channels and of their monitors, and how one's step leads to another's within a turn: a channel
+// tells its monitor, both hand HTLCs to whoever decides about them, and that wants something of channels.
+import { absurd, PerkunasError } from '../../../channel/errors.js'
+import type { PeerID } from '../../../peer/index.js'
+import type { FeeTable } from '../chain/index.js'
+import { type ChannelEnv, type ChannelInput, isLive, type Step, step, wantsFlush } from '../channel/index.js'
+import type { FeatureName } from '../features.js'
+import {
+  type MonitorEnv,
+  type MonitorInput,
+  type MonitorStep,
+  step as monitorStep,
+  type ResolverPolicy,
+} from '../monitor/index.js'
+import type { LightningMessage } from '../wire/index.js'
+import { ChainWatch } from './chain-watch.js'
+import { Draft } from './draft.js'
+import { Entries, type Entry } from './entries.js'
+import { type AroundMachines, channelEffect, monitorEffect } from './machine-effects.js'
+import type { Consequence, HtlcSwitch } from './switch.js'
+
+/** A peer that messages would reach now. */
+export interface ConnectedPeer {
+  readonly connection: number
+  readonly features: readonly FeatureName[]
+}
+
+/** What surrounds the machines of a node. */
+export interface MachinesOptions {
+  readonly env: ChannelEnv
+  readonly fees: FeeTable
+  readonly resolver: ResolverPolicy
+  readonly htlcs: HtlcSwitch
+}
+
+/** See above. */
+export class Machines implements AroundMachines {
+  readonly entries = new Entries()
+  readonly chain = new ChainWatch()
+  readonly peers = new Map<PeerID, ConnectedPeer>()
+  readonly draft = new Draft()
+  readonly htlcs: HtlcSwitch
+  /** What channels know of the world now. */
+  env: ChannelEnv
+  /** What monitors know of fees now. */
+  fees: FeeTable
+  readonly #resolver: ResolverPolicy
+  readonly #toFlush = new Set<Entry>()
+
+  constructor({ env, fees, resolver, htlcs }: MachinesOptions) {
+    this.env = env
+    this.fees = fees
+    this.htlcs = htlcs
+    this.#resolver = resolver
+  }
+
+  /** An input that nobody waits for. A channel at which we make a mistake stands still; the others go on. */
+  input(entry: Entry, input: ChannelInput): void {
+    if (entry.stopped !== undefined) return
+    let result: Step
+    try {
+      result = step(entry.state, input, this.env)
+    } catch (cause) {
+      return this.#stop(entry, cause)
+    }
+    this.apply(entry, result)
+  }
+
+  /**
+   * An input that our user waits for.
+   *
+   * @throws why it can't be done
+   */
+  command(entry: Entry, input: ChannelInput): void {
+    if (entry.stopped !== undefined) throw entry.stopped
+    const result = step(entry.state, input, this.env)
+    this.apply(entry, result)
+    const refused = result.effects.find((effect) => effect.kind === 'refuse')
+    if (refused !== undefined) throw refused.error
+  }
+
+  /** Takes a step of a channel for what is true now, and does what follows from it. */
+  apply(entry: Entry, { next, monitor, handoffs, effects }: Step): void {
+    const wasLive = isLive(entry.state)
+    if (next !== entry.state || monitor.length > 0) this.draft.change(entry)
+    entry.state = next
+    // What it refuses is a mistake of ours that must not be committed.
+    const result =
+      monitor.length === 0
+        ? undefined
+        : monitorStep(entry.monitor, { kind: 'updates', updates: monitor }, this.monitorEnv(entry))
+    if (result !== undefined) entry.monitor = result.next
+    for (const effect of effects) channelEffect(this, entry, effect)
+    if (isLive(next) && !wasLive) this.entries.forgetTemporary(entry)
+    if (isLive(next) && wantsFlush(next)) this.#toFlush.add(entry)
+    for (const handoff of handoffs) {
+      this.follow(this.htlcs.handed(entry.keyIndex, handoff, this.env.height))
+    }
+    if (result !== undefined) this.#applyMonitor(entry, result)
+  }
+
+  /** What happens beside the channel. A mistake of ours stops both. */
+  monitorInput(entry: Entry, input: MonitorInput): void {
+    const { monitor } = entry
+    if (monitor === undefined) return
+    let result: MonitorStep
+    try {
+      result = monitorStep(monitor, input, this.monitorEnv(entry))
+    } catch (cause) {
+      return this.#stop(entry, cause)
+    }
+    if (result.next !== monitor) this.draft.change(entry)
+    entry.monitor = result.next
+    this.#applyMonitor(entry, result)
+  }
+
+  /** What a channel's monitor knows of the world. */
+  monitorEnv({ state, keyIndex }: Entry): MonitorEnv {
+    if (!('signer' in state))
+      throw new PerkunasError('INTERNAL', `channel ${keyIndex} has no signer`, { where: 'node' })
+    const { height, keys } = this.env
+    return {
+      height,
+      fees: this.fees,
+      policy: this.#resolver,
+      destination: state.terms.shutdownScript,
+      record: state.signer,
+      signer: (terms) => keys(terms.keyIndex).signer(terms.setup),
+    }
+  }
+
+  /** Does what whoever decides about HTLCs wants. */
+  follow({ wishes, unwishes = [], effects }: Consequence): void {
+    this.draft.effect(...effects)
+    for (const { channel, reference } of unwishes) {
+      const entry = this.entries.get(channel)
+      if (entry !== undefined) this.input(entry, { kind: 'unwant', reference })
+    }
+    for (const { channel, intent } of wishes) {
+      const entry = this.entries.get(channel)
+      if (entry !== undefined) this.input(entry, { kind: 'want', intent })
+    }
+  }
+
+  /** Signs, for each channel once, all that this turn made it want. */
+  flush(): void {
+    for (const entry of this.#toFlush) {
+      this.#toFlush.delete(entry)
+      if (isLive(entry.state) && wantsFlush(entry.state)) this.input(entry, { kind: 'flush' })
+    }
+  }
+
+  /** A message to a peer, if it is there. */
+  send(peer: PeerID, message: LightningMessage): void {
+    const connection = this.peers.get(peer)?.connection
+    if (connection !== undefined) this.draft.effect({ kind: 'send', peer, connection, message })
+  }
+
+  /** Publishes the funding transaction, if it is ours and in no block. */
+  publishFunding({ keyIndex, funding, place }: Entry): void {
+    if (funding === undefined || place !== undefined) return
+    const transactions = [funding.transaction]
+    this.draft.effect({ kind: 'publish', what: 'funding', channel: keyIndex, transactions })
+  }
+
+  #applyMonitor(entry: Entry, { revoked, handoffs, effects }: MonitorStep): void {
+    entry.revoked.push(...revoked)
+    for (const effect of effects) monitorEffect(this, entry, effect)
+    for (const handoff of handoffs) {
+      switch (handoff.kind) {
+        case 'learned':
+          this.follow(this.htlcs.learned(entry.keyIndex, handoff.htlc, handoff.preimage))
+          break
+        case 'htlcResolved':
+          this.follow(this.htlcs.resolved(entry.keyIndex, handoff.htlc, handoff.to))
+          break
+        case 'channelSpent':
+          this.input(entry, { kind: 'spent', by: handoff.by })
+          break
+        case 'channelResolved':
+          this.input(entry, { kind: 'resolved' })
+          break
+        default:
+          return absurd(handoff)
+      }
+    }
+  }
+
+  #stop(entry: Entry, cause: unknown): void {
+    const where = `channel ${entry.keyIndex}`
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    const error = new PerkunasError('INTERNAL', `${where} is stopped: ${reason}`, { where }, { cause })
+    entry.stopped = error
+    this.draft.effect({ kind: 'tell', event: { kind: 'stopped', channel: entry.keyIndex, error } })
+  }
+}

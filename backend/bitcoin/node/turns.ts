@@ -1,0 +1,195 @@
+// The order of a node: what happens is put in a queue; turns of the core take from it what is there; each turn's writes become
+// durable in one commit, and only then its effects happen, in their order. What comes meanwhile is the next turn's, and
+// shares its commit.
+import type { PerkunasError } from '../../../channel/errors.js'
+import type { Clock, PeerID } from '../../../peer/index.js'
+import type { Store } from '../../../persistence/index.js'
+import type { Core } from './core.js'
+import type { NodeEffect } from './effects.js'
+import type { Entry } from './entries.js'
+import { asError, asStoreError } from './faults.js'
+import { Inbox } from './inbox.js'
+import type { Commands, NodeInput } from './input.js'
+import { Waiters } from './waiters.js'
+
+/** Inputs that one turn takes at most, and the time after which it takes no more, in milliseconds. */
+const TURN = { inputs: 256, milliseconds: 4 }
+/** Messages of one peer that wait; one that sends more is not read. */
+const MAX_WAITING = 512
+/** Where waiting inputs come from that are no peer's. */
+const OWN = ''
+
+/** What turns need, and what is to be done at their ends. */
+export interface TurnsOptions {
+  readonly core: Core
+  readonly store: Store
+  readonly clock: Clock
+  /** Calls back soon, other tasks in between. */
+  readonly schedule: (task: () => void) => void
+  /** What effects wait for beside the commit. */
+  readonly keep: (changed: readonly Entry[]) => Promise<void> | undefined
+  readonly perform: (effect: NodeEffect) => void
+  /** After the effects. */
+  readonly changed: (changed: readonly Entry[]) => void
+  /** There will be no turn any more. */
+  readonly failed: (error: PerkunasError) => void
+}
+
+/** See above. */
+export class Turns {
+  /** Who waits for something that turns may bring. */
+  readonly waiters = new Waiters()
+  readonly #options: TurnsOptions
+  readonly #inbox = new Inbox<PeerID | typeof OWN, NodeInput>()
+  /** Peers that are not read, since too much of theirs waits. */
+  readonly #held = new Map<PeerID, () => void>()
+  #isWorking = false
+  #stopped: PerkunasError | undefined
+  #idle: (() => void) | undefined
+
+  constructor(options: TurnsOptions) {
+    this.#options = options
+  }
+
+  /** Why there are no more, if so. */
+  get stopped(): PerkunasError | undefined {
+    return this.#stopped
+  }
+
+  /** @throws why it stopped, if it has */
+  mustGoOn(): void {
+    if (this.#stopped !== undefined) throw this.#stopped
+  }
+
+  /** To be handled in a turn soon. */
+  push(input: NodeInput, source: PeerID | typeof OWN = OWN): void {
+    if (this.#stopped !== undefined) return
+    this.#inbox.push(source, input)
+    if (this.#isWorking) return
+    this.#isWorking = true
+    this.#options.schedule(() => void this.#work())
+  }
+
+  /** What a peer says. @returns when more of it is to be read */
+  receive(input: NodeInput, peer: PeerID): void | Promise<void> {
+    this.push(input, peer)
+    if (this.#inbox.waiting(peer) < MAX_WAITING) return
+    return new Promise((resolve) => {
+      const before = this.#held.get(peer)
+      this.#held.set(peer, () => {
+        before?.()
+        resolve()
+      })
+    })
+  }
+
+  /** Runs something in a turn; resolves when that is durable. */
+  command<T>(run: (commands: Commands) => T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.#stopped !== undefined) return reject(this.#stopped)
+      const ended = this.waiters.onEnd(reject)
+      this.push({
+        kind: 'command',
+        run: (commands) => {
+          const answer = (call: () => void) =>
+            commands.effect({
+              kind: 'call',
+              call: () => {
+                ended()
+                call()
+              },
+            })
+          try {
+            const result = run(commands)
+            answer(() => resolve(result))
+          } catch (cause) {
+            answer(() => reject(cause))
+          }
+        },
+      })
+    })
+  }
+
+  /** Resolves when what follows from an input is durable. */
+  async done(input: NodeInput): Promise<void> {
+    this.mustGoOn()
+    this.push(input)
+    await this.command(() => undefined)
+  }
+
+  /** Nothing more is handled. @returns whether it was not so before */
+  end(error: PerkunasError): boolean {
+    if (this.#stopped !== undefined) return false
+    this.#stopped = error
+    this.#inbox.clear()
+    for (const go of this.#held.values()) go()
+    this.#held.clear()
+    this.waiters.end(error)
+    return true
+  }
+
+  /** Resolves when the turn that is under way is over. */
+  async idle(): Promise<void> {
+    if (!this.#isWorking) return
+    await new Promise<void>((resolve) => {
+      this.#idle = resolve
+    })
+  }
+
+  /** Turn after turn until nothing waits. */
+  async #work(): Promise<void> {
+    const { schedule, failed } = this.#options
+    try {
+      while (this.#stopped === undefined && !this.#inbox.isEmpty) {
+        await this.#turn()
+        // Sockets have their chance.
+        if (!this.#inbox.isEmpty) await new Promise<void>((resolve) => schedule(resolve))
+      }
+    } catch (cause) {
+      failed(asError(cause, 'node'))
+    }
+    this.#isWorking = false
+    this.#idle?.()
+  }
+
+  async #turn(): Promise<void> {
+    const { core, store, keep, perform, changed: tell, failed } = this.#options
+    const { writes, effects } = core.turn(this.#taken())
+    if (writes.length > 0) {
+      try {
+        await store.commit(writes)
+      } catch (cause) {
+        return failed(asStoreError(cause))
+      }
+      if (this.#stopped !== undefined) return
+    }
+    const changed = core.committed()
+    const kept = keep(changed)
+    if (kept !== undefined) {
+      await kept
+      if (this.#stopped !== undefined) return
+    }
+    for (const effect of effects) perform(effect)
+    tell(changed)
+    this.waiters.check()
+    this.#goOnReading()
+  }
+
+  *#taken(): Generator<NodeInput> {
+    const { clock } = this.#options
+    const end = clock.now() + TURN.milliseconds
+    for (let count = 0; count < TURN.inputs && (count === 0 || clock.now() < end); count++) {
+      const input = this.#inbox.next()
+      if (input === undefined) return
+      yield input
+    }
+  }
+
+  #goOnReading(): void {
+    for (const [peer, go] of this.#held) {
+      if (this.#inbox.waiting(peer) > MAX_WAITING / 2) continue
+      this.#held.delete(peer)
+      go()
+    }
+  }
+}
