@@ -54,7 +54,9 @@ function handle(state: ChannelState, input: ChannelInput, env: ChannelEnv): Step
     case 'accept':
       return state.phase === 'asked' ? accept(state, input, env) : refusedCommand(state, ['asked'])
     case 'reject':
-      return state.phase === 'asked' ? ended(state, input.reason, env) : refusedCommand(state, ['asked'])
+      return state.phase === 'asked' || state.phase === 'accepted'
+        ? ended(state, input.reason, env)
+        : refusedCommand(state, ['asked'])
     case 'funded':
       if (state.phase === 'awaitingFunding') return funded(state, input.outpoint, env)
       // The attempt ended while the wallet was at work.

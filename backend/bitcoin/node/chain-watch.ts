@@ -28,8 +28,11 @@ export class ChainWatch {
   readonly #awaited = new Map<string, Set<Entry>>()
   /** Whose confirmations still count. */
   readonly #maturing = new Set<Entry>()
-  /** By the outpoint, as transactions name it. */
-  readonly #watched = new Map<string, Entry>()
+  /**
+   * By the outpoint, as transactions name it. Several channels may name one as their funding: only one of them is right, and
+   * as long as nobody knows which, none of them may be without its watch (f 25).
+   */
+  readonly #watched = new Map<string, Set<Entry>>()
 
   /** Waits for the funding transaction. */
   awaitFunding(entry: Entry, { terms }: Live): void {
@@ -45,20 +48,22 @@ export class ChainWatch {
   /** The monitor hears of what spends the output. */
   watch(entry: Entry, outpoint: Outpoint): void {
     const key = toHex(encodeOutpoint(outpoint))
-    this.#watched.set(key, entry)
+    const others = this.#watched.get(key)
+    if (others === undefined) this.#watched.set(key, new Set([entry]))
+    else others.add(entry)
     entry.watched.add(key)
   }
 
   /** No longer. */
   unwatch(entry: Entry, outpoint: Outpoint): void {
     const key = toHex(encodeOutpoint(outpoint))
-    if (entry.watched.delete(key)) this.#watched.delete(key)
+    if (entry.watched.delete(key)) this.#unwatch(entry, key)
   }
 
   /** Nothing of a channel is of interest any more. */
   forget(entry: Entry): void {
     this.#maturing.delete(entry)
-    for (const key of entry.watched) this.#watched.delete(key)
+    for (const key of entry.watched) this.#unwatch(entry, key)
     entry.watched.clear()
     for (const [key, waiting] of this.#awaited) {
       waiting.delete(entry)
@@ -99,8 +104,7 @@ export class ChainWatch {
     for (const transaction of block.transactions) {
       const concerned = new Set<Entry>()
       for (const spent of transaction.spends) {
-        const entry = this.#watched.get(toHex(spent))
-        if (entry !== undefined) concerned.add(entry)
+        for (const entry of this.#watched.get(toHex(spent)) ?? []) concerned.add(entry)
       }
       for (const entry of concerned) {
         const { position } = transaction
@@ -129,6 +133,12 @@ export class ChainWatch {
         writes: [{ kind: 'delete', key: NODE_KEYS.funding(keyIndex) }],
       }
     }
+  }
+
+  #unwatch(entry: Entry, key: string): void {
+    const watching = this.#watched.get(key)
+    watching?.delete(entry)
+    if (watching?.size === 0) this.#watched.delete(key)
   }
 
   #await(entry: Entry, { txid }: Outpoint): void {

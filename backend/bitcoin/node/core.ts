@@ -196,7 +196,10 @@ export class Core implements SwitchChannels, Commands {
     if (!machines.peers.has(peer) || !isChannelMessage(message)) return
     const id = 'channelID' in message ? message.channelID : message.temporaryChannelID
     const entry = this.entries.named(peer, id)
-    if (entry !== undefined) return machines.input(entry, { kind: 'received', message })
+    if (entry !== undefined) {
+      const refusal = message.kind === 'funding_created' ? this.#openings.refusal(entry, message) : undefined
+      return machines.input(entry, refusal ?? { kind: 'received', message })
+    }
     switch (message.kind) {
       case 'open_channel':
         return this.#openings.received(peer, message)

@@ -1,9 +1,10 @@
 // How channels of a node begin: by our wish or a peer's, each with keys that no other ever has.
-import type { Hex } from '../../../channel/bytes.js'
+import { fromHex, type Hex, toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import type { PeerID } from '../../../peer/index.js'
 import {
   type AdmissionLimits,
+  type ChannelInput,
   type ChannelState,
   faultOfAdmission,
   isLive,
@@ -11,8 +12,9 @@ import {
   openChannel,
   receivedOpen,
 } from '../channel/index.js'
+import { channelIDOf } from '../channel/terms.js'
 import { transactionID } from '../script/index.js'
-import type { OpenChannel } from '../wire/index.js'
+import type { FundingCreated, OpenChannel } from '../wire/index.js'
 import type { Entry } from './entries.js'
 import type { NodeInput } from './input.js'
 import type { Machines } from './machines.js'
@@ -80,6 +82,20 @@ export class Openings {
   /** Tells a peer that of this channel nothing comes. */
   refuse(peer: PeerID, channelID: Hex, text: string): void {
     this.#machines.send(peer, { kind: 'error', channelID, data: new TextEncoder().encode(text) })
+  }
+
+  /**
+   * What a peer's funding comes to if its output is that of another channel with it: the two would have one name, and what
+   * is said to the one could reach the other (f 25). Undefined if it is none.
+   */
+  refusal(
+    { peer }: Entry,
+    { fundingTxID, fundingOutputIndex }: FundingCreated,
+  ): (ChannelInput & { kind: 'reject' }) | undefined {
+    const txid = fromHex(fundingTxID).reverse()
+    const id = toHex(channelIDOf({ txid, index: fundingOutputIndex }))
+    if (this.#machines.entries.named(peer, id) === undefined) return undefined
+    return { kind: 'reject', reason: 'the funding output is in use' }
   }
 
   /** The wallet pays for a channel that was to be opened, if it still is. */
