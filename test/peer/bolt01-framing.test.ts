@@ -106,7 +106,7 @@ describe('peer: framing', () => {
     expect(encodePong(65531)).to.have.length(65535)
   })
 
-  it('text of a warning -> printable ASCII of bounded length', () => {
+  it('text of a warning -> printable ASCII of bounded length (f 46)', () => {
     const message = decodeMessage(encodeWarning(`bell\u0007 é ${'x'.repeat(2000)}`))
     if (message.kind !== 'other') throw new Error(message.kind)
     expect(message.type).to.equal(MESSAGE_TYPE.warning)

@@ -316,6 +316,20 @@ describe('peer: connection', () => {
     })
   }
 
+  it('f 48: any message before init but an error or a warning -> closed, nothing handed on, nothing said but our init and why', async () => {
+    for (const type of [2, 18, 19, 32, 36, 38, 128, 132, 136, 256, 257, 258, 265, 513, 0x8001]) {
+      const { victim, session, said, isOver } = await rude()
+      session.send(Uint8Array.of(type >> 8, type & 0xff, ...new Uint8Array(90)))
+      session.send(encodeInit({ features: [] }))
+      session.send(Uint8Array.of(0, 36, ...new Uint8Array(90)))
+      await until(() => victim.closed === 1 && isOver())
+      expect(victim.error?.code, String(type)).to.equal('PEER_MISBEHAVED')
+      expect([victim.opened, victim.raw, victim.payloads]).to.deep.equal([0, [], []])
+      const types = said.map((message) => ((message[0] ?? 0) << 8) | (message[1] ?? 0))
+      expect(types).to.deep.equal([MESSAGE_TYPE.init, MESSAGE_TYPE.warning])
+    }
+  })
+
   it('an odd type nobody knows -> ignored; a ping -> answered with as many bytes', async () => {
     const { victim, session, said } = await rude()
     for (const message of [encodeInit({ features: [1] }), Uint8Array.of(0x80, 1, 1), encodePing(5)])
@@ -336,7 +350,7 @@ describe('peer: connection', () => {
     expect(a.error?.code ?? b.error?.code).to.equal('PEER_MISBEHAVED')
   })
 
-  it('more messages per second than allowed -> PEER_MISBEHAVED; as many over time -> fine', async () => {
+  it('more messages per second than allowed -> PEER_MISBEHAVED; as many over time -> fine (f 37)', async () => {
     const limits = { messagesPerSecond: 10 }
     const slow = await opened({}, { limits })
     for (let i = 0; i < 10; i++) {
@@ -365,7 +379,7 @@ describe('peer: connection', () => {
     expect(victim.error?.facts).to.deep.equal({ peer: mallory.id, reason: 'too many bytes' })
   })
 
-  it('a handler that is behind -> reading stops, and goes on where it stopped', async () => {
+  it('a handler that is behind -> reading stops, and goes on where it stopped (f 37)', async () => {
     const waiting: (() => void)[] = []
     const sizes: number[] = []
     const { a, b, left } = await opened(
@@ -392,7 +406,7 @@ describe('peer: connection', () => {
     expect(b.closed).to.equal(0)
   })
 
-  it('a peer that reads nothing -> PEER_OVERLOADED at the limit, memory bounded, then it goes on', async () => {
+  it('a peer that reads nothing -> PEER_OVERLOADED at the limit, memory bounded, then it goes on (f 37)', async () => {
     let isReading = false
     const release: (() => void)[] = []
     let got = 0

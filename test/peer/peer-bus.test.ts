@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { isError, PerkunasError } from '../../channel/errors.js'
+import { encodeInit } from '../../peer/framing.js'
 import {
   type Bus,
   Connection,
@@ -448,6 +449,45 @@ describe('peer: bus over connections', () => {
     const got = heard(b, 1)
     await a.send(bob.id, payload(1))
     expect(await got).to.deep.equal([1])
+  })
+
+  it('f 48: who proved a key and has not introduced itself is not connected: nothing that is for peers is for it', async () => {
+    const { b } = await meet()
+    const mole = person(40)
+    const connected: PeerID[] = []
+    b.onPeer(({ kind, peer }) => void (kind === 'connected' && connected.push(peer)))
+    const said: Uint8Array[] = []
+    let isUp = false
+    const session = new Session(
+      await here.transport.dialer.dial(bob.id, 'bob'),
+      {
+        identity: mole,
+        remote: bob.id,
+        clock: here.clock,
+        maxQueueBytes: 1_000,
+        linger: 10,
+        ephemeral: new Uint8Array(32).fill(44),
+      },
+      {
+        onAuthenticated: () => {
+          isUp = true
+          return true
+        },
+        onMessage: (message) => void said.push(message),
+        onClose: () => undefined,
+      },
+    )
+    await until(() => isUp && said.length === 1)
+    expect(() => b.sendRaw(mole.id, 257, new Uint8Array(9)))
+      .to.throw()
+      .with.property('code', 'PEER_UNREACHABLE')
+    expect([b.isConnected(mole.id), connected]).to.deep.equal([false, []])
+    await settle()
+    expect(said.map((message) => message[1])).to.deep.equal([16])
+    session.send(encodeInit({ features: [] }))
+    await until(() => b.isConnected(mole.id))
+    b.sendRaw(mole.id, 257, new Uint8Array(9))
+    await until(() => said.length === 2)
   })
 
   it('a stranger that comes and goes -> leaves nothing behind', async () => {

@@ -12,6 +12,7 @@ import {
   type TrackerOptions,
   type TrackerStatus,
 } from '../../../../backend/bitcoin/chain/index.js'
+import { PerkunasError } from '../../../../channel/errors.js'
 import { blockHeight } from '../../../../channel/units.js'
 import { MemoryStore } from '../../../../persistence/index.js'
 import { type Bitcoind, startBitcoind } from '../../../../scripts/bitcoind.js'
@@ -275,6 +276,24 @@ describe('bitcoin/chain: tracker', () => {
       expect(await reader.when('synced')).to.deep.equal({ kind: 'synced', isStale })
       chain.mine()
       await waiting
+      await reader.close()
+    }
+  })
+
+  it('the source fails -> not synced any more, whatever was told before, until it answers rightly (f 18)', async () => {
+    for (const reason of ['timeout', 'what nobody has heard of']) {
+      const chain = new MadeChain()
+      chain.mine()
+      const reader = new Reader(chain)
+      await reader.next()
+      const next = reader.next()
+      await reader.when('synced')
+      const error = new PerkunasError('LEDGER_UNREACHABLE', reason, { ledger: 'bitcoin' })
+      chain.lie.chainInfo = () => Promise.reject(error)
+      expect((await reader.when('failing')).error).to.equal(error)
+      chain.mine()
+      chain.lie = {}
+      expect((await next)?.block.height).to.equal(2)
       await reader.close()
     }
   })

@@ -302,6 +302,23 @@ describe('dust exposure and fee spikes', () => {
     ])
     expect(pair.alice.state?.phase).to.equal('normal')
   })
+  it('f 5: what is dust in the commitment of one side alone counts, whoever offers it', () => {
+    // An output in ours and none in the peer's, whose dust limit is higher, and the other way round.
+    for (const whose of ['alice', 'bob'] as const) {
+      const limit = { maxDustExposure: { fixed: msat(1_000_000n) } }
+      const high = { dustLimit: sat(546n) }
+      const policies = whose === 'alice' ? { alice: { ...limit, ...high } } : { alice: limit, bob: high }
+      const pair = new Pair({ policies }).reachNormal({ push: msat(100_000_000n) })
+      for (let i = 0; i < 3; i++) pair.add(pair.alice, 400_000n, i)
+      pair.settle()
+      expect(kindsOf(pair.alice).filter((kind) => kind === 'refused')).to.have.length(1)
+      expect(lastRefusal(pair.alice)).to.match(/dust exposure/)
+      pair.add(pair.bob, 400_000n, 10)
+      pair.settle()
+      const locked = pair.alice.handoffs.find((one) => one.kind === 'locked' && one.htlc.offerer === 'remote')
+      expect(locked, whose).to.deep.include({ mustFail: 'dustExposure' })
+    }
+  })
   it('f 5: an HTLC just above dust counts where its own transaction could not pay a risen fee', () => {
     // 663 weight at 1000 + 2530 sat/kw are 2340 sat.
     expect(bufferedFeerate(feeratePerKw(1000))).to.equal(3530)

@@ -375,6 +375,27 @@ describe('channel opening', () => {
     expect(pair.alice.state?.phase).to.equal('closed')
   })
 
+  it('f 31: coins that are kept for a funding are free again, whatever the peer does not answer', () => {
+    const silent = upToFunded()
+    silent.alice.outbox.length = 0
+    for (let i = 0; i < 60; i++) silent.input(silent.alice, { kind: 'tick' })
+    expect(silent.alice.state?.phase).to.equal('closed')
+    const lost = upToFunded()
+    lost.disconnect()
+    // It comes when the attempt is over: the wallet was slower than the peer.
+    const slow = new Pair()
+    slow.open()
+    slow.deliverAll()
+    slow.input(slow.bob, { kind: 'accept', shutdownScript: scriptOf('bob') })
+    slow.deliverAll()
+    slow.disconnect()
+    slow.input(slow.alice, { kind: 'funded', outpoint: OUTPOINT })
+    for (const { alice } of [silent, lost, slow]) {
+      expect(effectKinds(alice)).to.include('abortFunding')
+      expect(effectKinds(alice)).to.not.include('publishFunding')
+    }
+  })
+
   it('our user says no -> the peer is told why', () => {
     const pair = new Pair()
     pair.open()

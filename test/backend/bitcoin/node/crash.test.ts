@@ -43,7 +43,7 @@ const MOST_ROUNDS = 5000
 describe('LightningNode: crashes', function () {
   this.timeout(30_000)
 
-  it('whenever nodes end, they go on with what is on disk, and nothing is lost or paid twice', () =>
+  it('f 29: whenever nodes end, they go on with what is on disk, nothing is lost or paid twice, and no channel is closed for it', () =>
     fc.assert(
       fc.asyncProperty(acts, async (list) => {
         const run = await Run.begin()
@@ -58,7 +58,7 @@ describe('LightningNode: crashes', function () {
       { numRuns: 25 },
     ))
 
-  it('at each commit and effect of opening a channel, either end', async () => {
+  it('f 29: at each commit and effect of opening a channel, either end', async () => {
     for (const by of ['alice', 'bob'] as const) {
       for (let at = 1; at <= 8; at++) {
         for (const isWritten of [false, true]) {

@@ -7,6 +7,7 @@ import {
   put,
   remove,
   type Table,
+  type TableNode,
   valuesOf,
 } from '../../../../backend/bitcoin/payments/table.js'
 import type { Hex } from '../../../../channel/bytes.js'
@@ -37,6 +38,17 @@ describe('payments: table', () => {
         expect(table).to.deep.equal(built([...map]).table)
       }),
     )
+  })
+  it('f 42: keys that somebody chose to be alike -> as any others, no deeper than a key is long', () => {
+    const list = Array.from({ length: 2000 }, (_, i): readonly [Hex, number] => [
+      `0x${'a'.repeat(60)}${i.toString(16).padStart(4, '0')}`,
+      i,
+    ])
+    const { table, map } = built(list)
+    for (const [key, value] of map) expect(lookUp(table, key)).to.equal(value)
+    const depthOf = (node: TableNode<number> | undefined): number =>
+      node === undefined || 'key' in node ? 0 : 1 + Math.max(...node.children.map(depthOf))
+    expect(depthOf(table.root)).to.equal(64)
   })
   it('what was put in stays in the old one and what it shares', () => {
     fc.assert(
