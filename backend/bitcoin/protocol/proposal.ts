@@ -1,6 +1,7 @@
 // Opening a Lightning channel in the words of `Client.proposeChannel`, and being asked for one in those of a proposal handler.
 import {
   type Asset,
+  type Balances,
   EMPTY,
   type Hex,
   NO_APP,
@@ -49,15 +50,8 @@ export interface Opening {
  * @throws PerkunasError INVALID_ARGUMENT, INVALID_PARAMS, INVALID_AMOUNT, UNSUPPORTED
  */
 export function openingOf(options: ProposalOptions, self: PeerID, asset: Asset): Opening {
-  const {
-    peers,
-    allocation,
-    challengeDuration,
-    agreement,
-    app = NO_APP,
-    data = EMPTY,
-    aux = NO_AUX,
-  } = options
+  const { peers, allocation, challengeDuration, agreement, ...rest }: Partial<ProposalOptions> = options
+  const { app = NO_APP, data = EMPTY, aux = NO_AUX } = rest
   if (!Array.isArray(peers) || peers.length !== 1) {
     const rule = 'exactly one peer: a Lightning channel has two participants'
     throw new PerkunasError('INVALID_PARAMS', `${rule}; got ${peers?.length}`, { rule })
@@ -66,23 +60,18 @@ export function openingOf(options: ProposalOptions, self: PeerID, asset: Asset):
   const why = peer === self ? 'it is our own ID' : faultOfPeerID(peer)
   if (why) throw new PerkunasError('INVALID_ARGUMENT', `peers[0]: ${why}`, { argument: 'peers.0' })
   if (app !== NO_APP || data !== EMPTY || aux !== NO_AUX) throw unsupported('an app in a Lightning channel')
-  const [first, ...others] = allocation?.assets ?? []
+  const [first, ...others] = listed(allocation?.assets, 'assets')
   if (first?.backend !== asset.backend || first.id !== asset.id || others.length > 0) {
     throw unsupported('any asset but this chain’s bitcoin, in thousandths of a satoshi,')
   }
-  const [row = [], ...rows] = allocation.balances
-  const [own, theirs] = row
-  if (own === undefined || theirs === undefined || row.length > 2 || rows.length > 0) {
-    const message = 'balances: one row of two amounts expected, ours first'
-    throw new PerkunasError('INVALID_ARGUMENT', message, { argument: 'balances' })
-  }
-  const [push, total] = [msat(theirs), msat(msat(own) + msat(theirs))]
+  const [own, push] = rowOf(allocation?.balances, 'balances')
+  const total = msat(own + push)
   if (total % 1000n !== 0n) {
     const message = `a channel holds whole satoshis: ${total} msat is none`
     throw new PerkunasError('INVALID_AMOUNT', message, { actual: total })
   }
-  const wanted = agreement?.[0] ?? (push === 0n ? [total, 0n] : row)
-  if (wanted[0] !== total || wanted[1] !== 0n) {
+  const [funded, asked] = agreement === undefined ? [own, push] : rowOf(agreement, 'agreement')
+  if (funded !== total || asked !== 0n) {
     throw unsupported(
       `the peer's share of the funding, since the opener brings in all of it (agreement [[${total}n, 0n]]),`,
     )
@@ -132,13 +121,30 @@ export function paramsOf(peers: readonly PeerID[], delay: number, temporaryID: H
   }
 }
 
-function delayOf(challengeDuration: bigint): BlockDelta {
+/** @throws PerkunasError INVALID_ARGUMENT if it is no list: whoever calls need not have been compiled against our types */
+function listed<T>(value: readonly T[] | undefined, argument: string): readonly T[] {
+  if (Array.isArray(value)) return value
+  throw new PerkunasError('INVALID_ARGUMENT', `${argument}: a list expected`, { argument })
+}
+
+/** Our amount and the peer's. @throws PerkunasError INVALID_ARGUMENT, INVALID_AMOUNT */
+function rowOf(rows: Balances | undefined, argument: string): readonly [own: Msat, theirs: Msat] {
+  const [row, ...others] = listed(rows, argument)
+  const [own, theirs, ...more] = listed(row, argument)
+  if (typeof own === 'bigint' && typeof theirs === 'bigint' && more.length + others.length === 0) {
+    return [msat(own), msat(theirs)]
+  }
+  const message = `${argument}: one row of two amounts expected, ours first`
+  throw new PerkunasError('INVALID_ARGUMENT', message, { argument })
+}
+
+function delayOf(challengeDuration: bigint | undefined): BlockDelta {
   const { min, max } = CHALLENGE_DURATION
   if (typeof challengeDuration === 'bigint' && challengeDuration >= min && challengeDuration <= max) {
     return blockDelta(Number(challengeDuration))
   }
   const rule = `a challenge duration from ${min} to ${max} blocks`
-  throw new PerkunasError('INVALID_PARAMS', `${rule} expected, got ${challengeDuration}`, { rule })
+  throw new PerkunasError('INVALID_PARAMS', `${rule} expected, got ${String(challengeDuration)}`, { rule })
 }
 
 function unsupported(what: string): PerkunasError<'UNSUPPORTED'> {

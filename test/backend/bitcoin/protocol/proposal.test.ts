@@ -1,4 +1,5 @@
 // What Client.proposeChannel asks for, as a Lightning channel (BOLT 2, "Channel Establishment v1").
+import { inspect } from 'node:util'
 import { expect } from 'chai'
 import {
   BITCOIN,
@@ -65,6 +66,9 @@ describe('bitcoin: proposals', () => {
     ['a part of a satoshi', balances(1_001n, 0n), 'INVALID_AMOUNT'],
     ['less than nothing', balances(2_000n, -1_000n), 'INVALID_AMOUNT'],
     ['more than there is', balances(2_100_000_000_000_000_001n, 0n), 'INVALID_AMOUNT'],
+    ['two rows', { allocation: { assets: [asset], balances: [[1_000n, 0n], []] } }, 'INVALID_ARGUMENT'],
+    ['two rows that are agreed on', { agreement: [[1_000_000_000n, 0n], [1n]] }, 'INVALID_ARGUMENT'],
+    ['a third who brings nothing in', { agreement: [[1_000_000_000n, 0n, 0n]] }, 'INVALID_ARGUMENT'],
     ['no delay', { challengeDuration: 0n }, 'INVALID_PARAMS'],
     ['two weeks and a block', { challengeDuration: 2017n }, 'INVALID_PARAMS'],
   ]
@@ -73,6 +77,22 @@ describe('bitcoin: proposals', () => {
       expect(code(wish(changes))).equals(expected)
     })
   }
+
+  it('what is of no such type, wherever it is, is refused by a typed error', () => {
+    const junk = [null, 5, -5n, true, '', {}, [], [null], [[5, 5]], Symbol('x')]
+    const wishes = junk.flatMap((value) => [
+      { allocation: value },
+      { allocation: { assets: value, balances: [[1_000n, 0n]] } },
+      { allocation: { assets: [value], balances: [[1_000n, 0n]] } },
+      ...[value, [value], [[value, 0n]]].map((rows) => ({ allocation: { assets: [asset], balances: rows } })),
+      ...[value, [value], [[value, 0n]]].map((rows) => ({ agreement: rows })),
+      ...['peers', 'challengeDuration', 'app', 'data', 'aux'].map((name) => ({ [name]: value })),
+    ])
+    for (const one of wishes) {
+      const options: ProposalOptions = Object.assign(wish(), one)
+      expect(code(options), inspect(one)).not.equals(undefined)
+    }
+  })
 
   it('what a peer asks for is shown as a proposal whose session is the temporary channel ID', () => {
     const temporaryID: Hex = `0x${'ab'.repeat(32)}`
