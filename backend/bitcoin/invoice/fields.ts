@@ -176,23 +176,28 @@ export function readFields(fields: readonly TaggedField[], options: FieldOptions
  * @throws PerkunasError INVALID_ARGUMENT if a value has no such form
  */
 export function writeFields(values: FieldValues): readonly TaggedField[] {
-  const { description, features } = values
+  const { features } = values
   const fields: TaggedField[] = []
   const put = (tag: number, words: Uint8Array) => fields.push({ tag, words })
   put(TAG.secret, wordsOf(sized(values.paymentSecret, 32, 'paymentSecret')))
   put(TAG.paymentHash, wordsOf(sized(values.paymentHash, 32, 'paymentHash')))
+  const description = inForm(values.description, 'description')
   if (description.kind === 'text')
     put(TAG.text, wordsOf(encodeField(restText, description.text, 'description')))
   else put(TAG.hash, wordsOf(sized(description.hash, 32, 'description')))
-  if (values.metadata !== undefined) put(TAG.metadata, wordsOf(values.metadata))
+  const { metadata } = values
+  if (metadata !== undefined && !(metadata instanceof Uint8Array))
+    throw argument('metadata', 'bytes expected')
+  if (metadata !== undefined) put(TAG.metadata, wordsOf(metadata))
   if (values.named !== undefined) put(TAG.named, wordsOf(fromHex(values.named, 33)))
   if (values.expiry < 0n || values.expiry > MAX_EXPIRY) throw argument('expiry', '0 … 2^64 - 1 expected')
   if (values.expiry !== DEFAULT_EXPIRY) put(TAG.expiry, wordsOfNumber(values.expiry))
   if (values.minFinalCltvExpiryDelta !== DEFAULT_MIN_FINAL_CLTV_EXPIRY_DELTA)
     put(TAG.minFinalCltvExpiryDelta, wordsOfNumber(BigInt(values.minFinalCltvExpiryDelta)))
-  for (const fallback of values.fallbacks) put(TAG.fallback, fallbackWords(fallback))
-  for (const route of values.routes) {
-    if (route.length === 0) throw argument('routes', 'a route has at least one hop')
+  for (const fallback of listed(values.fallbacks, 'fallbacks'))
+    put(TAG.fallback, fallbackWords(inForm(fallback, 'fallbacks')))
+  for (const route of listed(values.routes, 'routes')) {
+    if (listed(route, 'routes').length === 0) throw argument('routes', 'a route has at least one hop')
     put(TAG.route, wordsOf(encodeField(routingHops, route, 'routes')))
   }
   const bitmap = numberOfBytes(features)
@@ -239,7 +244,8 @@ function fallbackOf(words: Uint8Array): readonly Fallback[] {
 function fallbackWords(fallback: Fallback): Uint8Array {
   if (fallback.kind === 'witness') {
     const { version, program } = fallback
-    if (!isWitnessProgram(version, program)) throw argument('fallbacks', 'a witness program expected')
+    if (!(program instanceof Uint8Array && isWitnessProgram(version, program)))
+      throw argument('fallbacks', 'a witness program expected')
     return Uint8Array.of(version, ...wordsOf(program))
   }
   const hash = sized(fallback.hash, 20, 'fallbacks')
@@ -283,8 +289,18 @@ function numberOfBytes(bytes: Uint8Array): bigint {
 }
 
 function sized(bytes: Uint8Array, length: number, name: string): Uint8Array {
-  if (bytes.length !== length) throw argument(name, `${length} bytes expected, got ${bytes.length}`)
-  return bytes
+  if (bytes instanceof Uint8Array && bytes.length === length) return bytes
+  throw argument(name, `${length} bytes expected, got ${bytes?.length}`)
+}
+
+function listed<T>(list: readonly T[], name: string): readonly T[] {
+  if (Array.isArray(list)) return list
+  throw argument(name, 'a list expected')
+}
+
+function inForm<T extends object>(value: T, name: string): T {
+  if (typeof value === 'object' && value !== null) return value
+  throw argument(name, 'an object expected')
 }
 
 function argument(name: string, message: string): PerkunasError<'INVALID_ARGUMENT'> {

@@ -1,6 +1,6 @@
 // What a node's user does with payments, by turns of the node.
 import { concat, defer, from, type Observable, Subject } from 'rxjs'
-import { type Hex, toHex } from '../../../channel/bytes.js'
+import { type Hex, isHex, toHex } from '../../../channel/bytes.js'
 import { isError, PerkunasError } from '../../../channel/errors.js'
 import { NETWORKS } from '../chain/index.js'
 import type { Currency } from '../invoice/index.js'
@@ -91,6 +91,7 @@ export class NodePayments {
     payment: { readonly id: PaymentID; readonly request: PayRequest },
     { signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<OutgoingPayment> {
+    demandObject(payment, 'payment')
     const { id } = payment
     let ended: OutgoingPayment | undefined
     const listening = this.#events.subscribe(({ kind, payment: one }) => {
@@ -117,7 +118,10 @@ export class NodePayments {
    * @throws PerkunasError INVALID_ARGUMENT, INVALID_AMOUNT, PAYMENT_EXISTS, CLOSED
    */
   async invoice(request: InvoiceRequest): Promise<IncomingPayment> {
-    const { preimage, paymentHash = preimage && toHex(sha256(preimage)) } = request
+    demandObject(request, 'request')
+    const { preimage } = request
+    const isPreimage = preimage instanceof Uint8Array && preimage.length === 32
+    const paymentHash = request.paymentHash ?? (isPreimage ? toHex(sha256(preimage)) : undefined)
     const past = paymentHash && (await pastIncoming(this.#store, paymentHash))
     const made = await this.#order({ kind: 'createInvoice', request, isPast: past !== undefined })
     if (made !== undefined && !('id' in made)) return made
@@ -128,24 +132,28 @@ export class NodePayments {
    * Takes a held payment. Resolves when its preimage is on disk, and on its way to the payer.
    *
    * @param preimage if only our user has it
-   * @throws PerkunasError INVALID_ARGUMENT, UNKNOWN_PAYMENT if there is none, or it is over
+   * @throws PerkunasError INVALID_ARGUMENT; UNKNOWN_PAYMENT if there is none, or it is over
    */
   async release(paymentHash: Hex, preimage?: Uint8Array): Promise<void> {
+    demandHash(paymentHash, 'paymentHash')
     await this.#order({ kind: 'release', paymentHash, ...(preimage && { preimage }) })
   }
 
   /** Takes an invoice back, or gives a held payment back. @throws PerkunasError UNKNOWN_PAYMENT if there is none */
   async cancel(paymentHash: Hex): Promise<void> {
+    demandHash(paymentHash, 'paymentHash')
     await this.#order({ kind: 'cancel', paymentHash })
   }
 
   /** Our user knows of the end of a payment; it is not told again. */
-  async acknowledge({ payment }: Pick<PaymentEvent, 'kind' | 'payment'>): Promise<void> {
-    await this.#order(
-      'id' in payment
-        ? { kind: 'acknowledge', of: 'outgoing', key: payment.id }
-        : { kind: 'acknowledge', of: 'incoming', key: payment.paymentHash },
-    )
+  async acknowledge(event: Pick<PaymentEvent, 'kind' | 'payment'>): Promise<void> {
+    demandObject(event, 'event')
+    const { payment } = event
+    demandObject(payment, 'event.payment')
+    const of = 'id' in payment ? 'outgoing' : 'incoming'
+    const key = 'id' in payment ? payment.id : payment.paymentHash
+    demandHash(key, 'event.payment')
+    await this.#order({ kind: 'acknowledge', of, key })
   }
 
   /** Nothing more is to come. */
@@ -175,6 +183,17 @@ export class NodePayments {
       return answer
     })
   }
+}
+
+/** Whoever calls need not have been compiled against our types. @throws PerkunasError INVALID_ARGUMENT */
+function demandObject(value: unknown, argument: string): void {
+  if (typeof value === 'object' && value !== null) return
+  throw new PerkunasError('INVALID_ARGUMENT', `${argument}: an object expected`, { argument })
+}
+
+function demandHash(value: Hex, argument: string): void {
+  if (isHex(value, 32)) return
+  throw new PerkunasError('INVALID_ARGUMENT', `${argument}: 32 bytes as hex expected`, { argument })
 }
 
 /** What invoices call a chain (BOLT 11, "Human-Readable Part"); one that nobody knows is somebody's own. */

@@ -173,7 +173,8 @@ export function release(
   if (payment.status.kind === 'claimed') return to(state, [{ kind: 'answer', payment }])
   if (payment.status.kind !== 'held') return refused(state, mismatch(payment, 'released'))
   const preimage = given ?? payment.preimage
-  if (preimage === undefined || preimage.length !== 32 || toHex(sha256(preimage)) !== paymentHash)
+  const isBytes = preimage instanceof Uint8Array && preimage.length === 32
+  if (!isBytes || toHex(sha256(preimage)) !== paymentHash)
     return refused(state, argument('preimage', '32 bytes whose hash is the payment hash expected'))
   if (context.height >= payment.status.deadline) return refused(state, mismatch(payment, 'released so late'))
   const { next, effects } = claimed(state, payment, preimage, context)

@@ -38,6 +38,7 @@ export function invoiceCreated(
 }
 
 function invoiced(request: InvoiceRequest, context: PaymentsContext): IncomingPayment {
+  if (typeof request !== 'object' || request === null) throw argument('request', 'an object expected')
   const { entropy, policy, now, node, currency } = context
   const { amount, description, expiry = policy.invoiceExpiry, paymentMetadata } = request
   const { minFinalCltvExpiryDelta = policy.minFinalCltvExpiryDelta, fallbacks, routes } = request
@@ -65,9 +66,9 @@ function invoiced(request: InvoiceRequest, context: PaymentsContext): IncomingPa
       description,
       expiry: BigInt(expiry),
       minFinalCltvExpiryDelta,
-      ...(paymentMetadata && { metadata: paymentMetadata }),
-      ...(fallbacks && { fallbacks }),
-      ...(routes && { routes }),
+      ...(paymentMetadata !== undefined && { metadata: paymentMetadata }),
+      ...(fallbacks !== undefined && { fallbacks }),
+      ...(routes !== undefined && { routes }),
       features: featuresFor('invoice', {
         var_onion_optin: 'required',
         payment_secret: 'required',
@@ -110,6 +111,6 @@ function lockOf(
     return { paymentHash }
   }
   const chosen = preimage ?? freshBytes(entropy, 'preimage')
-  if (chosen.length !== 32) throw argument('preimage', '32 bytes expected')
+  if (!(chosen instanceof Uint8Array) || chosen.length !== 32) throw argument('preimage', '32 bytes expected')
   return { paymentHash: toHex(sha256(chosen)), preimage: Uint8Array.from(chosen) }
 }

@@ -13,7 +13,7 @@ import { sha256 } from '../script/index.js'
 import { type Allotment, allot } from './channels.js'
 import { failureOf, holdTimesOf, isFinal } from './failures.js'
 import type { PaymentsContext, PaymentsInput } from './input.js'
-import { argument, expiryOf, isSameRequest, onionOf, planOf, refusal, routeOf } from './plan.js'
+import { argument, expiryOf, faultOfForm, isSameRequest, onionOf, planOf, refusal, routeOf } from './plan.js'
 import { PAST_TIMEOUT } from './policy.js'
 import { freshKey } from './secrets.js'
 import type {
@@ -37,6 +37,8 @@ export function pay(
   context: PaymentsContext,
 ): PaymentsStep {
   if (!isHex(id, 32)) return refused(state, argument('id', '32 bytes as hex expected'))
+  const fault = faultOfForm(request)
+  if (fault !== undefined) return refused(state, fault)
   const known = lookUp(state.outgoing, id) ?? past?.payment
   if (known !== undefined) {
     if (isSameRequest(known.request, request)) return to(state, [{ kind: 'answer', payment: known }])

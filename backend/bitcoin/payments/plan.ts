@@ -19,11 +19,11 @@ export type Plan = Pick<OutgoingPayment, 'peer' | 'paymentHash' | 'amount' | 're
 /**
  * Reads a request.
  *
- * @throws PerkunasError INVALID_ARGUMENT, INVALID_MESSAGE, TOO_LARGE for what is no such request or no invoice;
+ * @param request in the right form, see {@link faultOfForm}
+ * @throws PerkunasError INVALID_ARGUMENT, INVALID_MESSAGE, TOO_LARGE for what is no such amount, peer or invoice;
  *   PAYMENT_REFUSED for what must not be paid, or not by us
  */
 export function planOf(request: PayRequest, context: PaymentsContext): Plan {
-  checkForm(request)
   const plan = request.kind === 'invoice' ? planOfInvoice(request, context) : directPlan(request, context)
   if (plan.peer === context.node.id) throw refusal('it would pay ourselves')
   if (plan.recipient.finalCltvExpiryDelta + TRANSIT_BLOCKS > MAX_EXPIRY_DISTANCE)
@@ -99,21 +99,26 @@ const FIELDS: Readonly<Record<PayRequest['kind'], readonly string[]>> = {
   ],
 }
 
-// What could not be written would stop the node when it is.
-function checkForm(request: PayRequest): void {
+/**
+ * Why something is no request in the first place. Whatever else is asked about a request, this is asked before: what could
+ * not be written would stop the node when it is.
+ */
+export function faultOfForm(request: PayRequest): PerkunasError<'INVALID_ARGUMENT'> | undefined {
+  if (typeof request !== 'object' || request === null) return argument('request', 'an object expected')
   const fields: readonly string[] | undefined = Object.hasOwn(FIELDS, request.kind)
     ? FIELDS[request.kind]
     : undefined
-  if (fields === undefined) throw argument('request', 'an unknown kind of request')
+  if (fields === undefined) return argument('request', 'an unknown kind of request')
   const extra = contentOf(request).find(([name]) => name !== 'kind' && !fields.includes(name))
-  if (extra !== undefined) throw argument('request', `${extra[0]} is not part of it`)
+  if (extra !== undefined) return argument('request', `${extra[0]} is not part of it`)
   const { timeout } = request
   if (timeout !== undefined && !(Number.isSafeInteger(timeout) && timeout >= 0))
-    throw argument('timeout', 'milliseconds expected')
-  if (request.kind === 'invoice') {
-    if (typeof request.invoice !== 'string') throw argument('invoice', 'text expected')
-  } else if (request.channel !== undefined && !isHex(request.channel, 32))
-    throw argument('channel', '32 bytes as hex expected')
+    return argument('timeout', 'milliseconds expected')
+  if (request.kind === 'invoice')
+    return typeof request.invoice === 'string' ? undefined : argument('invoice', 'text expected')
+  return request.channel === undefined || isHex(request.channel, 32)
+    ? undefined
+    : argument('channel', '32 bytes as hex expected')
 }
 
 function planOfInvoice(request: PayRequest & { readonly kind: 'invoice' }, context: PaymentsContext): Plan {

@@ -11,6 +11,7 @@ import { hex, type Schema, schemaCodec } from '../../../peer/index.js'
 import { defineRecord, type RecordType, type Store, type Write } from '../../../persistence/index.js'
 import { decodeInvoice } from '../invoice/index.js'
 import type { PastPayments, PaymentsInput } from './input.js'
+import { faultOfForm } from './plan.js'
 import { incomingPayment, outgoingPayment } from './schemas.js'
 import type { IncomingPayment, OutgoingPayment, PaymentsState, PayRequest } from './state.js'
 import { NO_PAYMENTS } from './state.js'
@@ -122,6 +123,7 @@ function pastKey({ paymentHash, invoice, since }: IncomingPayment): string {
 
 /** If it can be said without paying. */
 function hashOf(request: PayRequest): Hex | undefined {
+  if (faultOfForm(request) !== undefined) return undefined
   if (request.kind === 'hash') return isHex(request.paymentHash, 32) ? request.paymentHash : undefined
   if (request.kind === 'spontaneous') return undefined
   try {

@@ -1,4 +1,5 @@
 // Payments by two whole nodes (BOLT 4, BOLT 11): each is one commit with the HTLCs that carry it.
+import { inspect } from 'node:util'
 import { expect } from 'chai'
 import type { LightningNode } from '../../../../backend/bitcoin/node/index.js'
 import type { OutgoingPayment, PaymentEvent, PayRequest } from '../../../../backend/bitcoin/payments/index.js'
@@ -118,6 +119,26 @@ describe('LightningNode: payments', () => {
       channel: `0x${'00'.repeat(31)}ff`,
     }).catch((error) => error)
     expect(isError(refused, 'PAYMENT_REFUSED')).equals(true)
+  })
+
+  it('what is no request at all is refused by a typed error', async () => {
+    const { payments } = a.running
+    // Two, so that there is something to be looked through.
+    for (const text of ['one', 'two']) await payments.invoice({ description: { kind: 'text', text } })
+    const { pay: begin, invoice, release, cancel, acknowledge } = payments
+    for (const call of [begin, invoice, release, cancel, acknowledge]) {
+      for (const junk of [undefined, null, 5, 5n, true, 'x', [], {}, { payment: {} }]) {
+        const error: unknown = await Reflect.apply(call, payments, [junk]).catch((cause: unknown) => cause)
+        expect(isError(error, 'INVALID_ARGUMENT'), `${call.name} of ${inspect(junk)}`).equals(true)
+      }
+    }
+    const request = { kind: 'spontaneous', peer: b.id, amount: msat(1_000n) } as const
+    for (const junk of [undefined, null, 5, {}, { ...request, kind: 'gift' }, { kind: 'invoice' }]) {
+      const error: unknown = await Reflect.apply(begin, payments, [{ id: id(8), request: junk }]).catch(
+        (cause: unknown) => cause,
+      )
+      expect(isError(error, 'INVALID_ARGUMENT'), inspect(junk)).equals(true)
+    }
   })
 
   it('the end of a payment is told again after a restart until it is acknowledged', async () => {

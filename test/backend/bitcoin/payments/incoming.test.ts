@@ -119,6 +119,12 @@ describe('payments: invoices', () => {
       [{ paymentHash: hex32(1), isHeld: false }, 'INVALID_ARGUMENT'],
       [{ amount: msat(0n) }, 'INVALID_AMOUNT'],
       [{ description: { kind: 'text', text: 'x'.repeat(2000) } }, 'TOO_LARGE'],
+      ...['description', 'preimage', 'paymentMetadata', 'fallbacks', 'routes', 'amount', 'expiry'].flatMap(
+        (name) =>
+          ['', 'x'.repeat(32), -5, true, {}, [null], { kind: 'text' }, { kind: 'hash' }].map(
+            (value) => [{ [name]: value }, 'INVALID_ARGUMENT'] as const,
+          ),
+      ),
     ]
     for (const [request, code] of cases) {
       const desk = new Desk()

@@ -201,6 +201,9 @@ describe('payments: begun', () => {
       ['no channel', byHash({ channel: '0x05' }), 'INVALID_ARGUMENT'],
       ['something else', { ...byHash(), ...{ note: 'tea' } }, 'INVALID_ARGUMENT'],
       ['of no kind', JSON.parse('{"kind":"toString"}'), 'INVALID_ARGUMENT'],
+      ['nothing', JSON.parse('null'), 'INVALID_ARGUMENT'],
+      ['no object', JSON.parse('5'), 'INVALID_ARGUMENT'],
+      ['without a kind', JSON.parse('{}'), 'INVALID_ARGUMENT'],
       ['no text', JSON.parse('{"kind":"invoice","invoice":5}'), 'INVALID_ARGUMENT'],
       ['a number', JSON.parse(`{"kind":"spontaneous","peer":"${PEER}","amount":5}`), 'INVALID_ARGUMENT'],
     ]
