@@ -40,10 +40,11 @@ export function sealBackup(backup: NodeBackup, seed: Uint8Array, nonce: Uint8Arr
  * What a sealed backup says.
  *
  * @throws PerkunasError INVALID_RECORD if it is none, is truncated or altered, or was written by a newer version of this
- *   package; INVALID_KEY_MATERIAL if it was made with another seed
+ *   package; INVALID_KEY_MATERIAL if it was made with another seed; INVALID_ARGUMENT if that is none
  */
 export function openBackup(file: Uint8Array, seed: Uint8Array): NodeBackup {
-  if (!equalBytes(file.subarray(0, MAGIC.length), MAGIC)) throw invalid('it is no channel backup')
+  if (!(file instanceof Uint8Array) || !equalBytes(file.subarray(0, MAGIC.length), MAGIC))
+    throw invalid('it is no channel backup')
   const version = file[MAGIC.length] ?? 0
   if (version > VERSION)
     throw invalid(`its version is ${version}, and ${VERSION} is the newest that is known`)
@@ -69,10 +70,9 @@ function opened(sealed: Uint8Array, key: Uint8Array, nonce: Uint8Array, head: Ui
 }
 
 function derived(seed: Uint8Array, info: string, length: number): Uint8Array {
-  if (seed.length < 16) {
-    throw new PerkunasError('INVALID_ARGUMENT', `a seed of 16 bytes or more expected, got ${seed.length}`, {
-      argument: 'seed',
-    })
+  if (!(seed instanceof Uint8Array) || seed.length < 16) {
+    const message = `a seed of 16 bytes or more expected, got ${seed?.length}`
+    throw new PerkunasError('INVALID_ARGUMENT', message, { argument: 'seed' })
   }
   const encoder = new TextEncoder()
   return hkdf(sha256, seed, encoder.encode('perkunas/bitcoin/backup/1'), encoder.encode(info), length)

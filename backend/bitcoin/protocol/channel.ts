@@ -4,7 +4,6 @@ import { equalBytes } from '../../../channel/bytes.js'
 import {
   type ChannelID,
   type Draft,
-  draftOf,
   fromHex,
   type HashTimeLock,
   type Hex,
@@ -23,10 +22,13 @@ import { blockDelta, type Msat, msat } from '../../../channel/units.js'
 import type { Channel, ChannelCallOptions, ChannelEvent, Clock, Entropy } from '../../../client/index.js'
 import type { PeerID } from '../../../peer/index.js'
 import { type ChannelView, channelName, type LightningNode, type LiveView } from '../node/index.js'
+import { Waiters } from '../node/waiters.js'
 import type { OutgoingPayment, PayRequest } from '../payments/index.js'
 import { MIN_FINAL_CLTV_EXPIRY_DELTA, TRANSIT_BLOCKS } from '../payments/index.js'
 import { sha256 } from '../script/index.js'
+import { paidBy } from './edit.js'
 import { BITCOIN, paramsOf } from './proposal.js'
+import { aborted, invalid, unsupported } from './refusals.js'
 import { locksOf, type Seen, sidesOf, stateOf } from './view.js'
 
 /** What a channel needs of the protocol that it belongs to. */
@@ -62,6 +64,8 @@ export class LightningChannel implements Channel {
   }
   /** Payments of our user's that are under way; those beyond what the channel carries wait. */
   #inFlight = 0
+  /** For those that wait. */
+  readonly #turns = new Waiters()
   #view: OpenView
   #state: State
   #phase: Phase
@@ -134,6 +138,7 @@ export class LightningChannel implements Channel {
       this.#streams.phases$.next(phase)
     }
     if (isOver) this.complete()
+    else this.#turns.check()
   }
 
   /** Tells our user. */
@@ -148,6 +153,7 @@ export class LightningChannel implements Channel {
 
   /** Nothing more is to come. */
   complete(): void {
+    this.#turns.check()
     for (const stream of Object.values(this.#streams)) stream.complete()
   }
 
@@ -156,21 +162,17 @@ export class LightningChannel implements Channel {
     if (this.#host.ended !== undefined) throw this.#host.ended
     if (options.signal?.aborted) throw aborted('update', options.signal.reason)
     this.#demandActing()
-    const amount = this.#paid(edit)
-    if (amount === 0n) return this.#state
+    if (paidBy(edit, this.#state, this.index) === 0n) return this.#state
     return this.#call('update', options, this.#host.timeouts.update, async (signal) => {
-      await this.#until(() => {
-        this.#demandActing()
-        const { isConnected, maxInFlight } = this.#view.live
-        return (isConnected && this.#inFlight < maxInFlight) || undefined
-      }, signal)
-      // What happened meanwhile may have changed what there is.
-      this.#demandSpendable(this.#paid(edit))
-      this.#inFlight++
+      await this.#takeTurn(signal)
       try {
+        // What happened meanwhile may have changed what there is, and so what the edit comes to.
+        const amount = paidBy(edit, this.#state, this.index)
+        if (amount === 0n) return this.#state
+        this.#demandSpendable(amount)
         return await this.#transfer(amount, signal)
       } finally {
-        this.#inFlight--
+        this.#endTurn()
       }
     })
   }
@@ -262,6 +264,22 @@ export class LightningChannel implements Channel {
     this.#host.forget(this)
   }
 
+  /** Taken where it is seen to be free: of many who wait, each looks before the one before it goes on. */
+  async #takeTurn(signal: AbortSignal): Promise<void> {
+    await this.#turns.until(() => {
+      this.#demandActing()
+      const { isConnected, maxInFlight } = this.#view.live
+      if (!isConnected || this.#inFlight >= maxInFlight) return undefined
+      this.#inFlight++
+      return true
+    }, signal)
+  }
+
+  #endTurn(): void {
+    this.#inFlight--
+    this.#turns.check()
+  }
+
   async #transfer(amount: Msat, signal: AbortSignal): Promise<State> {
     const { peer } = this.#view
     const payment = await this.#pay(
@@ -273,33 +291,6 @@ export class LightningChannel implements Channel {
     const isThere = () => this.#view.live.htlcs.some((one) => equalBytes(one.paymentHash, hash))
     await this.#until(() => !isThere() || undefined, signal)
     return this.#state
-  }
-
-  /** What an edit pays to the other side. @throws PerkunasError INVALID_STATE, INVALID_AMOUNT, UNSUPPORTED, INVALID_ARGUMENT */
-  #paid(edit: (draft: Draft) => void): Msat {
-    if (typeof edit !== 'function') throw invalid('edit', 'a function that edits the draft')
-    const draft = draftOf(this.#state)
-    const result: unknown = edit(draft)
-    if (result instanceof Promise) {
-      result.catch(() => undefined)
-      throw invalid('edit', 'a function that edits the draft at once')
-    }
-    if (draft.isFinal) throw unsupported('a final state: settle ends the channel, and')
-    if (draft.data !== this.#state.data) throw unsupported('app data')
-    const [before = []] = this.#state.allocation.balances
-    const [after = []] = draft.balances
-    const moved = before.map((amount, i) => (after[i] ?? 0n) - amount)
-    if (
-      after.length !== 2 ||
-      draft.balances.length !== 1 ||
-      moved.reduce((sum, one) => sum + one, 0n) !== 0n
-    ) {
-      const rule = 'sums of balances that stay'
-      throw new PerkunasError('INVALID_STATE', `${rule} expected, got ${after.join(', ')}`, { rule })
-    }
-    const theirs = moved[1 - this.index] ?? 0n
-    if (theirs < 0n) throw unsupported('taking from the other side')
-    return msat(theirs)
   }
 
   #demandSpendable(amount: bigint): void {
@@ -469,17 +460,4 @@ function phaseOf({ phase }: OpenView): Phase {
     default:
       return 'funding'
   }
-}
-
-function unsupported(what: string): PerkunasError<'UNSUPPORTED'> {
-  return new PerkunasError('UNSUPPORTED', `${what} is nothing that a Lightning channel can do`, { what })
-}
-
-function invalid(argument: string, what: string): PerkunasError<'INVALID_ARGUMENT'> {
-  return new PerkunasError('INVALID_ARGUMENT', `${argument}: ${what} expected`, { argument })
-}
-
-function aborted(call: string, reason: unknown): PerkunasError {
-  if (reason instanceof PerkunasError) return reason
-  return new PerkunasError('ABORTED', `${call} was aborted`, { call }, { cause: reason })
 }

@@ -20,6 +20,7 @@ import {
 } from '../../../channel/units.js'
 import type { ChannelProposal, ProposalOptions } from '../../../client/index.js'
 import { faultOfPeerID, type PeerID } from '../../../peer/index.js'
+import { invalid, unsupported } from './refusals.js'
 
 /** Which kind of ledger Bitcoin is, in a channel's `AddressMap` and `Asset`. */
 export const BITCOIN = 2
@@ -124,7 +125,7 @@ export function paramsOf(peers: readonly PeerID[], delay: number, temporaryID: H
 /** @throws PerkunasError INVALID_ARGUMENT if it is no list: whoever calls need not have been compiled against our types */
 function listed<T>(value: readonly T[] | undefined, argument: string): readonly T[] {
   if (Array.isArray(value)) return value
-  throw new PerkunasError('INVALID_ARGUMENT', `${argument}: a list expected`, { argument })
+  throw invalid(argument, 'a list')
 }
 
 /** Our amount and the peer's. @throws PerkunasError INVALID_ARGUMENT, INVALID_AMOUNT */
@@ -134,8 +135,7 @@ function rowOf(rows: Balances | undefined, argument: string): readonly [own: Msa
   if (typeof own === 'bigint' && typeof theirs === 'bigint' && more.length + others.length === 0) {
     return [msat(own), msat(theirs)]
   }
-  const message = `${argument}: one row of two amounts expected, ours first`
-  throw new PerkunasError('INVALID_ARGUMENT', message, { argument })
+  throw invalid(argument, 'one row of two amounts, ours first,')
 }
 
 function delayOf(challengeDuration: bigint | undefined): BlockDelta {
@@ -145,8 +145,4 @@ function delayOf(challengeDuration: bigint | undefined): BlockDelta {
   }
   const rule = `a challenge duration from ${min} to ${max} blocks`
   throw new PerkunasError('INVALID_PARAMS', `${rule} expected, got ${String(challengeDuration)}`, { rule })
-}
-
-function unsupported(what: string): PerkunasError<'UNSUPPORTED'> {
-  return new PerkunasError('UNSUPPORTED', `${what} is nothing that this ledger can do`, { what })
 }

@@ -13,6 +13,7 @@ import type { ChannelView, InboundChannel, LightningNode, OpenDecision } from '.
 import type { IncomingPayment, PaymentEvent } from '../payments/index.js'
 import { channelIDOf, isOpen, LightningChannel, type LightningChannelHost } from './channel.js'
 import { openingOf, proposalOf } from './proposal.js'
+import { aborted } from './refusals.js'
 import { lockOf, proposalOfHtlc } from './view.js'
 
 /** What the protocol of one client is made of. */
@@ -48,7 +49,7 @@ export class LightningProtocol implements RunningProtocol {
     const { signal } = options
     if (this.#ended !== undefined) throw this.#ended
     const { peer, capacity, push, delay } = openingOf(options, this.#options.self, this.#options.asset)
-    if (signal?.aborted) throw aborted(signal.reason)
+    if (signal?.aborted) throw aborted('proposeChannel', signal.reason)
     const node = await this.#started()
     const expiry = new AbortController()
     const stop = clock.after(timeouts.proposal, () => expiry.abort())
@@ -57,7 +58,7 @@ export class LightningProtocol implements RunningProtocol {
     try {
       opened = await node.open({ peer, capacity, push, toSelfDelay: delay }, { signal: both })
     } catch (error) {
-      if (signal?.aborted) throw aborted(signal.reason)
+      if (signal?.aborted) throw aborted('proposeChannel', signal.reason)
       if (!expiry.signal.aborted) throw error
       throw node.isConnected(peer) ? timedOut(timeouts.proposal) : unreachable(peer)
     } finally {
@@ -67,7 +68,7 @@ export class LightningProtocol implements RunningProtocol {
       const { phase } = await node.until(opened.channel, (view) => view.phase !== 'awaitingReady', signal)
       if (phase !== 'normal') throw this.#fundingFailure(opened, undefined)
     } catch (error) {
-      throw signal?.aborted ? aborted(signal.reason) : this.#fundingFailure(opened, error)
+      throw signal?.aborted ? aborted('proposeChannel', signal.reason) : this.#fundingFailure(opened, error)
     }
     const channel = this.#channels.get(opened.channel)
     if (channel === undefined) throw this.#fundingFailure(opened, undefined)
@@ -247,16 +248,6 @@ function unreachable(peer: PeerID): PerkunasError<'PEER_UNREACHABLE'> {
 function handlerFailed(cause: unknown): PerkunasError<'HANDLER_FAILED'> {
   const handler = 'update handler'
   return new PerkunasError('HANDLER_FAILED', `the ${handler} threw`, { handler }, { cause })
-}
-
-function aborted(reason: unknown): PerkunasError {
-  if (reason instanceof PerkunasError) return reason
-  return new PerkunasError(
-    'ABORTED',
-    'proposeChannel was aborted',
-    { call: 'proposeChannel' },
-    { cause: reason },
-  )
 }
 
 function asError(cause: unknown): PerkunasError {

@@ -11,7 +11,7 @@ import { isLive, restoredChannels } from '../../../../backend/bitcoin/channel/in
 import { basepointsOf, channelSecrets, commitmentSecret } from '../../../../backend/bitcoin/keys/index.js'
 import { restoredMonitors } from '../../../../backend/bitcoin/monitor/index.js'
 import { fromHex, toHex } from '../../../../channel/bytes.js'
-import { isError } from '../../../../channel/errors.js'
+import { PerkunasError } from '../../../../channel/errors.js'
 import { blockHeight, msat, sat } from '../../../../channel/units.js'
 import { createIdentity } from '../../../../peer/index.js'
 import { bytesOf, LossyWorld, turns } from './world.js'
@@ -92,6 +92,14 @@ describe('channel backup', () => {
     longer.set(sealed)
     expect(codeOf(() => openBackup(longer, SEED))).to.equal('INVALID_RECORD')
     expect(codeOf(() => openBackup(new Uint8Array(1000).fill(0x50), SEED))).to.equal('INVALID_RECORD')
+  })
+
+  it('no bytes at all, no seed -> refused by a typed error', () => {
+    const sealed = sealBackup(BACKUP, SEED, NONCE)
+    for (const junk of [undefined, null, 5, 'PKBACKUP', [], {}]) {
+      expect(codeOf(() => Reflect.apply(openBackup, undefined, [junk, SEED]))).to.equal('INVALID_RECORD')
+      expect(codeOf(() => Reflect.apply(openBackup, undefined, [sealed, junk]))).to.equal('INVALID_ARGUMENT')
+    }
   })
 
   it('f 55: nothing in it can be published: no signature, no transaction, no secret of a channel in use', async () => {
@@ -237,7 +245,7 @@ function codeOf(run: () => unknown): string {
   try {
     run()
   } catch (error) {
-    if (isError(error, 'INVALID_RECORD') || isError(error, 'INVALID_KEY_MATERIAL')) return error.code
+    if (error instanceof PerkunasError) return error.code
     throw error
   }
   return 'none'

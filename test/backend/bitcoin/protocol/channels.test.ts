@@ -1,6 +1,4 @@
 // Lightning channels under the suite that every ledger's channels pass, on a simulated chain that keeps Bitcoin's rules.
-import { expect } from 'chai'
-import type { NodeChain } from '../../../../backend/bitcoin/node/index.js'
 import { BitcoinBackend, LIGHTNING_CAPABILITIES } from '../../../../backend/bitcoin/protocol/index.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
 import { Client } from '../../../../client/index.js'
@@ -18,56 +16,6 @@ const UNIT = 100_000_000n
 function bytesOf(words: string): Uint8Array {
   return sha256(new TextEncoder().encode(words))
 }
-
-describe('bitcoin: a node that is still starting', () => {
-  it('what a quick peer says meanwhile waits for it, and costs no connection', async () => {
-    const ledger = new BitcoinLedger(200)
-    const chain = new LedgerChain(ledger)
-    const transport = memoryTransport()
-    let goOn: () => void = () => undefined
-    const held = new Promise<void>((resolve) => {
-      goOn = resolve
-    })
-    const slow: NodeChain = {
-      chainHash: chain.chainHash,
-      follow: async (from, handler) => {
-        await held
-        return chain.follow(from, handler)
-      },
-      broadcast: (transactions) => chain.broadcast(transactions),
-      feeTable: () => chain.feeTable(),
-    }
-    const clients = [chain, slow].map((view, i) => {
-      const wallet = new SimWallet(ledger, bytesOf(`early wallet ${i}`))
-      ledger.mint(WEALTH, wallet.script)
-      const backend = new BitcoinBackend({ chain: view, wallet, seed: bytesOf(`early seed ${i}`) })
-      const identity = createIdentity(bytesOf(`early identity ${i}`))
-      const bus = new PeerBus({ identity, dialers: [transport.dialer], ...backend.bus })
-      return { bus, client: new Client({ bus, store: new MemoryStore(), backend }), backend }
-    })
-    const [quick, late] = clients
-    if (quick === undefined || late === undefined) throw new Error('two clients')
-    await chain.mine()
-    await late.bus.listen(transport.listener('late'))
-    late.client.handleProposals(() => ({ accept: false, reason: 'heard you' }))
-    quick.bus.connect(late.bus.id, 'memory://late')
-    const proposed = quick.client
-      .proposeChannel({
-        peers: [late.bus.id],
-        allocation: { assets: [quick.backend.asset], balances: [[1_000_000_000n, 0n]] },
-        challengeDuration: 12n,
-      })
-      .catch((error: unknown) => error)
-    await new Promise((resolve) => setTimeout(resolve, 50))
-    goOn()
-    const error: unknown = await proposed
-    expect(error instanceof Error && error.message).contains('heard you')
-    for (const { client, bus } of clients) {
-      await bus.close()
-      await client.close()
-    }
-  })
-})
 
 describeChannels('bitcoin, simulated', {
   capabilities: LIGHTNING_CAPABILITIES,

@@ -1,0 +1,157 @@
+// What the channels of a client on Lightning do beyond the suite that all ledgers share.
+import { expect } from 'chai'
+import type { NodeChain } from '../../../../backend/bitcoin/node/index.js'
+import { BitcoinBackend, type BitcoinBackendOptions } from '../../../../backend/bitcoin/protocol/index.js'
+import { sha256 } from '../../../../backend/bitcoin/script/index.js'
+import { type Amount, transfer } from '../../../../channel/index.js'
+import { accept, type Channel, Client, reject } from '../../../../client/index.js'
+import { createIdentity, memoryTransport, PeerBus, type RawHandler } from '../../../../peer/index.js'
+import { MemoryStore } from '../../../../persistence/index.js'
+import { BitcoinLedger } from '../../../simulation/bitcoin/ledger.js'
+import { SimWallet } from '../../../simulation/bitcoin/wallet.js'
+import { LedgerChain } from '../node/ledger-chain.js'
+
+const WEALTH = 10_000_000n
+const CAPACITY = 1_000_000_000n
+
+function bytesOf(words: string): Uint8Array {
+  return sha256(new TextEncoder().encode(words))
+}
+
+/** Tells of the first message that its owner hears, whoever takes it. */
+class HeedfulBus extends PeerBus {
+  readonly heard: Promise<void>
+  #hear: () => void = () => undefined
+
+  constructor(...options: ConstructorParameters<typeof PeerBus>) {
+    super(...options)
+    this.heard = new Promise((resolve) => {
+      this.#hear = resolve
+    })
+  }
+
+  override onRaw(types: readonly number[], handler: RawHandler): () => void {
+    return super.onRaw(types, (...message) => {
+      this.#hear()
+      return handler(...message)
+    })
+  }
+}
+
+/** Two clients over one chain, the first of which knows where the second is. */
+class Two implements AsyncDisposable {
+  readonly chain: LedgerChain
+  readonly first: Client
+  readonly second: Client
+  readonly secondBus: HeedfulBus
+  /** The first's. */
+  readonly backend: BitcoinBackend
+  readonly #buses: readonly PeerBus[]
+  readonly #propose: () => Promise<Channel>
+
+  private constructor(chain: LedgerChain, second: Partial<BitcoinBackendOptions>) {
+    this.chain = chain
+    const transport = memoryTransport()
+    const identities = ['first', 'second'].map((name) => createIdentity(bytesOf(`identity ${name}`)))
+    const made = identities.map((identity, i) => {
+      const wallet = new SimWallet(chain.ledger, bytesOf(`wallet ${i}`))
+      chain.ledger.mint(WEALTH, wallet.script)
+      const backend = new BitcoinBackend({
+        chain,
+        wallet,
+        seed: bytesOf(`seed ${i}`),
+        ...(i === 1 && second),
+      })
+      const bus = new HeedfulBus({ identity, dialers: [transport.dialer], ...backend.bus })
+      return { bus, backend, client: new Client({ bus, store: new MemoryStore(), backend }) }
+    })
+    const [one, other] = made
+    if (one === undefined || other === undefined) throw new Error('two are made')
+    this.first = one.client
+    this.second = other.client
+    this.secondBus = other.bus
+    this.backend = one.backend
+    this.#buses = made.map(({ bus }) => bus)
+    this.#propose = async () => {
+      if (!one.bus.isConnected(other.bus.id)) {
+        await other.bus.listen(transport.listener('second'))
+        one.bus.connect(other.bus.id, 'memory://second')
+      }
+      return one.client.proposeChannel({
+        peers: [other.bus.id],
+        allocation: { assets: [one.backend.asset], balances: [[CAPACITY, 0n]] },
+        challengeDuration: 144n,
+      })
+    }
+  }
+
+  static async begin(
+    second: (chain: LedgerChain) => Partial<BitcoinBackendOptions> = () => ({}),
+  ): Promise<Two> {
+    const chain = new LedgerChain(new BitcoinLedger(200))
+    const two = new Two(chain, second(chain))
+    await chain.mine()
+    return two
+  }
+
+  propose(): Promise<Channel> {
+    return this.#propose()
+  }
+
+  /** Opens a channel, and accepts whatever is paid over it. */
+  async open(): Promise<Channel> {
+    this.second.handleProposals(accept)
+    this.second.handleUpdates(accept)
+    const opened = this.propose()
+    const node = await this.backend.node()
+    await Promise.race([
+      opened,
+      node.eventually(() => node.channels().find(({ live }) => live !== undefined)),
+    ])
+    for (let block = 0; block < 6; block++) await this.chain.mine()
+    return opened
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const bus of this.#buses) await bus.close()
+    for (const client of [this.first, this.second]) await client.close()
+  }
+}
+
+describe('bitcoin: clients', () => {
+  it('what a quick peer says while the node is starting waits for it, and costs no connection', async () => {
+    let goOn: () => void = () => undefined
+    const held = new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+    const slow = (chain: LedgerChain): NodeChain => ({
+      chainHash: chain.chainHash,
+      follow: async (from, handler) => {
+        await held
+        return chain.follow(from, handler)
+      },
+      broadcast: (transactions) => chain.broadcast(transactions),
+      feeTable: () => chain.feeTable(),
+    })
+    await using two = await Two.begin((chain) => ({ chain: slow(chain) }))
+    two.second.handleProposals(() => reject('heard you'))
+    const proposed = two.propose().catch((error: unknown) => error)
+    await Promise.race([two.secondBus.heard, proposed])
+    goOn()
+    const error: unknown = await proposed
+    expect(error instanceof Error && error.message).contains('heard you')
+  })
+
+  it('more updates at once than the channel carries HTLCs wait, and each edit is made of what there is then', async () => {
+    await using two = await Two.begin(() => ({ policy: { maxAcceptedHtlcs: 1 } }))
+    const channel = await two.open()
+    const give = (amount: Amount) => channel.update((draft) => transfer(draft, { from: 0, to: 1, amount }))
+    const giveUpTo = (amount: Amount) =>
+      channel.update((draft) => {
+        draft.balances[0] = [CAPACITY - amount, amount]
+      })
+    await give(100_000_000n)
+    await Promise.all([give(1_000_000n), giveUpTo(104_000_000n), give(5_000_000n), giveUpTo(109_000_000n)])
+    expect(channel.state.allocation.balances).deep.equals([[CAPACITY - 109_000_000n, 109_000_000n]])
+  })
+})
