@@ -78,7 +78,7 @@ describe('LightningNode: secrets', () => {
     const text = written(said)
     expect(text.length).to.be.greaterThan(10_000)
     // It would be found.
-    expect(text).to.include(alice.id.slice(2))
+    expect(text).to.include(bob.id.slice(2))
     for (const [what, secret] of secretsOf('alice')) expect(text, what).to.not.include(toHex(secret).slice(2))
   })
 })

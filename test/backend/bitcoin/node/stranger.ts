@@ -203,7 +203,9 @@ export class StrangeChannel {
           : 'temporaryChannelID' in message
             ? message.temporaryChannelID
             : undefined
-      if (id === this.channelID) this.input({ kind: 'received', message })
+      const temporary = 'terms' in this.state ? this.state.terms.temporaryID : undefined
+      if (id !== undefined && (id === this.channelID || id === temporary))
+        this.input({ kind: 'received', message })
     }
   }
 
