@@ -42,6 +42,8 @@ const URGENT_BLOCKS = 6
 const MAX_HEIGHT = 0x7fff_ffff
 /** No such height. */
 const OUT_OF_RANGE = -8
+/** It is too old to know the method. */
+const NO_METHOD = -32601
 /** "Misc" is what it says to whoever asks for a pruned block. */
 const MISC = -1
 /** Peers that are asked for a block that was pruned, one after the other, and for how long in all. */
@@ -133,6 +135,26 @@ export class BitcoindSource implements ChainSource {
       if (!isTaken(last)) return last
     }
     return last
+  }
+
+  /** None of a node that has no `gettxspendingprevout`, older than 24. */
+  async mempoolSpends(
+    outpoints: readonly Outpoint[],
+    options: SourceOptions = {},
+  ): Promise<readonly Uint8Array[]> {
+    if (outpoints.length === 0) return []
+    const asked = outpoints.map(({ txid, index }) => ({ txid: displayID(txid), vout: index }))
+    const isUnknown = ({ code }: RpcError) => code === NO_METHOD
+    const found = await this.#call('gettxspendingprevout', [asked], options, isUnknown)
+    if (found instanceof RpcError) return []
+    const ids = list(found, 'gettxspendingprevout').flatMap((one) => {
+      const id = object(one, 'gettxspendingprevout')['spendingtxid']
+      return id === undefined ? [] : [text(id, 'spendingtxid')]
+    })
+    const calls = [...new Set(ids)].map((id) => ({ method: 'getrawtransaction', params: [id] }))
+    const answers = calls.length === 0 ? [] : await this.#rpc.batch(calls, options)
+    // In a block by now, or evicted: then it is no matter of the mempool any more.
+    return answers.flatMap((one) => (one instanceof RpcError ? [] : [hexBytes(one, 'getrawtransaction')]))
   }
 
   async close(): Promise<void> {

@@ -15,7 +15,7 @@ import { isTaken, type Outgoing, refusalOf, toOutgoing } from './broadcast.js'
 import { MAXIMUM_FEERATE, MINIMUM_FEERATE } from './fees.js'
 import { decodeHeader, displayHash, HEADER_BYTES } from './header.js'
 import { type HttpOptions, HttpServer } from './http.js'
-import { flag, height, object, positive, reversed, wrong } from './json.js'
+import { flag, height, object, positive, reversed, text, wrong } from './json.js'
 import { isNetwork, NETWORKS, type Network } from './network.js'
 import type {
   BlockHash,
@@ -117,6 +117,27 @@ export class EsploraSource implements ChainSource {
       if (!isTaken(last)) return last
     }
     return last
+  }
+
+  /** A request or two for each output. */
+  async mempoolSpends(
+    outpoints: readonly Outpoint[],
+    options: SourceOptions = {},
+  ): Promise<readonly Uint8Array[]> {
+    const found = new Map<string, Uint8Array>()
+    for (const { txid, index } of outpoints) {
+      const path = `/tx/${displayID(txid)}/outspend/${index}`
+      const answer = await this.#json(path, options)
+      const spend = answer === undefined ? {} : object(answer, 'outspend')
+      if (spend['spent'] !== true || isSpentInBlock(spend)) continue
+      const id = text(spend['txid'], 'txid')
+      if (!/^[0-9a-f]{64}$/.test(id)) wrong(path, 'an ID', id)
+      const raw = found.has(id) ? undefined : await this.#get(`/tx/${id}/raw`, options, MAX_TRANSACTION_BYTES)
+      if (raw === undefined) continue
+      if (displayID(transactionID(decodeTransaction(raw))) !== id) wrong(path, 'that transaction', id)
+      found.set(id, raw)
+    }
+    return [...found.values()]
   }
 
   async close(): Promise<void> {

@@ -105,6 +105,12 @@ export interface ChainSource extends AsyncDisposable {
    */
   broadcast(transactions: readonly Uint8Array[], options?: SourceOptions): Promise<BroadcastResult>
 
+  /**
+   * Transactions of its mempool that spend some of these outputs, with their witnesses. A hint: others may be there all the
+   * same. Absent where a source can't tell.
+   */
+  mempoolSpends?(outpoints: readonly Outpoint[], options?: SourceOptions): Promise<readonly Uint8Array[]>
+
   /** Ends the calls under way with CLOSED. Idempotent. */
   close(): Promise<void>
 }

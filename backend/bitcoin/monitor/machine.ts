@@ -29,6 +29,8 @@ export interface Monitor {
   readonly facts: readonly Fact[]
   /** Spent the funding output in a block that was undone: it should get into another one. */
   readonly orphan?: Transaction
+  /** A commitment of the peer's that was in a mempool at that height: a hint, and gone if it is not seen again. */
+  readonly pending?: Pending
   /** Of the revoked commitment that is on chain. */
   readonly revoked?: RevokedCommitment
   /** What we try to get into a block, or did: kept until that is final. */
@@ -39,6 +41,13 @@ export interface Monitor {
   readonly abandoned: readonly Outpoint[]
   /** Nothing is left to do, ever. */
   readonly isResolved: boolean
+}
+
+/** What spends the funding output, and no block has. */
+export interface Pending {
+  readonly transaction: Transaction
+  /** Height at which it was seen last. */
+  readonly at: number
 }
 
 /** What a step knows of the world. */

@@ -11,6 +11,7 @@
 //     lightning-monitor/<key index>/fact/<txid>               when it is in a block, until it is undone
 //     lightning-monitor/<key index>/attempt/<id>              with each new price or transaction
 //     lightning-monitor/<key index>/orphan                    when the funding output's spend is undone
+//     lightning-monitor/<key index>/pending                   with each block, while the peer's commitment waits for one
 //     lightning-monitor/<key index>/shown                     once, if a revoked commitment is on chain
 //     lightning-monitor/<key index>/ends                      with each HTLC that is settled on chain, and at the end
 //     lightning-revoked/<key index>/<number>                  once, if it has HTLC outputs; read when it is on chain
@@ -163,6 +164,10 @@ const ROWS = {
   fact: row('lightning-monitor-fact', fact),
   attempt: row('lightning-monitor-attempt', attempt),
   orphan: row('lightning-monitor-orphan', transactionUpTo(MAX_TRANSACTION_BYTES)),
+  pending: row(
+    'lightning-monitor-pending',
+    object({ transaction: transactionUpTo(MAX_TRANSACTION_BYTES), at: height }),
+  ),
   shown: row('lightning-monitor-shown', shown),
   ends: row('lightning-monitor-ends', ends),
 }
@@ -246,6 +251,7 @@ function partsOf({ known: state, ...chain }: Monitor): Map<string, Part> {
   for (const one of chain.facts) add(ROWS.fact, `fact/${toHex(one.txid)}`, one)
   for (const one of chain.attempts) add(ROWS.attempt, `attempt/${one.id}`, one)
   if (chain.orphan !== undefined) add(ROWS.orphan, 'orphan', chain.orphan)
+  if (chain.pending !== undefined) add(ROWS.pending, 'pending', chain.pending)
   if (chain.revoked !== undefined) add(ROWS.shown, 'shown', chain.revoked)
   const { settled, abandoned, isResolved } = chain
   // Each of them changes with one of the others, or alone: together they are one row, whose identity is theirs.
@@ -280,6 +286,7 @@ interface Draft {
   readonly facts: Fact[]
   readonly attempts: Attempt[]
   orphan?: Monitor['orphan']
+  pending?: Monitor['pending']
   shown?: RevokedCommitment
   ends?: Pick<Monitor, 'settled' | 'abandoned' | 'isResolved'>
 }
@@ -323,6 +330,9 @@ function read(draft: Draft, part: string, key: string, value: Uint8Array): void 
     case 'orphan':
       draft.orphan = ROWS.orphan.open(key, value)
       return
+    case 'pending':
+      draft.pending = ROWS.pending.open(key, value)
+      return
     case 'shown':
       draft.shown = ROWS.shown.open(key, value)
       return
@@ -353,7 +363,7 @@ function restored(keyIndex: bigint, draft: Draft): Monitor {
   const fault = faultOfMonitor(known)
   if (fault !== undefined || terms.keyIndex !== keyIndex)
     throw invalid(`${prefix}terms`, fault ?? 'misplaced')
-  const { facts, attempts, orphan, shown, ends } = draft
+  const { facts, attempts, orphan, pending, shown, ends } = draft
   return {
     known,
     facts: facts.reduce<readonly Fact[]>(withFact, []),
@@ -362,6 +372,7 @@ function restored(keyIndex: bigint, draft: Draft): Monitor {
     abandoned: ends?.abandoned ?? [],
     isResolved: ends?.isResolved ?? false,
     ...(orphan === undefined ? {} : { orphan }),
+    ...(pending === undefined ? {} : { pending }),
     ...(shown === undefined ? {} : { revoked: shown }),
   }
 }

@@ -1,10 +1,11 @@
 // The monitor's step: what is learned, what is on chain now, what follows from both, and what is to be done about it.
 import { PerkunasError } from '../../../channel/errors.js'
 import { refused, separated, withCoins } from '../resolver/answers.js'
+import { isPending, withPending } from '../resolver/commitment.js'
 import { pursue } from '../resolver/pursue.js'
 import type { Scope } from '../resolver/scope.js'
 import { fundingScript, type Outpoint, p2wsh, type Transaction } from '../script/index.js'
-import { type Fact, factOf, isSame, withFact } from './facts.js'
+import { type Fact, factOf, isSame, spenderOf, withFact } from './facts.js'
 import {
   type Monitor,
   type MonitorEffect,
@@ -59,11 +60,11 @@ export function step(monitor: Monitor | undefined, input: MonitorInput, env: Mon
 }
 
 /** Whether it has nothing on chain and nothing to get there: it needs to hear of no block but one that spends what it watches. */
-export function isAtRest({ known, facts, orphan, isResolved }: Monitor): boolean {
+export function isAtRest({ known, facts, orphan, pending, attempts, isResolved }: Monitor): boolean {
+  if (isResolved) return true
   const isClosing = known.closings.some(({ inputs }) => (inputs[0]?.witness.length ?? 0) > 0)
-  return (
-    isResolved || (known.failure === undefined && facts.length === 0 && orphan === undefined && !isClosing)
-  )
+  const isOnItsWay = orphan !== undefined || pending !== undefined || attempts.length > 0
+  return known.failure === undefined && facts.length === 0 && !isOnItsWay && !isClosing
 }
 
 const NOTHING: Omit<MonitorStep, 'next'> = { revoked: [], handoffs: [], effects: [] }
@@ -108,11 +109,11 @@ function connected(
     handoffs.push(...learned.handoffs)
     next = { ...learned.next, facts: withFact(facts, fact) }
     if (spendsFunding(fact, known.terms)) {
-      const { orphan: _, ...rest } = next
+      const { orphan: _, pending: __, ...rest } = next
       next = rest
     }
   }
-  const result = concluded(before, next, env, isTip ? { kind: 'all' } : undefined)
+  const result = concluded(before, withoutGone(next, env), env, isTip ? { kind: 'all' } : undefined)
   return {
     ...result,
     handoffs: [...handoffs, ...result.handoffs],
@@ -122,8 +123,18 @@ function connected(
 
 function seen(before: Monitor, transaction: Transaction, env: MonitorEnv): MonitorStep {
   const { next, handoffs } = withPreimages(before, transaction)
-  const result = concluded(before, separated(next, transaction), env, { kind: 'new' })
+  const parted = separated(next, transaction)
+  const isOpen = spenderOf(parted.facts, parted.known.terms.funding.outpoint) === undefined
+  const after = isOpen ? withPending(parted, transaction, env) : parted
+  const result = concluded(before, after, env, { kind: 'new' })
   return { ...result, handoffs: [...handoffs, ...result.handoffs] }
+}
+
+/** What was in a mempool and is not seen there any more. */
+function withoutGone(monitor: Monitor, env: MonitorEnv): Monitor {
+  if (monitor.pending === undefined || isPending(monitor, env)) return monitor
+  const { pending: _, ...rest } = monitor
+  return rest
 }
 
 function resumed(before: Monitor, env: MonitorEnv): MonitorStep {

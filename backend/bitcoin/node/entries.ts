@@ -20,7 +20,7 @@ export interface Entry {
   state: ChannelState
   monitor: Monitor | undefined
   /** Outputs of which the monitor hears when they are spent, as transactions name them, in hex. */
-  readonly watched: Set<string>
+  readonly watched: Set<Hex>
   /** Revoked commitments that are not written yet. */
   revoked: RevokedCommitment[]
   /** What the store has, or is about to have; undefined before the first commitments, which nothing is lost without. */

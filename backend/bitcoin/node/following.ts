@@ -10,6 +10,8 @@ export interface FollowingOptions {
   readonly turns: () => Turns
   /** Durable, if the store had one. */
   readonly cursor: ChainCursor | undefined
+  /** All that the chain has is durable. */
+  readonly atTip: () => void
   readonly report: (error: PerkunasError) => void
 }
 
@@ -47,6 +49,7 @@ export class Following {
     if (event.kind === 'connected' && event.isTip) await this.#refreshFees()
     await this.#options.turns().done(event)
     this.#cursor = event.cursor
+    if (event.isTip) this.#options.atTip()
   }
 
   /** Where there is no new answer, the last one holds. */

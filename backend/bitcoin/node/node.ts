@@ -272,7 +272,8 @@ export class LightningNode implements AsyncDisposable {
     // Who starts on an empty store by mistake must not write over the backup of what was in the other one.
     // Soon: then our user listens to what goes wrong.
     if (entries.length > 0) this.#parts.schedule(() => void this.#backUp())
-    this.#endings.push(...this.#parts.connections.listen())
+    this.#endings.push(...this.#parts.connections.listen(), () => this.#parts.mempool.end())
+    this.#parts.mempool.begin()
     this.#tickLater()
     for (const peer of new Set(entries.map((entry) => entry.peer))) this.#parts.connections.connect(peer)
   }

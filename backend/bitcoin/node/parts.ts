@@ -18,6 +18,7 @@ import type { Entry } from './entries.js'
 import { Following } from './following.js'
 import { Inbound } from './inbound.js'
 import { channelKeys } from './keys.js'
+import { Mempool } from './mempool.js'
 import type { LightningNodeOptions } from './options.js'
 import { OwnScripts } from './own-scripts.js'
 import { NodePayments } from './payments.js'
@@ -32,6 +33,7 @@ export interface NodeParts {
   readonly turns: Turns
   readonly connections: Connections
   readonly following: Following
+  readonly mempool: Mempool
   readonly coins: Coins
   readonly inbound: Inbound
   readonly backups: Backups
@@ -73,7 +75,13 @@ export function nodeParts(options: LightningNodeOptions, found: Restored, hooks:
     eventually: (look, signal) => turns.waiters.until(look, signal),
     random,
   })
-  const following = new Following({ chain, turns: () => turns, cursor: found.cursor, report })
+  const following = new Following({
+    chain,
+    turns: () => turns,
+    cursor: found.cursor,
+    atTip: () => mempool.look(),
+    report,
+  })
   const core = new Core({
     env: {
       chainHash: chain.chainHash,
@@ -106,6 +114,7 @@ export function nodeParts(options: LightningNodeOptions, found: Restored, hooks:
     changed: (changed) => hooks.changed(changed),
     failed: (error) => hooks.failed(error),
   })
+  const mempool = new Mempool({ chain, core, turns, clock, report })
   const connections = new Connections(bus, turns)
   const unfunded = (channel: bigint, error: PerkunasError) => ends.blame(channel, error)
   const coins = new Coins({ wallet, turns, id: bus.id, unfunded })
@@ -117,5 +126,18 @@ export function nodeParts(options: LightningNodeOptions, found: Restored, hooks:
     core.restore(entry)
     scripts.restore(entry.state)
   }
-  return { ...parts, core, following, backups, payments, scripts, ends, clock, schedule, random, alias }
+  return {
+    ...parts,
+    core,
+    following,
+    mempool,
+    backups,
+    payments,
+    scripts,
+    ends,
+    clock,
+    schedule,
+    random,
+    alias,
+  }
 }

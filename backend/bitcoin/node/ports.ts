@@ -2,7 +2,7 @@
 import type { Hex } from '../../../channel/bytes.js'
 import type { PeerBus } from '../../../peer/index.js'
 import type { BroadcastResult, ChainCursor, FeeTable, TrackedEvent } from '../chain/index.js'
-import type { Transaction } from '../script/index.js'
+import type { Outpoint, Transaction } from '../script/index.js'
 
 /** Connections: what `PeerBus` has. Its `init` and `understands` are those of `lightningInit`. */
 export type NodeBus = Pick<
@@ -43,6 +43,8 @@ export interface NodeChain {
    * @throws PerkunasError LEDGER_UNREACHABLE and the like if nothing is known of what became of it
    */
   broadcast(transactions: readonly Transaction[]): Promise<BroadcastResult>
+  /** What of its mempool spends some of these outputs, as far as it can tell: a hint. */
+  mempoolSpends?(outpoints: readonly Outpoint[]): Promise<readonly Transaction[]>
   /** What it knows of fees now. */
   feeTable(): Promise<FeeTable>
 }

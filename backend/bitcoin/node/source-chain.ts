@@ -7,7 +7,7 @@ import {
   type TrackedEvent,
   type TrackerStatus,
 } from '../chain/index.js'
-import { encodeTransaction } from '../script/index.js'
+import { decodeTransaction, encodeTransaction } from '../script/index.js'
 import type { NodeChain } from './ports.js'
 
 /** What {@link sourceChain} is made from. */
@@ -55,6 +55,10 @@ export function sourceChain(options: SourceChainOptions): NodeChain {
       }
     },
     broadcast: (transactions) => source.broadcast(transactions.map(encodeTransaction)),
+    async mempoolSpends(outpoints) {
+      const found = (await source.mempoolSpends?.(outpoints)) ?? []
+      return found.map(decodeTransaction)
+    },
     feeTable: () => source.feeTable(),
   }
 }

@@ -1,13 +1,16 @@
-// Our commitment on its way into a block: published as long as the funding output is not spent, and if it pays too little
-// by itself, with a child at its anchor that pays for both.
+// A commitment on its way into a block: ours is published as long as the funding output is not spent, and if it pays too
+// little by itself, with a child at its anchor that pays for both. So is the peer's, once it is in a mempool, if something
+// has to be claimed of it in time.
 //
 // What it is worth to be in time depends on its HTLCs: each must then still be claimed before its own deadline.
+import { equalBytes } from '../../../channel/bytes.js'
 import { type Sat, sat } from '../../../channel/units.js'
 import { claimsOf, contextOf } from '../monitor/claims.js'
+import { isSame } from '../monitor/facts.js'
 import type { Monitor, MonitorEffect, MonitorEnv } from '../monitor/machine.js'
-import type { FundingSpend } from '../monitor/spend.js'
+import { classifySpend, type FundingSpend } from '../monitor/spend.js'
 import type { MonitorState } from '../monitor/state.js'
-import { claimsOfHolder, type Transaction, weightOf } from '../script/index.js'
+import { type Transaction, transactionID, weightOf } from '../script/index.js'
 import { fundedAdvanced, priced } from './advance.js'
 import type { Attempt } from './attempt.js'
 import { anchorDraft, draftWeight, rateOf } from './build.js'
@@ -25,6 +28,10 @@ export interface CommitmentStakes {
 }
 
 type Own = FundingSpend & { readonly kind: 'holderNewest' }
+type Theirs = FundingSpend & { readonly kind: 'counterpartyCurrent' | 'counterpartyNext' }
+
+/** Blocks after which what was seen in a mempool counts as gone, if it is not seen again. */
+const SEEN_BLOCKS = 1
 
 /** Publishes what should spend the funding output: what a reorg took back, our commitment, or what both agreed on. */
 export function pursueFunding(monitor: Monitor, env: MonitorEnv, scope: Scope): Pursued {
@@ -39,17 +46,65 @@ export function pursueFunding(monitor: Monitor, env: MonitorEnv, scope: Scope): 
       effects.push(publish('closing', closing))
   }
   const own = ownCommitment(known, env)
-  if (own === undefined) return { next: monitor, effects }
   // Alone it may be enough, and if not, some nodes take it.
-  if (scope.kind === 'all' && own.commitment.fee > 0n) effects.push(publish('commitment', own.transaction))
-  const child = withChild(monitor, own, env, scope)
-  return { next: child.next, effects: [...effects, ...child.effects] }
+  if (own !== undefined && scope.kind === 'all' && own.commitment.fee > 0n)
+    effects.push(publish('commitment', own.transaction))
+  // What a mempool has is a hint: ours is not given up for it.
+  const wanted = [own, theirCommitment(monitor, env)].filter((one) => one !== undefined)
+  let next = withoutOthers(monitor, wanted, effects)
+  for (const one of wanted) {
+    const child = withChild(next, one, env, scope)
+    next = child.next
+    effects.push(...child.effects)
+  }
+  return { next, effects }
+}
+
+/** Whether a commitment of the peer's was in a mempool not long ago. */
+export function isPending({ pending }: Monitor, { height }: Pick<MonitorEnv, 'height'>): boolean {
+  return pending !== undefined && height - pending.at <= SEEN_BLOCKS
+}
+
+/** A monitor that knows what of the funding output is in a mempool, if it is a commitment of the peer's that may confirm. */
+export function withPending(monitor: Monitor, transaction: Transaction, env: MonitorEnv): Monitor {
+  const { known, pending } = monitor
+  const { outpoint } = known.terms.funding
+  if (!transaction.inputs.some((input) => isSame(input.outpoint, outpoint))) return monitor
+  if (theirsOf(known, transaction, env) === undefined) return monitor
+  const isKnown =
+    pending?.at === env.height && equalBytes(transactionID(pending.transaction), transactionID(transaction))
+  return isKnown ? monitor : { ...monitor, pending: { transaction, at: env.height } }
 }
 
 /** Why our commitment should be in a block, and by when. */
 export function commitmentStakes(known: MonitorState, env: MonitorEnv): CommitmentStakes | undefined {
   const own = ownCommitment(known, env)
   return own === undefined ? undefined : stakesOf(known, own, env)
+}
+
+function theirCommitment(monitor: Monitor, env: MonitorEnv): Theirs | undefined {
+  const { known, pending } = monitor
+  if (pending === undefined || !isPending(monitor, env)) return undefined
+  return theirsOf(known, pending.transaction, env)
+}
+
+function theirsOf(known: MonitorState, transaction: Transaction, env: MonitorEnv): Theirs | undefined {
+  const spend = classifySpend(known, transaction, { builder: env.signer(known.terms), revokedHtlcs: [] })
+  return spend.kind === 'counterpartyCurrent' || spend.kind === 'counterpartyNext' ? spend : undefined
+}
+
+/** Without children of commitments that are gone: their coins are free. */
+function withoutOthers(
+  monitor: Monitor,
+  wanted: readonly (Own | Theirs)[],
+  effects: MonitorEffect[],
+): Monitor {
+  const isWanted = ({ members }: Attempt) =>
+    members.every(({ txid }) => wanted.some(({ commitment }) => equalBytes(commitment.txid, txid)))
+  const others = monitor.attempts.filter((one) => one.kind === 'anchor' && !isWanted(one))
+  if (others.length === 0) return monitor
+  for (const { id, coins } of others) if (coins.length > 0) effects.push({ kind: 'release', attempt: id })
+  return { ...monitor, attempts: monitor.attempts.filter((one) => !others.includes(one)) }
 }
 
 function ownCommitment({ failure, holder, terms }: MonitorState, env: MonitorEnv): Own | undefined {
@@ -66,8 +121,12 @@ function ownCommitment({ failure, holder, terms }: MonitorState, env: MonitorEnv
   }
 }
 
-function stakesOf(known: MonitorState, own: Own, { height, policy }: MonitorEnv): CommitmentStakes {
-  const { outputs } = claimsOf(known, own, height + 1)
+function stakesOf(
+  known: MonitorState,
+  wanted: Own | Theirs,
+  { height, policy }: MonitorEnv,
+): CommitmentStakes {
+  const { outputs } = claimsOf(known, wanted, height + 1)
   let [value, balance] = [0n, 0n]
   const dues: number[] = []
   for (const { kind, amount, htlc, recipe, competitorAt = 0 } of outputs) {
@@ -81,14 +140,17 @@ function stakesOf(known: MonitorState, own: Own, { height, policy }: MonitorEnv)
   return { value: sat(value), balance: sat(balance), ...(dues.length === 0 ? {} : { due }) }
 }
 
-function withChild(monitor: Monitor, own: Own, env: MonitorEnv, scope: Scope): Pursued {
-  const { commitment, transaction } = own
-  const anchor = claimsOfHolder(commitment).find(({ kind }) => kind === 'anchor')
-  const onChain = contextOf(own)
+function withChild(monitor: Monitor, wanted: Own | Theirs, env: MonitorEnv, scope: Scope): Pursued {
+  const { commitment, transaction } = wanted
+  const found = claimsOf(monitor.known, wanted, env.height + 1).outputs.find(({ kind }) => kind === 'anchor')
+  const anchor = found?.recipe?.kind === 'claim' ? found.recipe.claim : undefined
+  const onChain = contextOf(wanted)
   if (anchor === undefined || onChain === undefined) return { next: monitor, effects: [] }
   const id = nameOf('anchor', anchor.outpoint)
   const known = monitor.attempts.find((one) => one.id === id)
-  const { due, value, balance } = stakesOf(monitor.known, own, env)
+  const { due, value, balance } = stakesOf(monitor.known, wanted, env)
+  // Who published it has a balance to be in time for; without HTLCs we have none there.
+  if (wanted.kind !== 'holderNewest' && due === undefined) return { next: monitor, effects: [] }
   const before: Attempt = {
     ...(known ?? {
       id,

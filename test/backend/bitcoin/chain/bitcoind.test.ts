@@ -153,6 +153,21 @@ describe('bitcoin/chain: bitcoind', () => {
     expect(await send(parent, child(2000n))).to.deep.equal({ kind: 'confirmed' })
   })
 
+  it('what its mempool spends of some outputs -> those transactions; what a block spends, or nobody, is not there', async () => {
+    const [first, second, third] = [chain.coin(), chain.coin(), chain.coin()]
+    const waiting = payment(chain, { coin: first })
+    const mined = payment(chain, { coin: second })
+    expect(await send(mined)).to.deep.equal({ kind: 'accepted' })
+    await chain.mine(1)
+    expect(await send(waiting)).to.deep.equal({ kind: 'accepted' })
+    const asked = [first, second, third].map(({ outpoint }) => outpoint)
+    const found = await source.mempoolSpends([...asked, NOWHERE])
+    expect(found).to.deep.equal([encodeTransaction(waiting)])
+    expect(await source.mempoolSpends([])).to.deep.equal([])
+    await chain.mine(1)
+    expect(await source.mempoolSpends(asked)).to.deep.equal([])
+  })
+
   it('an aborted call -> ABORTED, the next one is answered; a closed source -> CLOSED', async () => {
     const error = await failure(source.chainInfo({ signal: AbortSignal.abort() }))
     expect(error).to.include({ code: 'ABORTED' })

@@ -32,7 +32,7 @@ describe('bitcoin/chain: Esplora', () => {
   before(async function () {
     this.timeout(60_000)
     node = await startBitcoind()
-    chain = await Chain.start(node, 8)
+    chain = await Chain.start(node, 12)
     server = await TestServer.start(esploraOver(node))
     source = new EsploraSource({ url: `${server.url}/`, patience: 0 })
     hasty = new EsploraSource({ url: server.url, timeout: 100, patience: 0 })
@@ -154,6 +154,22 @@ describe('bitcoin/chain: Esplora', () => {
     expect((await send(parent, child)).kind).to.equal('feeTooLow')
     server.answer = esploraOver(node)
     expect(await send(parent, child)).to.deep.equal({ kind: 'accepted' })
+  })
+
+  it('what its mempool spends -> those transactions, if they are what they are called', async () => {
+    const [first, second] = [chain.coin(), chain.coin()]
+    const waiting = payment({ coin: first })
+    const asked = [first, second].map(({ outpoint }) => outpoint)
+    expect(await source.mempoolSpends(asked)).to.deep.equal([])
+    expect(await send(waiting)).to.deep.equal({ kind: 'accepted' })
+    expect(await source.mempoolSpends([...asked, NOWHERE])).to.deep.equal([encodeTransaction(waiting)])
+    lie(/\/raw$/, say(encodeTransaction(payment({ coin: second }))))
+    expect(await failure(source.mempoolSpends(asked))).to.include({ code: 'INVALID_MESSAGE' })
+    lie(/\/outspend/, say('{"spent": true, "txid": "../blocks", "status": {"confirmed": false}}'))
+    expect(await failure(source.mempoolSpends(asked))).to.include({ code: 'INVALID_MESSAGE' })
+    server.answer = esploraOver(node)
+    await chain.mine(1)
+    expect(await source.mempoolSpends(asked)).to.deep.equal([])
   })
 
   it('what the server says of a transaction without any reason -> LEDGER_UNREACHABLE, never a verdict (f 18)', async () => {

@@ -157,9 +157,12 @@ export function esploraOver(node: Bitcoind): Answer {
         await node.rpc('gettxout', [...place, true]),
         await node.rpc('gettxout', [...place, false]),
       ]
-      return void json(
-        free === null ? { spent: true, status: { confirmed: inBlocks === null } } : { spent: false },
-      )
+      if (free !== null) return void json({ spent: false })
+      const [spend] = (await node.rpc('gettxspendingprevout', [[{ txid, vout: Number(output) }]])) as [
+        { spendingtxid?: string },
+      ]
+      const status = { confirmed: inBlocks === null }
+      return void json({ spent: true, txid: spend.spendingtxid ?? '00'.repeat(32), vin: 0, status })
     }
     if (path === '/tx') {
       try {

@@ -114,6 +114,13 @@ export class TestChain implements NodeChain {
     return this.fees
   }
 
+  async mempoolSpends(outpoints: readonly Outpoint[]): Promise<readonly Transaction[]> {
+    const asked = new Set(outpoints.map(keyOf))
+    return [...this.mempool.values()].filter(({ inputs }) =>
+      inputs.some(({ outpoint }) => asked.has(keyOf(outpoint))),
+    )
+  }
+
   /** Blocks, the first with what is in the mempool. All that follow the chain have seen them when it resolves. */
   async mine(count = 1): Promise<void> {
     for (let i = 0; i < count; i++) {
@@ -422,6 +429,7 @@ export class Fuse {
     return {
       chainHash: chain.chainHash,
       feeTable: () => chain.feeTable(),
+      mempoolSpends: async (outpoints) => (await chain.mempoolSpends?.(outpoints)) ?? [],
       follow: (known, handler) =>
         chain.follow(known, async (event) => {
           if (!this.isBlown) await Promise.race([handler(event), this.blown])
