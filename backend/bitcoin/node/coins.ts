@@ -1,6 +1,7 @@
 // What a node asks of its wallet: coins for channels and for what their monitors publish, each kept under a purpose by which
 // it is found again after a restart.
 import type { PerkunasError } from '../../../channel/errors.js'
+import type { Sat } from '../../../channel/units.js'
 import type { ChannelInput } from '../channel/index.js'
 import type { NodeEffect } from './effects.js'
 import type { Entry } from './entries.js'
@@ -14,8 +15,16 @@ export interface CoinsOptions {
   readonly turns: Turns
   /** Of the node. */
   readonly id: string
+  /** What has to stay in the wallet if that channel is funded, too. */
+  readonly keepFor: (channel: bigint) => Sat
   /** A channel of ours will end for want of money. */
   readonly unfunded: (channel: bigint, error: PerkunasError) => void
+}
+
+interface Waiting {
+  readonly effect: NodeEffect & { readonly kind: 'reserve' }
+  readonly resolve: () => void
+  readonly reject: (cause: unknown) => void
 }
 
 /** See above. */
@@ -23,6 +32,9 @@ export class Coins {
   readonly #options: CoinsOptions
   /** What the wallet is asked for, by purpose. */
   readonly #reserving = new Set<string>()
+  /** What it is to be asked for, in whatever order. */
+  readonly #waiting: Waiting[] = []
+  #isAsking = false
 
   constructor(options: CoinsOptions) {
     this.#options = options
@@ -33,7 +45,8 @@ export class Coins {
     const { wallet, turns, unfunded } = this.#options
     try {
       const outputs = [{ amount, script }]
-      const funded = await wallet.fund({ purpose: this.#purpose(channel), outputs, feerate })
+      const keep = this.#options.keepFor(channel)
+      const funded = await wallet.fund({ purpose: this.#purpose(channel), outputs, feerate, keep })
       const transaction = await wallet.sign(funded.transaction, funded.coins)
       const reservation = funded.reservation.id
       turns.push({ kind: 'funded', channel, funding: { reservation, transaction }, index: 0 })
@@ -44,12 +57,39 @@ export class Coins {
     }
   }
 
-  /** Keeps coins for an attempt of a monitor. What it can't have now that asks for again. */
-  async reserve({ channel, attempt, amount, feerate }: NodeEffect & { kind: 'reserve' }): Promise<void> {
-    const { wallet, turns } = this.#options
-    const purpose = this.#purpose(channel, attempt)
+  /**
+   * Keeps coins for an attempt of a monitor. What it can't have now that asks for again.
+   *
+   * When many channels close at once there may not be coins for all: of those that ask in one turn, what is due soonest goes
+   * first, and of that what most is at stake for.
+   */
+  async reserve(effect: NodeEffect & { kind: 'reserve' }): Promise<void> {
+    const purpose = this.#purpose(effect.channel, effect.attempt)
     if (this.#reserving.has(purpose)) return
     this.#reserving.add(purpose)
+    const done = new Promise<void>((resolve, reject) => this.#waiting.push({ effect, resolve, reject }))
+    void this.#askAll()
+    return done
+  }
+
+  async #askAll(): Promise<void> {
+    if (this.#isAsking) return
+    this.#isAsking = true
+    // The rest of the turn asks, too.
+    await Promise.resolve()
+    for (let next = this.#mostUrgent(); next !== undefined; next = this.#mostUrgent())
+      await this.#ask(next.effect).then(next.resolve, next.reject)
+    this.#isAsking = false
+  }
+
+  #mostUrgent(): Waiting | undefined {
+    this.#waiting.sort((a, b) => byUrgency(a.effect, b.effect))
+    return this.#waiting.shift()
+  }
+
+  async #ask({ channel, attempt, amount, feerate }: NodeEffect & { kind: 'reserve' }): Promise<void> {
+    const { wallet, turns } = this.#options
+    const purpose = this.#purpose(channel, attempt)
     try {
       const found = await wallet.reserveInputs({ purpose, amount, feerate })
       const coins = found.coins.map(({ outpoint, amount, script }, i) => {
@@ -87,4 +127,12 @@ export class Coins {
   #purpose(channel: bigint, attempt?: string): string {
     return `${this.#options.id} channel ${channel}${attempt === undefined ? '' : ` ${attempt}`}`
   }
+}
+
+type Stakes = Pick<Waiting['effect'], 'due' | 'value'>
+
+function byUrgency(a: Stakes, b: Stakes): number {
+  const [first, second] = [a.due ?? Number.POSITIVE_INFINITY, b.due ?? Number.POSITIVE_INFINITY]
+  if (first !== second) return first < second ? -1 : 1
+  return a.value === b.value ? 0 : a.value > b.value ? -1 : 1
 }

@@ -56,6 +56,9 @@ export type NodeEffect =
       readonly attempt: string
       readonly amount: Sat
       readonly feerate: FeeratePerKw
+      /** What is lost otherwise, and from which height on. */
+      readonly value: Sat
+      readonly due?: number
     }
   /** It keeps none for it any more. */
   | { readonly kind: 'releaseCoins'; readonly channel: bigint; readonly attempt: string }

@@ -80,8 +80,8 @@ export function monitorEffect(around: AroundMachines, entry: Entry, effect: Moni
       return draft.effect({ kind: 'publish', channel, ...given })
     }
     case 'reserve': {
-      const { attempt, amount, feerate } = effect
-      return draft.effect({ kind: 'reserve', channel, attempt, amount, feerate })
+      const { kind: _, ...given } = effect
+      return draft.effect({ kind: 'reserve', channel, ...given })
     }
     case 'release':
       return draft.effect({ kind: 'releaseCoins', channel, attempt: effect.attempt })

@@ -8,6 +8,7 @@ import { memoryCounter } from '../keys/index.js'
 import { RESOLVER_POLICY } from '../monitor/index.js'
 import type { ShortChannelID } from '../wire/index.js'
 import { aliasOf } from './alias.js'
+import { reserveOfAll } from './anchor-reserve.js'
 import { Backups } from './backups.js'
 import { Coins } from './coins.js'
 import { Connections } from './connections.js'
@@ -117,7 +118,8 @@ export function nodeParts(options: LightningNodeOptions, found: Restored, hooks:
   const mempool = new Mempool({ chain, core, turns, clock, report })
   const connections = new Connections(bus, turns)
   const unfunded = (channel: bigint, error: PerkunasError) => ends.blame(channel, error)
-  const coins = new Coins({ wallet, turns, id: bus.id, unfunded })
+  const keepFor = (channel: bigint) => reserveOfAll(core, channel)
+  const coins = new Coins({ wallet, turns, id: bus.id, keepFor, unfunded })
   const inbound = new Inbound({ core, turns, wallet, scripts, alias, report })
   const tell = (event: NodeEvent) => hooks.event(event)
   const parts = { turns, connections, coins, inbound }
