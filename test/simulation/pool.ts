@@ -2,7 +2,7 @@
 import { type ChildProcess, fork, spawnSync } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import type { RunOptions, RunResult } from './run.js'
+import type { RunOptions, RunResult } from './play.js'
 
 /** When a run is taken for endless: a busy machine alone makes none so. */
 export interface Patience {

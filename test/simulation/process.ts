@@ -12,7 +12,8 @@ import {
 import { messages } from '../../client/messages.js'
 import type { PeerID } from '../../peer/index.js'
 import { type Account, MemoryWallet, type Wallet } from '../../wallet/index.js'
-import { type Disk, SimStore } from './disk.js'
+import type { Disk } from './disk.js'
+import { Life, type LifeOwner } from './life.js'
 import { name, type Outgoing, type SimBus } from './network.js'
 import type { Witness } from './oracle.js'
 import { Random } from './random.js'
@@ -25,60 +26,36 @@ const TIMEOUTS = { proposal: 15_000, update: 8_000, settlement: 4_000 }
 const OPEN = ['acting', 'signing', 'final']
 
 /** Who runs it. */
-export interface Owner extends Witness {
+export interface Owner extends Witness, LifeOwner {
+  readonly name: string
   readonly peer: PeerID
   readonly secret: Uint8Array
-  readonly isHonest: boolean
   readonly outgoing?: Outgoing
   readonly incoming?: (from: PeerID, payload: Uint8Array) => void
   /** What was signed in all its lives: signature → message → state. */
   readonly signed: { readonly messages: Map<Hex, Hex>; readonly states: Map<Hex, State> }
   /** The keys of all that was ever durable. */
   readonly written: Set<string>
-  /** The process died by itself. */
-  onDeath(disk: Disk): void
   /** The client says that it stopped, though the process lives: its disk failed. */
   onFailure(): void
   onChannel?(channel: Channel): void
 }
 
 /** A client's process. */
-export class SimProcess {
+export class SimProcess extends Life<Owner, Scene> {
   readonly client: Client
-  readonly store: SimStore
   readonly bus: SimBus
   readonly node: SimNode
   readonly backend: SimBackend
-  /** Calls of the user that have not come to an end. */
-  readonly calls = new Map<number, string>()
-  isAlive = true
-  #effectsLeft = Number.POSITIVE_INFINITY
-  #lastCall = 0
 
   constructor(
-    readonly owner: Owner,
-    readonly scene: Scene,
+    owner: Owner,
+    scene: Scene,
     disk: Disk,
     readonly life: number,
   ) {
     const random = scene.random.fork(`${owner.name}/${life}`)
-    const clock = {
-      now: () => scene.time.now(),
-      after: (ms: number, callback: () => void) =>
-        scene.time.after(ms, () => {
-          if (this.isAlive) callback()
-        }),
-    }
-    this.store = new SimStore(disk, {
-      clock,
-      random: random.fork('disk'),
-      isAlive: () => this.isAlive,
-      die: () => this.die(),
-      dieAfter: (effects) => {
-        this.#effectsLeft = effects
-      },
-      wrote: (key) => owner.written.add(key),
-    })
+    super(owner, scene, { disk, random, wrote: (key) => owner.written.add(key) })
     this.node = new SimNode(scene.chain)
     const wallet = this.#recording(new MemoryWallet([owner.secret]))
     const { address } = owner
@@ -109,7 +86,7 @@ export class SimProcess {
       address,
       apps,
       timeouts: TIMEOUTS,
-      clock,
+      clock: this.clock,
       entropy: (length) => entropy.bytes(length),
       // A few are enough to have all go to rest and be woken at any moment.
       warmChannels: random.fork('warm').int(3),
@@ -140,58 +117,12 @@ export class SimProcess {
     }
   }
 
-  /** Whether the next effect still happens. */
-  effect(): boolean {
-    if (this.isAlive && this.#effectsLeft-- <= 0) this.die()
-    return this.isAlive
-  }
-
-  /** Nothing goes wrong any more that was planned. */
-  defuse(): void {
-    this.store.fault = undefined
-    this.#effectsLeft = Number.POSITIVE_INFINITY
-  }
-
-  /** The end: from here on nothing that this process does has an effect. */
-  die(): void {
-    if (!this.isAlive) return
-    this.scene.tell(`${this.owner.name} dies`)
-    this.end()
-    this.owner.onDeath(this.store.disk)
-  }
-
   /** The process is replaced by another one. */
   end(): void {
     this.isAlive = false
     this.bus.kill()
     this.node.stop()
     void this.backend.close()
-  }
-
-  /** Follows a call of the user to its end. */
-  call<T>(words: string, result: Promise<T>, onEnd?: (value: T) => void): void {
-    const { owner, scene } = this
-    const id = ++this.#lastCall
-    this.calls.set(id, words)
-    const ended = (how: string) => {
-      this.calls.delete(id)
-      if (this.effect()) scene.tell(`${owner.name} ${words}: ${how}`)
-    }
-    result.then(
-      (value) => {
-        ended('ok')
-        if (this.isAlive) onEnd?.(value)
-      },
-      (error) => {
-        const code =
-          typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'untyped'
-        ended(code)
-        if (!this.isAlive || !owner.isHonest) return
-        if (code === 'untyped' || code === 'INTERNAL') {
-          scene.oracle.violated('no mistake of ours', `${owner.name} ${words}: ${String(error)}`)
-        }
-      },
-    )
   }
 
   #opened(channel: Channel): void {

@@ -6,66 +6,38 @@ import { Cheat } from './cheat.js'
 import { Evidence } from './evidence.js'
 import { finale } from './finale.js'
 import { SimNetwork } from './network.js'
-import { Oracle, type Violation } from './oracle.js'
+import { Oracle } from './oracle.js'
 import { Party } from './party.js'
-import { Random } from './random.js'
+import { play, type RunOptions, type RunResult } from './play.js'
+import type { Random } from './random.js'
 import { apps, type Scene, WEALTH } from './scene.js'
 import { type Stage, takeStep } from './steps.js'
-import { quiet, VirtualTime } from './time.js'
-import { Trace } from './trace.js'
+import { VirtualTime } from './time.js'
+import type { Trace } from './trace.js'
 
-/** What to run. */
-export interface RunOptions {
-  readonly seed: number
-  /** How many steps are drawn. */
-  readonly steps: number
-  /** Only these of them happen; all if it is left out. */
-  readonly only?: readonly number[]
-  /** Whether to keep the trace's words. */
-  readonly keepTrace?: boolean
-  /** On which ledger; the simulated one of apps and assets by default. */
-  readonly ledger?: 'sim' | 'bitcoin'
-}
-
-/** What came of it. */
-export interface RunResult {
-  readonly seed: number
-  readonly steps: number
-  readonly violations: readonly Violation[]
-  /** SHA-256 of the trace. */
-  readonly hash: string
-  readonly trace: readonly string[]
-}
-
-/** Milliseconds between steps on average. */
+/** Milliseconds between steps, twice as many as on average. */
 const PACE = 700
 
 /** Runs a seed. */
-export async function run({ seed, steps, only, keepTrace = false }: RunOptions): Promise<RunResult> {
-  const random = new Random(`seed ${seed}`)
-  const trace = new Trace(keepTrace)
-  const stage = build(random, trace)
-  const { scene, parties } = stage
-  const { time, oracle } = scene
-  const unguard = guard(oracle)
-  try {
-    for (const party of parties) party.start()
-    const included = only && new Set(only)
-    let at = 100
-    for (let i = 0; i < steps; i++) {
-      const ofStep = random.fork(i)
-      at += ofStep.chance(0.1) ? ofStep.int(8 * PACE) : ofStep.int(PACE)
-      if (included !== undefined && !included.has(i)) continue
-      time.after(at - time.now(), () => takeStep(stage, ofStep))
+export function run(options: RunOptions): Promise<RunResult> {
+  return play(options, 'seed', (random, trace) => {
+    const stage = build(random, trace)
+    const { scene, parties } = stage
+    return {
+      time: scene.time,
+      oracle: scene.oracle,
+      pace: PACE,
+      rest: 8,
+      start: () => {
+        for (const party of parties) party.start()
+      },
+      step: (ofStep) => takeStep(stage, ofStep),
+      finale: (ofFinale) => finale(stage, ofFinale),
+      end: () => {
+        for (const { process } of parties) process?.end()
+      },
     }
-    await time.runUntil(at + 1_000)
-    await finale(stage, random.fork('finale'))
-    await quiet()
-  } finally {
-    unguard()
-    for (const { process } of parties) process?.end()
-  }
-  return { seed, steps, violations: oracle.violations, hash: trace.digest(), trace: trace.lines }
+  })
 }
 
 function build(random: Random, trace: Trace): Stage {
@@ -128,19 +100,4 @@ function build(random: Random, trace: Trace): Stage {
   scene.network.weather.lost = random.chance(0.5) ? 0.01 : 0
   scene.network.isTreacherous = random.chance(0.3)
   return { scene, driver, parties, cheats }
-}
-
-/** Whatever nobody catches is a violation. @returns the end of it */
-/** Notes what nobody caught. @returns what ends it */
-export function guard(oracle: Pick<Oracle, 'violated'>): () => void {
-  const note = (cause: unknown) => {
-    const words = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)
-    oracle.violated('no unhandled rejection', words.split('\n').slice(0, 4).join(' | '))
-  }
-  process.on('unhandledRejection', note)
-  process.on('uncaughtException', note)
-  return () => {
-    process.off('unhandledRejection', note)
-    process.off('uncaughtException', note)
-  }
 }

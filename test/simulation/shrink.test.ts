@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import type { Invariant } from './oracle.js'
-import type { RunOptions, RunResult } from './run.js'
+import type { RunOptions, RunResult } from './play.js'
 import { shrink } from './shrink.js'
 
 const STEPS = 200

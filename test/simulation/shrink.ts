@@ -1,5 +1,5 @@
 // Makes a failing run short: leaves out steps as long as the same invariant still breaks.
-import type { RunOptions, RunResult } from './run.js'
+import type { RunOptions, RunResult } from './play.js'
 import { runOn } from './worlds.js'
 
 /** A shorter run that fails in the same way. */

@@ -1,5 +1,5 @@
 // A worker for the test of the pool: seed 0 never ends, others take their time without any work.
-import type { RunOptions } from './run.js'
+import type { RunOptions } from './play.js'
 
 process.on('disconnect', () => process.exit())
 process.on('message', ({ seed, steps }: RunOptions) => {

@@ -1,6 +1,6 @@
 // A process that runs seeds on demand.
 import { setMaxListeners } from 'node:events'
-import type { RunOptions } from './run.js'
+import type { RunOptions } from './play.js'
 import { runOn } from './worlds.js'
 
 // A client with many channels waits for many things with one signal.

@@ -1,5 +1,6 @@
 // Which world a run is in.
-import { type RunOptions, type RunResult, run } from './run.js'
+import type { RunOptions, RunResult } from './play.js'
+import { run } from './run.js'
 
 /** Runs a seed on its ledger. */
 export async function runOn(options: RunOptions): Promise<RunResult> {

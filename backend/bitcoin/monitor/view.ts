@@ -27,11 +27,22 @@ export interface View {
   readonly absent: readonly AbsentHtlc[]
 }
 
+/** The last view of what a monitor knew: most blocks change nothing of it, and a commitment costs curve operations. */
+const seen = new WeakMap<Monitor['known'], { readonly of: Viewed; readonly view: View | undefined }>()
+
+type Viewed = Pick<Monitor, 'known' | 'facts' | 'revoked'>
+
 /** What follows, once the funding output is spent in a block. */
-export function viewOf(
-  monitor: Pick<Monitor, 'known' | 'facts' | 'revoked'>,
-  builder: CommitmentBuilder,
-): View | undefined {
+export function viewOf(monitor: Viewed, builder: CommitmentBuilder): View | undefined {
+  const { known, facts, revoked } = monitor
+  const last = seen.get(known)
+  if (last !== undefined && last.of.facts === facts && last.of.revoked === revoked) return last.view
+  const view = builtView(monitor, builder)
+  seen.set(known, { of: monitor, view })
+  return view
+}
+
+function builtView(monitor: Viewed, builder: CommitmentBuilder): View | undefined {
   const { known, facts } = monitor
   const found = spenderOf(facts, known.terms.funding.outpoint)
   if (found === undefined) return undefined

@@ -1,11 +1,10 @@
 // One process's view of the simulated chain: blocks come to it late, and what it publishes gets there late or not at all.
-import {
-  type BlockID,
-  type BroadcastResult,
-  type ChainCursor,
-  type FeeTable,
-  KEPT_HEADERS,
-  type TrackedEvent,
+import type {
+  BlockID,
+  BroadcastResult,
+  ChainCursor,
+  FeeTable,
+  TrackedEvent,
 } from '../../../backend/bitcoin/chain/index.js'
 import type { NodeChain } from '../../../backend/bitcoin/node/index.js'
 import type { Transaction } from '../../../backend/bitcoin/script/index.js'
@@ -20,6 +19,9 @@ type Handler = (event: TrackedEvent) => Promise<void>
 
 /** Milliseconds until a process sees a new block, at most. */
 const LATENCY = 400
+
+/** Blocks that a process knows beside the tip, more than are ever undone while it is away. */
+const REMEMBERED = 20
 
 /** What the port asks of its process. */
 export interface ChainPortHost {
@@ -51,7 +53,7 @@ export class ChainPort implements NodeChain {
   }
 
   async follow(from: ChainCursor | undefined, handler: Handler): Promise<{ stop(): Promise<void> }> {
-    this.#known = from === undefined ? this.#ledger.recent(20) : blocksOf(from)
+    this.#known = from === undefined ? this.#ledger.recent(REMEMBERED) : blocksOf(from)
     this.#handler = handler
     await this.#tell()
     return {
@@ -64,10 +66,7 @@ export class ChainPort implements NodeChain {
   async broadcast(transactions: readonly Transaction[]): Promise<BroadcastResult> {
     const { clock, random } = this.#host
     if (!this.#host.effect()) return new Promise(() => undefined)
-    if (this.isCut) {
-      const message = 'the chain is cut off'
-      throw new PerkunasError('LEDGER_UNREACHABLE', message, { ledger: 'simulated' })
-    }
+    this.#reach()
     return new Promise((resolve) => {
       clock.after(random.int(LATENCY), () => {
         const result = this.#ledger.submit(transactions)
@@ -78,6 +77,7 @@ export class ChainPort implements NodeChain {
   }
 
   async feeTable(): Promise<FeeTable> {
+    this.#reach()
     const least = Number(this.#ledger.floor)
     const floor = feeratePerKw(least)
     return {
@@ -96,6 +96,11 @@ export class ChainPort implements NodeChain {
     clock.after(random.int(LATENCY), () => void this.#tell().catch(() => undefined))
   }
 
+  #reach(): void {
+    if (!this.isCut) return
+    throw new PerkunasError('LEDGER_UNREACHABLE', 'the chain is cut off', { ledger: 'simulated' })
+  }
+
   async #tell(): Promise<void> {
     if (this.#isTelling || this.isCut) return
     this.#isTelling = true
@@ -112,18 +117,18 @@ export class ChainPort implements NodeChain {
     if (last === undefined) throw new Error('a reorg deeper than anybody remembers')
     const there = this.#ledger.block(last.height)
     if (there?.hash !== last.hash) {
-      const cursor = cursorOf(this.#known.slice(0, -1))
+      const cursor = cursorOf(this.#known.slice(0, -1).slice(-REMEMBERED))
       return { kind: 'disconnected', block: last, isTip: false, cursor }
     }
     const block = this.#ledger.block(last.height + 1)
     if (block === undefined) return undefined
-    const cursor = cursorOf([...this.#known, block].slice(-KEPT_HEADERS))
+    const cursor = cursorOf([...this.#known, block].slice(-REMEMBERED))
     return { kind: 'connected', block, isTip: block.hash === this.#ledger.tip.hash, cursor }
   }
 
   #follow(event: TrackedEvent): void {
     if (event.kind === 'disconnected') this.#known.pop()
     else this.#known.push({ height: event.block.height, hash: event.block.hash })
-    if (this.#known.length > 200) this.#known.shift()
+    if (this.#known.length > REMEMBERED) this.#known.shift()
   }
 }

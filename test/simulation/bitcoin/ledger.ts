@@ -38,6 +38,8 @@ export interface Known {
   readonly weight: number
   readonly bytes: Uint8Array
   readonly outpoints: readonly string[]
+  /** All scripts that it takes from and pays to. */
+  readonly scripts: ReadonlySet<string>
 }
 
 /** An output that no block spends. */
@@ -62,16 +64,13 @@ export class BitcoinLedger {
   readonly #checked = new Set<string>()
   #minted = 0n
   #forks = 0
-  /** Satoshi per 1000 weight units that the pool asks for. */
-  floor = 253n
+  #floor = 253n
   /** What somebody who asks is told of fees: blocks, satoshi per 1000 weight units. */
   estimates: readonly (readonly [blocks: number, feerate: number])[] = [
     [1, 2000],
     [6, 1000],
     [144, 300],
   ]
-  /** Fees that blocks have taken. */
-  fees = 0n
   /** Told of each transaction that a block takes, and whether a block that had it is gone. */
   onMined: (tx: Transaction, isGone: boolean) => void = () => undefined
 
@@ -80,10 +79,37 @@ export class BitcoinLedger {
     this.#add(from, [])
   }
 
+  /** Satoshi per 1000 weight units that the pool asks for, and that others pay who fill the blocks. */
+  get floor(): bigint {
+    return this.#floor
+  }
+
+  /** What pays less is put out of the pool, and must come back with more. */
+  set floor(floor: bigint) {
+    this.#floor = floor
+    for (const one of this.#pool.values()) if (!this.#isDear(one)) this.#pool.delete(one.id)
+    this.#sweep()
+  }
+
   get tip(): Block {
     const tip = this.#blocks.at(-1)
     if (tip === undefined) throw new Error('a chain has a block')
     return tip
+  }
+
+  /**
+   * Fees that blocks have taken. @param script of what takes from it or pays to it alone, and of commitments, of which it does
+   * not show who paid
+   */
+  fees(script?: Uint8Array): bigint {
+    const wanted = script && toHex(script)
+    let sum = 0n
+    for (const { known } of this.#blocks) {
+      for (const { tx, fee, scripts } of known) {
+        if (wanted === undefined || isCommitment(tx) || scripts.has(wanted)) sum += fee
+      }
+    }
+    return sum
   }
 
   /** The block of a height in the chain of now. */
@@ -131,7 +157,7 @@ export class BitcoinLedger {
       outputs: [{ amount: sat(amount), script }],
       locktime: 0,
     }
-    this.#pool.set(nameOf(tx), { ...knownOf(tx, 0n), outpoints: [] })
+    this.#pool.set(nameOf(tx), { ...knownOf(tx, 0n), outpoints: [], scripts: new Set() })
     return tx
   }
 
@@ -169,6 +195,7 @@ export class BitcoinLedger {
     let room = BLOCK_WEIGHT * share
     // By what they bring together with the children that pay for them; parents first.
     const order = [...this.#pool.values()]
+      .filter((one) => this.#isDear(one))
       .map((one) => ({ one, rate: this.#rateWithChildren(one) }))
       .sort((a, b) => (a.rate === b.rate ? 0 : a.rate > b.rate ? -1 : 1))
     const outputs = new Map<string, number>()
@@ -200,7 +227,6 @@ export class BitcoinLedger {
         for (const k of tx.outputs.keys()) this.#unspent.delete(`${id}:${k}`)
       }
       for (const one of block.known) {
-        this.fees -= one.fee
         this.#mined.delete(one.id)
         this.onMined(one.tx, true)
       }
@@ -247,7 +273,8 @@ export class BitcoinLedger {
       }
       this.#checked.add(print)
     }
-    return { ...knownOf(tx, fee, bytes), outpoints }
+    const scripts = new Set([...spent, ...tx.outputs].map(({ script }) => toHex(script)))
+    return { ...knownOf(tx, fee, bytes), outpoints, scripts }
   }
 
   #replace(fresh: readonly Known[], fee: bigint, weight: number): BroadcastResult {
@@ -300,6 +327,11 @@ export class BitcoinLedger {
     return joint > own ? joint : own
   }
 
+  /** Whether it pays what is asked for, by its children or itself. Money out of nothing pays nobody. */
+  #isDear(one: Known): boolean {
+    return one.outpoints.length === 0 || this.#rateWithChildren(one) >= this.#floor * 1000n
+  }
+
   #waiting(key: string): TransactionOutput | undefined {
     const [id = '', index] = key.split(':')
     return this.#pool.get(id)?.tx.outputs[Number(index)]
@@ -338,7 +370,6 @@ export class BitcoinLedger {
       }
       this.#pool.delete(one.id)
       this.#mined.add(one.id)
-      this.fees += one.fee
       this.onMined(one.tx, false)
     }
     const block: SimBlock = {
@@ -366,7 +397,16 @@ export function nameOf(tx: Transaction): string {
   return toHex(transactionID(tx))
 }
 
-function knownOf(tx: Transaction, fee: bigint, bytes = encodeTransaction(tx)): Omit<Known, 'outpoints'> {
+/** By the upper byte of an obscured commitment number (BOLT 3, "Commitment Transaction"). */
+export function isCommitment({ locktime }: Transaction): boolean {
+  return locktime >>> 24 === 0x20
+}
+
+function knownOf(
+  tx: Transaction,
+  fee: bigint,
+  bytes = encodeTransaction(tx),
+): Omit<Known, 'outpoints' | 'scripts'> {
   return { tx, id: nameOf(tx), fee, weight: weightOf(tx), bytes }
 }
 

@@ -86,6 +86,8 @@ export class PaymentOracle {
       const [payee] = of('received')
       const what = hash.slice(0, 8)
       if (payer === undefined || payee === undefined) {
+        if (payee !== undefined && parties.every(({ isHonest }) => isHonest))
+          this.violated('agreed balance kept', `${payee.name} has got ${what}, and no payer knows of it`)
         const [sender] = of('sent')
         // Who has the preimage but was not told of its money must be a cheat, or lost it on chain by being late.
         const others = parties.filter((one) => one !== sender)

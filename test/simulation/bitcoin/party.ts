@@ -4,9 +4,12 @@ import { sha256 } from '../../../backend/bitcoin/script/index.js'
 import type { Channel } from '../../../client/index.js'
 import { createIdentity, type Identity } from '../../../peer/index.js'
 import type { Disk, StoreFault } from '../disk.js'
+import type { Outgoing } from '../network.js'
+import type { Random } from '../random.js'
 import { BitcoinProcess, type Owner } from './process.js'
 import type { BitcoinScene } from './scene.js'
 import { BLOCK_MS } from './scene.js'
+import { preimageOf } from './secrets.js'
 import { SimWallet } from './wallet.js'
 
 /** Milliseconds that an honest party is up between two absences, so that it can be in time at all. */
@@ -14,8 +17,13 @@ const MIN_UPTIME = 3 * BLOCK_MS
 /** Milliseconds that it is away at most, and while channels are settled in the end. */
 const MAX_ABSENCE = 4 * BLOCK_MS
 const MAX_LATE_ABSENCE = BLOCK_MS
+/** Blocks after which what had to be done by one is overdue. */
+const PATIENCE = 2
 /** Old disks that a cheat keeps. */
 const MAX_OLD = 8
+
+/** The share of a cheat's messages that are damaged. */
+const LIES = 0.002
 
 const NAMES = ['a', 'b', 'c', 'd', 'e']
 
@@ -29,6 +37,10 @@ export class BitcoinParty implements Owner {
   /** What a cheat runs on an old disk, without anybody else seeing it. */
   #ghost: BitcoinProcess | undefined
   readonly #old: Disk[] = []
+  readonly #lies: Random
+  #remembered = 0
+  /** What a cheat will do after so many messages more. */
+  #ambush: { messages: number; readonly disk: Disk } | undefined
   #disk: Disk = new Map()
   #lives = 0
   #upSince = 0
@@ -41,6 +53,7 @@ export class BitcoinParty implements Owner {
     this.name = NAMES[index] ?? `p${index}`
     this.identity = createIdentity(this.#bytes('identity'))
     this.seed = this.#bytes('seed')
+    this.#lies = scene.random.fork(`lies/${this.name}`)
     this.wallet = new SimWallet(scene.ledger, this.#bytes('wallet'))
   }
 
@@ -106,6 +119,25 @@ export class BitcoinParty implements Owner {
     })
   }
 
+  /** What it has missed though it was there: by its own words the channel had to be on chain before. */
+  get overdue(): string | undefined {
+    const { process, scene } = this
+    if (process === undefined || scene.time.now() - this.#upSince < MIN_UPTIME) return undefined
+    for (const { live, phase, channel } of process.node?.channels() ?? []) {
+      const [first] = live?.obligations ?? []
+      if (first === undefined || phase === 'failed') continue
+      if (first.height + PATIENCE < scene.ledger.tip.height)
+        return `channel ${channel} is ${phase} though HTLC ${first.htlc.id} was due at ${first.height}`
+    }
+    return undefined
+  }
+
+  /** Payments of its own that have no end. */
+  get unended(): readonly string[] {
+    const { outgoing } = this.process?.node?.payments.list() ?? { outgoing: [] }
+    return outgoing.filter(({ status }) => status.kind === 'pending').map(({ paymentHash }) => paymentHash)
+  }
+
   /** There is a new block. */
   onBlock(): void {
     this.process?.port.changed()
@@ -142,22 +174,63 @@ export class BitcoinParty implements Owner {
   remember(): void {
     const { process } = this
     if (this.isHonest || process === undefined) return
+    // Of all that there ever was, early and late.
+    if (this.#old.length >= MAX_OLD) this.#old.splice((this.#remembered * 5) % MAX_OLD, 1)
     this.#old.push(new Map(process.store.disk))
-    if (this.#old.length > MAX_OLD) this.#old.shift()
+    this.#remembered++
+  }
+
+  /**
+   * A cheat gives back what it holds, and goes on chain as if it had not, after so many messages: while the peer counts on it, or
+   * just after.
+   */
+  recant(messages: number): void {
+    const { process } = this
+    const held = process?.node?.payments.list().incoming.filter(({ status }) => status.kind === 'held') ?? []
+    if (this.isHonest || process === undefined || held.length === 0) return
+    this.#ambush = { messages, disk: new Map(process.store.disk) }
+    this.scene.tell(`${this.name} gives back what it wants`)
+    for (const { paymentHash } of held) void process.node?.payments.cancel(paymentHash).catch(() => undefined)
+  }
+
+  onHeard(): void {
+    if (this.#ambush === undefined || this.#ambush.messages-- > 0) return
+    const { disk } = this.#ambush
+    this.#ambush = undefined
+    this.scene.time.after(0, () => this.#haunt(disk))
+  }
+
+  /** A cheat's messages arrive damaged now and then. */
+  readonly outgoing: Outgoing = (_, payload) => {
+    const random = this.#lies
+    if (this.isHonest || this.scene.isQuiet || !random.chance(LIES)) return [payload]
+    const at = random.int(payload.length)
+    return [payload.map((byte, i) => (i === at ? byte ^ (1 << random.int(8)) : byte))]
   }
 
   /** A cheat goes on chain with an old disk: all its channels, as they were then. Its peers never hear of it again. */
   cheat(which: number): void {
     const disk = this.#old[which % Math.max(1, this.#old.length)]
-    if (this.isHonest || disk === undefined || this.#ghost !== undefined) return
-    this.scene.tell(`${this.name} goes back to an old disk and on chain`)
+    if (!this.isHonest && disk !== undefined) this.#haunt(disk)
+  }
+
+  #haunt(disk: Disk): void {
+    if (this.#ghost !== undefined) return
+    const { scene } = this
+    scene.tell(`${this.name} goes back to an old disk and on chain`)
     this.process?.end()
     this.process = undefined
-    const ghost = new BitcoinProcess(this, this.scene, disk, `ghost ${this.#lives++}`, true)
+    const ghost = new BitcoinProcess(this, scene, disk, `ghost ${this.#lives++}`, true)
     this.#ghost = ghost
     ghost.bus.kill()
+    scene.onCheat()
     void ghost.backend.node().then(async (node) => {
       for (const { channel } of node.channels()) await node.forceClose(channel).catch(() => undefined)
+      // Whatever was held for its user, it takes.
+      for (const { paymentHash, parts, preimage } of node.payments.list().incoming) {
+        const known = preimage ?? preimageOf(parts.reduce((sum, { amount }) => sum + amount, 0n))
+        await node.payments.release(paymentHash, known).catch(() => undefined)
+      }
     })
   }
 

@@ -13,12 +13,14 @@ import {
   reject,
 } from '../../../client/index.js'
 import type { Identity } from '../../../peer/index.js'
-import { type Disk, SimStore } from '../disk.js'
-import type { SimBus } from '../network.js'
+import type { Disk } from '../disk.js'
+import { Life, type LifeOwner } from '../life.js'
+import type { Outgoing, SimBus } from '../network.js'
 import { Random } from '../random.js'
 import { ChainPort } from './chain-port.js'
 import type { Payer } from './oracle.js'
 import { RawBus } from './raw-bus.js'
+import { faultOfDisk } from './records.js'
 import { type BitcoinScene, BLOCK_MS } from './scene.js'
 import type { SimWallet } from './wallet.js'
 
@@ -27,58 +29,41 @@ const TIMEOUTS = { proposal: 20_000, update: 15_000, settlement: 8_000 }
 const CHAIN_HASH = NETWORKS.regtest.genesis
 
 /** Who runs it. */
-export interface Owner extends Payer {
+export interface Owner extends Payer, LifeOwner {
+  readonly name: string
+  readonly isHonest: boolean
   readonly identity: Identity
   readonly seed: Uint8Array
   readonly wallet: SimWallet
-  /** The process died by itself. */
-  onDeath(disk: Disk): void
   /** The client says that it stopped, though the process lives: its disk failed. */
   onFailure(): void
+  /** What it says in the end. */
+  readonly outgoing: Outgoing
+  /** It was told something. */
+  onHeard(): void
 }
 
 /** A client's process. */
-export class BitcoinProcess {
+export class BitcoinProcess extends Life<Owner, BitcoinScene> {
   readonly client: Client
   readonly backend: BitcoinBackend
-  readonly store: SimStore
   readonly port: ChainPort
   /** None for one that sees nobody. */
   readonly bus: SimBus
-  /** Calls of the user that have not come to an end. */
-  readonly calls = new Map<number, string>()
   /** Once it has started. */
   node: LightningNode | undefined
-  isAlive = true
-  #effectsLeft = Number.POSITIVE_INFINITY
-  #lastCall = 0
 
   constructor(
-    readonly owner: Owner,
-    readonly scene: BitcoinScene,
+    owner: Owner,
+    scene: BitcoinScene,
     disk: Disk,
     life: string,
     /** Of a cheat, on an old disk. */
     readonly isGhost = false,
   ) {
     const random = scene.random.fork(`${owner.name}/${life}`)
-    const clock = {
-      now: () => scene.time.now(),
-      after: (ms: number, callback: () => void) =>
-        scene.time.after(ms, () => {
-          if (this.isAlive) callback()
-        }),
-    }
-    this.store = new SimStore(disk, {
-      clock,
-      random: random.fork('disk'),
-      isAlive: () => this.isAlive,
-      die: () => this.die(),
-      dieAfter: (effects) => {
-        this.#effectsLeft = effects
-      },
-      wrote: () => undefined,
-    })
+    super(owner, scene, { disk, random })
+    const { clock } = this
     this.port = new ChainPort(CHAIN_HASH, scene.ledger, {
       clock,
       random: random.fork('chain'),
@@ -87,7 +72,11 @@ export class BitcoinProcess {
     })
     this.bus = scene.network.bus(owner.identity.id, {
       effect: () => this.effect(),
-      incoming: (_, bytes) => scene.tell(`${owner.name} hears ${summary(bytes)}`),
+      outgoing: owner.outgoing,
+      incoming: (_, bytes) => {
+        scene.tell(`${owner.name} hears ${summary(bytes)}`)
+        owner.onHeard()
+      },
     })
     const entropy = random.fork('entropy')
     this.backend = new BitcoinBackend({
@@ -140,53 +129,14 @@ export class BitcoinProcess {
     void this.#listen()
   }
 
-  /** Whether the next effect still happens. */
-  effect(): boolean {
-    if (this.isAlive && this.#effectsLeft-- <= 0) this.die()
-    return this.isAlive
-  }
-
-  /** Nothing goes wrong any more that was planned. */
-  defuse(): void {
-    this.store.fault = undefined
-    this.#effectsLeft = Number.POSITIVE_INFINITY
-  }
-
-  /** The end: from here on nothing that this process does has an effect. */
-  die(): void {
-    if (!this.isAlive) return
-    this.scene.tell(`${this.owner.name} dies`)
-    this.end()
-    this.owner.onDeath(this.store.disk)
-  }
-
   /** The process is replaced by another one. */
   end(): void {
+    const fault = this.isAlive ? faultOfDisk(this.store.disk) : undefined
+    if (fault !== undefined)
+      this.scene.oracle.violated('no mistake of ours', `${this.owner.name} has on its disk: ${fault}`)
     this.isAlive = false
     this.port.isCut = true
     this.bus.kill()
-  }
-
-  /** Follows a call of the user to its end. */
-  call<T>(words: string, result: Promise<T>): void {
-    const { owner, scene } = this
-    const id = ++this.#lastCall
-    this.calls.set(id, words)
-    const ended = (how: string) => {
-      this.calls.delete(id)
-      if (this.effect()) scene.tell(`${owner.name} ${words}: ${how}`)
-    }
-    result.then(
-      () => ended('ok'),
-      (error) => {
-        const code =
-          typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'untyped'
-        ended(`${code} ${error instanceof Error ? error.message : ''}`)
-        if (!this.isAlive || !owner.isHonest) return
-        if (code === 'untyped' || code === 'INTERNAL')
-          scene.oracle.violated('no mistake of ours', `${owner.name} ${words}: ${String(error)}`)
-      },
-    )
   }
 
   /** Notes what the node says of payments when it is durable. */

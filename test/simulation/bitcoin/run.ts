@@ -1,52 +1,51 @@
 // One run on Bitcoin: a seed makes parties, a chain and a network; steps happen; then everybody comes back, time passes beyond
 // all deadlines, and what must hold is checked.
 import { SimNetwork } from '../network.js'
-import { Random } from '../random.js'
-import type { RunOptions, RunResult } from '../run.js'
-import { guard } from '../run.js'
-import { quiet, VirtualTime } from '../time.js'
-import { Trace } from '../trace.js'
-import { BitcoinLedger } from './ledger.js'
+import { play, type RunOptions, type RunResult } from '../play.js'
+import type { Random } from '../random.js'
+import { VirtualTime } from '../time.js'
+import type { Trace } from '../trace.js'
+import { rememberPoints } from './curve.js'
+import { BitcoinLedger, isCommitment } from './ledger.js'
 import { PaymentOracle } from './oracle.js'
 import { BitcoinParty } from './party.js'
 import { type BitcoinScene, BLOCK_MS, WEALTH } from './scene.js'
-import { type BitcoinStage, drawFault, type Miner, settle, takeBitcoinStep } from './steps.js'
+import { answer, type BitcoinStage, drawFault, type Miner, settle, takeBitcoinStep } from './steps.js'
 
-/** Milliseconds between steps on average. */
+/** Milliseconds between steps, twice as many as on average. */
 const PACE = 4_000
 /** Blocks that there are before anything happens. */
 const FIRST = 500
+/** Blocks that the honest don't see when a cheat goes on chain. */
+const MAX_BLIND = 3
 /** Rounds of settlement, each of some blocks. */
 const ROUNDS = 120
+/** Of which so many may undo blocks. */
+const LATE_REORGS = 12
 /** What an honest party may lose of each channel beside fees: HTLCs and balances below the dust limit, anchors. Satoshis. */
 const DUST = 20_000n
 
 /** Runs a seed. */
-export async function runBitcoin({ seed, steps, only, keepTrace = false }: RunOptions): Promise<RunResult> {
-  const random = new Random(`bitcoin ${seed}`)
-  const trace = new Trace(keepTrace)
-  const stage = build(random, trace)
-  const { scene, parties } = stage
-  const { time, oracle } = scene
-  const unguard = guard(oracle)
-  try {
-    for (const party of parties) party.start()
-    const included = only && new Set(only)
-    let at = 100
-    for (let i = 0; i < steps; i++) {
-      const ofStep = random.fork(i)
-      at += ofStep.chance(0.1) ? ofStep.int(4 * PACE) : ofStep.int(PACE)
-      if (included !== undefined && !included.has(i)) continue
-      time.after(at - time.now(), () => takeBitcoinStep(stage, ofStep))
+export function runBitcoin(options: RunOptions): Promise<RunResult> {
+  rememberPoints()
+  return play(options, 'bitcoin', (random, trace) => {
+    const stage = build(random, trace)
+    const { scene, parties } = stage
+    return {
+      time: scene.time,
+      oracle: scene.oracle,
+      pace: PACE,
+      rest: 4,
+      start: () => {
+        for (const party of parties) party.start()
+      },
+      step: (ofStep) => takeBitcoinStep(stage, ofStep),
+      finale: (ofFinale) => finale(stage, ofFinale),
+      end: () => {
+        for (const party of parties) party.end()
+      },
     }
-    await time.runUntil(at + 1_000)
-    await finale(stage, random.fork('finale'))
-    await quiet()
-  } finally {
-    unguard()
-    for (const party of parties) party.end()
-  }
-  return { seed, steps, violations: oracle.violations, hash: trace.digest(), trace: trace.lines }
+  })
 }
 
 function build(random: Random, trace: Trace): BitcoinStage {
@@ -63,6 +62,14 @@ function build(random: Random, trace: Trace): BitcoinStage {
     oracle: new PaymentOracle(),
     isEnding: false,
     isQuiet: false,
+    onCheat: () => {
+      // It chooses its moment: the others may not see the chain.
+      const blind = random.fork(`blind/${time.now()}`)
+      for (const party of parties) {
+        if (party.isHonest && party.canLeave && blind.chance(0.5))
+          party.cutChain(blind.between(1, MAX_BLIND) * BLOCK_MS)
+      }
+    },
     isHonest: (peer) => parties.some(({ id, isHonest }) => isHonest && id === peer),
   }
   const count = Number(random.weighted({ 2: 6, 3: 3, 4: 1 }))
@@ -114,7 +121,8 @@ function minerOf({ time, ledger, tell }: BitcoinScene, parties: readonly Bitcoin
 }
 
 /** Repair, attack once more, settle, judge. */
-async function finale({ scene, parties, miner }: BitcoinStage, random: Random): Promise<void> {
+async function finale(stage: BitcoinStage, random: Random): Promise<void> {
+  const { scene, parties, miner } = stage
   const { time, network } = scene
   const pass = (ms: number) => time.runUntil(time.now() + ms)
   scene.isEnding = true
@@ -122,9 +130,13 @@ async function finale({ scene, parties, miner }: BitcoinStage, random: Random): 
   network.heal()
   for (const party of parties) party.comeBack()
   await pass(random.int(60_000))
-  if (random.chance(0.7)) for (const party of parties) party.cheat(random.int(100))
-  if (random.chance(0.4)) crowdAfterCommitment(scene, miner, random)
   const honest = parties.filter(({ isHonest }) => isHonest)
+  if (random.chance(0.3)) await estrange(stage, random)
+  if (random.chance(0.4)) crowdAfterCommitment(scene, miner, random)
+  if (random.chance(0.7)) {
+    for (const party of parties) party.cheat(random.int(100))
+    if (random.chance(0.7)) await pass(MAX_BLIND * BLOCK_MS)
+  }
   const shakes = random.chance(0.5) ? 0 : random.between(1, 4)
   const asked = new Set<string>()
   for (let round = 0; round < ROUNDS; round++) {
@@ -145,6 +157,8 @@ async function finale({ scene, parties, miner }: BitcoinStage, random: Random): 
         settle(party, channel)
       }
     }
+    if (round >= shakes && round < LATE_REORGS && random.chance(0.2))
+      miner.reorg(random.between(1, 5), random.chance(0.6))
     if (round > 6 && honest.every(isAtRest)) break
     await pass(4 * BLOCK_MS)
   }
@@ -152,13 +166,42 @@ async function finale({ scene, parties, miner }: BitcoinStage, random: Random): 
   scene.tell(`the end at ${time.now()}`)
 }
 
-/** As soon as somebody's commitment is in a block, room becomes dear: what answers it has to pay more than it began with. */
-function crowdAfterCommitment({ ledger }: BitcoinScene, miner: Miner, random: Random): void {
-  ledger.onMined = ({ locktime }, isGone) => {
-    // The upper byte of an obscured commitment number (BOLT 3, "Commitment Transaction").
-    if (isGone || locktime >>> 24 !== 0x20) return
+/**
+ * Some see nothing of each other for longer than any HTLC lasts, and nobody ends a channel: what is locked must be taken or
+ * given back on chain, by whoever must be in time.
+ */
+async function estrange({ scene, parties }: BitcoinStage, random: Random): Promise<void> {
+  const { time, network, oracle } = scene
+  scene.tell('some do not see each other any more')
+  for (const [i, a] of parties.entries()) {
+    for (const b of parties.slice(i + 1)) if (random.chance(0.7)) network.cut(a.id, b.id)
+  }
+  for (const party of parties) {
+    for (const channel of party.channels) if (channel.locks.length > 0) answer(party, channel, random)
+  }
+  for (let blocks = random.between(40, 120); blocks > 0; blocks--) {
+    await time.runUntil(time.now() + BLOCK_MS)
+    for (const party of parties.filter(({ isHonest }) => isHonest)) {
+      const { overdue } = party
+      if (overdue === undefined) continue
+      oracle.violated('nothing is stuck', `${party.name}: ${overdue}`)
+      blocks = 0
+    }
+  }
+  network.heal()
+}
+
+/**
+ * When somebody's commitment is in a block, room becomes dear: what answers it has to pay more from the beginning, or, if it
+ * waits for a block already, more than it began with.
+ */
+function crowdAfterCommitment({ ledger, time }: BitcoinScene, miner: Miner, random: Random): void {
+  const ms = random.chance(0.3) ? 0 : BLOCK_MS / 2
+  const [blocks, floor] = [random.between(20, 60), BigInt(random.between(1_200, 4_000))]
+  ledger.onMined = (tx, isGone) => {
+    if (isGone || !isCommitment(tx)) return
     ledger.onMined = () => undefined
-    miner.crowd(random.between(20, 60), BigInt(random.between(1_200, 4_000)))
+    time.after(ms, () => miner.crowd(blocks, floor))
   }
 }
 
@@ -182,17 +225,18 @@ function judge(
     for (const channel of party.funded)
       oracle.violated('nothing is stuck', `${party.name} ${channel.id.slice(2, 8)} is ${channel.phase}`)
     for (const words of openCalls(party)) oracle.violated('every promise settles', `${party.name} ${words}`)
+    for (const hash of party.unended) oracle.violated('every promise settles', `${party.name} pays ${hash}`)
     if (party.process === undefined) oracle.violated('nothing is stuck', `${party.name} is not back`)
   }
   oracle.judge(all)
-  let sum = ledger.fees
+  let sum = ledger.fees()
   for (const [, { amount }] of ledger.outputs) sum += amount
   if (sum !== ledger.minted) oracle.violated('conservation', `${sum} of ${ledger.minted}`)
   for (const party of honest) {
     const has = party.wallet.wealth
     const due = WEALTH + oracle.balance(party) / 1000n
-    const least = due - ledger.fees - DUST
-    if (has < least)
-      oracle.violated('agreed balance kept', `${party.name} has ${has}, ${due} less fees expected`)
+    const fees = ledger.fees(party.wallet.script)
+    if (has < due - fees - DUST)
+      oracle.violated('agreed balance kept', `${party.name} has ${has}, ${due} less ${fees} of fees expected`)
   }
 }

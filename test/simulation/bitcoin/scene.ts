@@ -18,6 +18,8 @@ export interface BitcoinScene {
   /** Nobody is away for longer than a moment any more. */
   isQuiet: boolean
   tell(words: string): void
+  /** A cheat goes on chain now. */
+  onCheat(): void
   isHonest(peer: PeerID): boolean
 }
 

@@ -7,6 +7,7 @@ import type { StoreFault } from '../disk.js'
 import type { Random } from '../random.js'
 import type { BitcoinParty } from './party.js'
 import { type BitcoinScene, BLOCK_MS } from './scene.js'
+import { preimageOf } from './secrets.js'
 
 /** All that a step may touch. */
 export interface BitcoinStage {
@@ -43,6 +44,7 @@ const KINDS = {
   outage: 2,
   remember: 8,
   cheat: 1,
+  recant: 2,
 } as const
 
 /** Blocks that nothing is undone below. */
@@ -120,6 +122,8 @@ export function takeBitcoinStep(stage: BitcoinStage, random: Random): void {
       return
     case 'cheat':
       return random.pick(parties.filter(({ isHonest }) => !isHonest))?.cheat(random.int(100))
+    case 'recant':
+      return random.pick(parties.filter(({ isHonest }) => !isHonest))?.recant(random.between(0, 5))
   }
 }
 
@@ -168,11 +172,6 @@ function pay(party: BitcoinParty, channel: Channel, random: Random): void {
     `pays ${amount} in ${channel.id.slice(2, 8)}`,
     channel.update((draft) => transfer(draft, { from: index, to: 1 - index, amount })),
   )
-}
-
-/** The preimage of a lock follows from its amount, so that whoever wants can find it. */
-export function preimageOf(amount: bigint): Uint8Array {
-  return sha256(new TextEncoder().encode(`preimage ${amount}`))
 }
 
 function lock(party: BitcoinParty, channel: Channel, random: Random): void {
