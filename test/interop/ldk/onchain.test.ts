@@ -23,7 +23,7 @@ describe('interop/ldk: on chain', () => {
 
   for (const closer of ['ldk', 'ours'] as const) {
     it(`${closer} closes alone: what either can claim is claimed, what nobody claims goes back`, async function () {
-      this.timeout(120_000)
+      this.timeout(60_000)
       const ldk = await regtest.ldk()
       await regtest.give(await ldk.call('address', null), 0.1, 3)
       const party = await OurNode.begin(regtest, ldk)
@@ -47,7 +47,14 @@ describe('interop/ldk: on chain', () => {
       await mined(party)
       await party.call('release', hash)
       await ldk.call('claim', toHex(preimage))
-      await minedUntil(party, async () => (await party.call('channels', null)).length === 0)
+      let isOver = false
+      const over = () => {
+        isOver = true
+      }
+      void lost.then(over, over)
+      await minedUntil(party, async () => isOver)
+      // Whoever closed waits for what is its own, which takes no less than LDK's 144 blocks.
+      await minedUntil(party, async () => (await party.call('channels', null)).length === 0, 12)
 
       expect(await bought).to.equal('succeeded')
       expect(await lost).to.equal('failed')
@@ -62,7 +69,7 @@ describe('interop/ldk: on chain', () => {
   }
 
   it('LDK publishes an old commitment: we take all that there is', async function () {
-    this.timeout(120_000)
+    this.timeout(60_000)
     const directory = regtest.directory()
     const seed = randomID()
     const first = await regtest.ldk({ directory, seed })
@@ -92,7 +99,7 @@ describe('interop/ldk: on chain', () => {
   })
 
   it('our store is lost: LDK closes, and the backup brings back what is ours', async function () {
-    this.timeout(120_000)
+    this.timeout(60_000)
     const ldk = await regtest.ldk()
     const party = await OurNode.begin(regtest, ldk)
     const { channel, id } = await party.opened(ldk, PUSH)
@@ -116,17 +123,17 @@ describe('interop/ldk: on chain', () => {
     await ldk.stop()
   })
 
-  /** One more block that both have read; what follows from it is published. */
-  async function mined(party: OurNode): Promise<void> {
-    await regtest.mine()
+  /** More blocks that both have read; what follows from them is published. */
+  async function mined(party: OurNode, count = 1): Promise<void> {
+    await regtest.mine(count)
     await party.seen()
   }
 
-  /** Blocks, as many as it takes. */
-  async function minedUntil(party: OurNode, isTrue: () => Promise<boolean>): Promise<void> {
-    for (let count = 0; count < 400; count++) {
+  /** Blocks, as many as it takes, so many at a time. */
+  async function minedUntil(party: OurNode, isTrue: () => Promise<boolean>, step = 1): Promise<void> {
+    for (let count = 0; count < 400; count += step) {
       if (await isTrue()) return
-      await mined(party)
+      await mined(party, step)
     }
     throw new Error(`not after 400 blocks: ${JSON.stringify(await party.call('chainEvents', null))}`)
   }

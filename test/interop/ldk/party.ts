@@ -1,12 +1,15 @@
 // Our node in a process of its own, that can be killed: channels and payments over TCP, an LMDB store, a real chain.
+import { filter, firstValueFrom, ReplaySubject, Subject } from 'rxjs'
 import { BitcoindSource } from '../../../backend/bitcoin/chain/index.js'
 import {
   type ChannelView,
   LightningNode,
   lightningInit,
+  type NodeChain,
   sourceChain,
 } from '../../../backend/bitcoin/node/index.js'
 import type { PaymentEvent, PayRequest } from '../../../backend/bitcoin/payments/index.js'
+import { transactionID } from '../../../backend/bitcoin/script/index.js'
 import { BitcoindWallet } from '../../../backend/bitcoin/wallet/index.js'
 import { fromHex, type Hex, msat, sat, toHex } from '../../../channel/index.js'
 import { createIdentity, PeerBus } from '../../../peer/index.js'
@@ -77,12 +80,21 @@ async function begin(options: PartyOptions, tell: (told: Told) => void) {
   const [user = '', password = ''] = rpc.credentials.split(':')
   const access = { url: rpc.url, credentials: { user, password } }
   const source = new BitcoindSource(access)
-  const chain = sourceChain({
+  const followed = sourceChain({
     source,
     network: 'regtest',
     pollingInterval: POLLING,
     onEnd: (error) => tell({ kind: 'error', message: `the chain is not followed: ${String(error)}` }),
   })
+  const published = new Subject<Hex>()
+  const chain: NodeChain = {
+    ...followed,
+    async broadcast(transactions) {
+      const result = await followed.broadcast(transactions)
+      for (const one of transactions) published.next(toHex(transactionID(one)))
+      return result
+    },
+  }
   const disk = new LmdbStore(directory)
   let doom = { commits: Number.POSITIVE_INFINITY, when: 'before' as Doom['when'] }
   const die = () => process.kill(process.pid, 'SIGKILL')
@@ -141,9 +153,19 @@ async function begin(options: PartyOptions, tell: (told: Told) => void) {
   })
 
   const calls = {
-    /** Opens a channel with LDK. @returns its name here, once both have signed */
+    /**
+     * Opens a channel with LDK.
+     *
+     * @returns its name here, once both have signed and the next block has its funding: what is told of a channel does not
+     *   wait until the chain has answered
+     */
     async open({ value, push }: { readonly value: bigint; readonly push: bigint }): Promise<bigint> {
-      const { channel } = await node.open({ peer: peer.id, capacity: sat(value), push: msat(push) })
+      const seen = new ReplaySubject<Hex>()
+      const arrivals = published.subscribe(seen)
+      const { channel, live } = await node.open({ peer: peer.id, capacity: sat(value), push: msat(push) })
+      // The funding is the first output of its transaction, whose ID is the channel's then.
+      await firstValueFrom(seen.pipe(filter((txid) => txid === live?.channelID)))
+      arrivals.unsubscribe()
       return channel
     },
 
