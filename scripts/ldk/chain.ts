@@ -24,6 +24,9 @@ export interface Rpc {
   readonly credentials: string
 }
 
+/** Blocks that are fetched at once. */
+const AHEAD = 24
+
 /** bitcoind, as an LDK node uses it. */
 export class ChainView {
   readonly #rpc: Rpc
@@ -59,16 +62,25 @@ export class ChainView {
       if (this.#height > count || (await this.#hashAt(this.#height)) !== this.#told.get(this.#height)) {
         await this.#goBack(listener)
       } else if (this.#height < count) {
-        const hash = await this.#hashAt(this.#height + 1)
-        const block = await this.#bytes('getblock', [hash, 0])
-        // The chain may have changed between two calls.
-        if (displayed(block.subarray(4, 36)) !== this.#told.get(this.#height)) continue
-        this.#height++
-        this.#told.set(this.#height, hash)
-        await listener.connected(block, this.#height)
+        await this.#goOn(Math.min(AHEAD, count - this.#height), listener)
       } else {
         return
       }
+    }
+  }
+
+  /** Tells so many blocks more, or fewer if the chain changes meanwhile. */
+  async #goOn(count: number, listener: BlockListener): Promise<void> {
+    const heights = Array.from({ length: count }, (_, i) => this.#height + 1 + i)
+    const fetched = heights.map(async (height) => {
+      const hash = await this.#hashAt(height)
+      return { hash, block: await this.#bytes('getblock', [hash, 0]) }
+    })
+    for (const { hash, block } of await Promise.all(fetched)) {
+      if (displayed(block.subarray(4, 36)) !== this.#told.get(this.#height)) return
+      this.#height++
+      this.#told.set(this.#height, hash)
+      await listener.connected(block, this.#height)
     }
   }
 
