@@ -165,12 +165,16 @@ export class World {
   /** What is left of `policy` is as ever. */
   readonly policy: Partial<ChannelPolicy>
   readonly source: BitcoindSource
+  /** Makes a block of what waits. */
+  readonly #mineOne: () => Promise<unknown>
 
   constructor(
     public bitcoind: Bitcoind,
     policy: Partial<ChannelPolicy> = {},
+    mineOne: () => Promise<unknown> = () => mineNew(this.bitcoind, 1),
   ) {
     this.policy = policy
+    this.#mineOne = mineOne
     this.source = new BitcoindSource({ url: bitcoind.url, credentials: { cookieFile: bitcoind.cookieFile } })
   }
 
@@ -188,15 +192,27 @@ export class World {
     return party
   }
 
-  /** Two nodes that have coins, and a channel of hers with him that both can use. */
-  async opened(): Promise<{ alice: Party; bob: Party; channel: bigint; begun: Begun; funding: string }> {
-    const alice = await this.party('alice')
-    const bob = await this.party('bob')
+  /** Two nodes that have coins. */
+  async met(): Promise<readonly [Party, Party]> {
+    const [alice, bob] = [await this.party('alice'), await this.party('bob')]
     // What blocks make can be spent a hundred blocks later.
     await mineNew(this.bitcoind, 100)
     await alice.start()
     await bob.start()
     await this.synced()
+    return [alice, bob]
+  }
+
+  /** The same, and a channel of hers with him that both can use. */
+  async opened(): Promise<{
+    readonly alice: Party
+    readonly bob: Party
+    readonly channel: bigint
+    readonly begun: Begun
+    /** ID of the funding transaction, as it is shown. */
+    readonly funding: string
+  }> {
+    const [alice, bob] = await this.met()
     const height = await this.height()
     const begun = { alice: await alice.coins(), bob: await bob.coins(), height }
     const opening = { peer: bob.id, address: 'memory://bob', capacity: CAPACITY, push: PUSH }
@@ -215,7 +231,7 @@ export class World {
   /** Blocks, one by one, each of which all have dealt with. */
   async mine(count: number): Promise<void> {
     for (let i = 0; i < count; i++) {
-      await mineNew(this.bitcoind, 1)
+      await this.#mineOne()
       await this.synced()
     }
   }
@@ -257,11 +273,21 @@ export class World {
     return fees
   }
 
-  /** Whatever is not in a wallet went to miners, or is an anchor. @param others fees in these blocks that are not theirs */
-  async expectExact(alice: Party, bob: Party, begun: Begun, others = 0n): Promise<void> {
+  /**
+   * Whatever is not in a wallet went to miners, or is an anchor.
+   *
+   * @param but `fees` of others in the same blocks; what is `left` on the chain
+   */
+  async expectExact(
+    alice: Party,
+    bob: Party,
+    begun: Begun,
+    but: { readonly fees?: bigint; readonly left?: readonly bigint[] } = {},
+  ): Promise<void> {
+    const { fees: others = 0n, left = [0n, ANCHOR, 2n * ANCHOR] } = but
     const fees = (await this.feesAbove(begun.height)) - others
     const missing = begun.alice + begun.bob - (await alice.coins()) - (await bob.coins()) - fees
-    expect([0n, ANCHOR, 2n * ANCHOR], `${missing} sat are missing`).to.include(missing)
+    expect(left, `${missing} sat are missing`).to.include(missing)
   }
 
   async stop(): Promise<void> {

@@ -1,0 +1,86 @@
+// A mempool that is full and asks for more and more, under whole nodes: what they publish is refused or thrown out, and gets
+// into blocks all the same, in time or when it is cheaper again. Not a satoshi is lost but to fees.
+import { expect } from 'chai'
+import { type Bitcoind, startBitcoind } from '../../../../scripts/bitcoind.js'
+import { Chain } from '../chain.js'
+import { RegtestLedger } from '../monitor/regtest.js'
+import { CAPACITY, type Party, World } from './regtest.js'
+
+/** Of the transaction that gives a filling its coins. */
+const SPLIT_FEE = 1_000_000n
+const DAY = 24 * 60 * 60
+
+describe('LightningNode: a full mempool', function () {
+  this.timeout(60_000)
+  let bitcoind: Bitcoind
+  let ledger: RegtestLedger
+  let world: World
+
+  beforeEach(async () => {
+    bitcoind = await startBitcoind({ args: ['-maxmempool=5'] })
+    ledger = await RegtestLedger.on(bitcoind, await Chain.start(bitcoind, 1))
+    world = new World(bitcoind, { minimumDepth: { min: 1, max: 1 } }, () => ledger.mine())
+  })
+
+  afterEach(async () => {
+    await world.stop()
+    await bitcoind.stop()
+  })
+
+  it('its floor rises above a commitment, then above claims -> a child pays, claims are replaced, HTLCs end as they should', async () => {
+    const { alice, bob, channel, begun } = await world.opened()
+    const claimed = await alice.send(bob, 1, 60_000_000n)
+    await bob.send(alice, 2, 40_000_000n)
+    const feerate = alice.running.channel(channel)?.live?.feerate ?? 0
+    // She alone hears of no block yet: what she publishes is made for a cheaper one.
+    await ledger.fill(42, (i) => 20 + i / 4)
+    expect(await floor()).to.be.above(feerate)
+    await bob.stop()
+    await alice.running.forceClose(channel)
+    await world.mine(2)
+    await bob.start()
+    await bob.running.payments.release(claimed)
+    await ledger.fill(20, () => 60)
+    await world.synced()
+    await world.mineOut(90)
+    const ends = (party: Party) => party.events.map(({ kind }) => kind).filter((kind) => kind !== 'held')
+    // What she holds of his is given back soon; whether his claim is in a block by then is for the fees to say.
+    expect(ends(alice)).to.have.members(['sent', 'cancelled'])
+    expect(ends(bob)).to.deep.equal(['received', 'failed'])
+    const his = (await bob.coins()) - begun.bob
+    expect(his <= 360_000n && his > 300_000n, `${his}`).to.equal(true)
+    await world.expectExact(alice, bob, begun, { fees: 2n * SPLIT_FEE })
+  })
+
+  it('its floor rises above an agreed closing -> it waits, and is there when the floor has fallen', async () => {
+    const { alice, bob, channel, begun } = await world.opened()
+    const failures: string[] = []
+    for (const { running } of [alice, bob]) {
+      running.events$.subscribe((one) => {
+        if (one.kind === 'channel' && one.event.kind === 'failed') failures.push(one.event.reason)
+      })
+    }
+    await alice.running.close(channel)
+    const closing = await alice.publishes(
+      ({ outputs }) => outputs.length === 2 && outputs[0]?.amount !== CAPACITY,
+    )
+    expect(await ledger.has(closing)).to.equal(true)
+    await ledger.fill(42, (i) => 20 + i / 4)
+    await ledger.mine(() => true)
+    await world.synced()
+    expect(await ledger.has(closing)).to.equal(false)
+    const high = await floor()
+    // It halves twice a day from the last block on.
+    await bitcoind.rpc('setmocktime', [Math.floor(Date.now() / 1000) + 20 * DAY])
+    expect(await floor()).to.be.below(high / 2)
+    await world.mineOut(9)
+    await world.expectExact(alice, bob, begun, { fees: SPLIT_FEE, left: [0n] })
+    expect(failures).to.deep.equal([])
+  })
+
+  /** In sat/kw. */
+  async function floor(): Promise<number> {
+    await ledger.refresh()
+    return ledger.fees().floor
+  }
+})
