@@ -2,14 +2,11 @@
 // a peer's closing pays to us. Nothing in it can be published, and no secret is in it: those come from the seed.
 import type { Hex } from '../../../channel/bytes.js'
 import { isError, PerkunasError } from '../../../channel/errors.js'
-import { type BlockHeight, blockHeight, type Sat } from '../../../channel/units.js'
+import type { Sat } from '../../../channel/units.js'
 import {
-  bool,
-  bytes,
   hex,
   list,
   object,
-  oneOf,
   optional,
   type PeerID,
   type Schema,
@@ -18,7 +15,16 @@ import {
   u64,
   uint,
 } from '../../../peer/index.js'
-import { basepoints, outpoint, sats, side } from '../channel/schemas.js'
+import { type ChainCursor, chainCursor } from '../chain/cursor.js'
+import {
+  basepoints,
+  channelType,
+  type FundingPlace,
+  fundingPlace,
+  outpoint,
+  sats,
+  side,
+} from '../channel/schemas.js'
 import type { ChannelType } from '../channel-type.js'
 import type { Basepoints } from '../keys/index.js'
 import type { Outpoint } from '../script/index.js'
@@ -42,12 +48,7 @@ export interface ChannelBackup {
   /** Blocks that each side's share waits if that side closes alone. */
   readonly delays: { readonly local: number; readonly remote: number }
   /** Where the funding is on the chain, if it was there. */
-  readonly place?: {
-    readonly height: number
-    readonly hash: Hex
-    readonly position: number
-    readonly isCoinbase: boolean
-  }
+  readonly place?: FundingPlace
 }
 
 /** All channels of a node. */
@@ -59,15 +60,13 @@ export interface NodeBackup {
   /** Key indices below this were used. */
   readonly nextKeyIndex: bigint
   /** A block of that time with some before it, 80 bytes each: what closed a channel came later. */
-  readonly cursor?: { readonly height: BlockHeight; readonly headers: readonly Uint8Array[] }
+  readonly cursor?: ChainCursor
   readonly channels: readonly ChannelBackup[]
 }
 
 /** 200 000 channels. */
 const MAX_BYTES = 128 * 1024 * 1024
 const MAX_CHANNELS = 200_000
-/** A day's, as cursors have them. */
-const MAX_HEADERS = 144
 
 const channel: Schema<ChannelBackup> = object({
   keyIndex: u64(),
@@ -75,23 +74,12 @@ const channel: Schema<ChannelBackup> = object({
   address: optional(text(1000)),
   temporaryID: hex(32),
   opener: side,
-  type: object({
-    commitments: oneOf('static_remotekey', 'anchors', 'zero_fee', 'simple_taproot'),
-    scidAlias: bool,
-    zeroconf: bool,
-  }),
+  type: channelType,
   capacity: sats,
   funding: outpoint,
   basepoints,
   delays: object({ local: uint(0xffff), remote: uint(0xffff) }),
-  place: optional(
-    object({
-      height: uint(0xffff_ffff),
-      hash: hex(32),
-      position: uint(0xff_ffff),
-      isCoinbase: bool,
-    }),
-  ),
+  place: optional(fundingPlace),
 })
 
 const codec = schemaCodec(
@@ -99,12 +87,7 @@ const codec = schemaCodec(
     chainHash: hex(32),
     node: hex(33),
     nextKeyIndex: u64(),
-    cursor: optional(
-      object({
-        height: uint(0xffff_ffff),
-        headers: list(bytes(80), { min: 1, max: MAX_HEADERS }),
-      }),
-    ),
+    cursor: optional(chainCursor),
     channels: list(channel, { max: MAX_CHANNELS }),
   }),
   { maxBytes: MAX_BYTES },
@@ -118,10 +101,7 @@ export function encodeContents(backup: NodeBackup): Uint8Array {
 /** @throws PerkunasError INVALID_RECORD */
 export function decodeContents(payload: Uint8Array): NodeBackup {
   try {
-    const { cursor, ...rest } = codec.decode(payload)
-    return cursor === undefined
-      ? rest
-      : { ...rest, cursor: { ...cursor, height: blockHeight(cursor.height) } }
+    return codec.decode(payload)
   } catch (cause) {
     if (!isError(cause, 'INVALID_MESSAGE') && !isError(cause, 'TOO_LARGE')) throw cause
     const reason = cause.message

@@ -2,7 +2,7 @@
 // found where another branch leaves ours.
 import { PerkunasError } from '../../../channel/errors.js'
 import { type BlockHeight, blockHeight } from '../../../channel/units.js'
-import { bytes, list, object, schemaCodec, uint } from '../../../peer/index.js'
+import { bytes, converted, list, object, type Schema, schemaCodec, uint } from '../../../peer/index.js'
 import { defineRecord } from '../../../persistence/index.js'
 import { decodeHeader, HEADER_BYTES, type Header, workOf } from './header.js'
 
@@ -17,23 +17,21 @@ export interface ChainCursor {
   readonly headers: readonly Uint8Array[]
 }
 
-const codec = schemaCodec(
-  object({
-    height: uint(0xffff_ffff),
-    headers: list(bytes(HEADER_BYTES), { min: 1, max: KEPT_HEADERS }),
+/** As it is written. */
+export const chainCursor: Schema<ChainCursor> = object({
+  height: converted<number, BlockHeight>(uint(0xffff_ffff), {
+    encode: (value) => value,
+    decode: blockHeight,
+    is: (value): value is BlockHeight => typeof value === 'number',
   }),
-  { maxBytes: 2 * KEPT_HEADERS * HEADER_BYTES },
-)
+  headers: list(bytes(HEADER_BYTES), { min: 1, max: KEPT_HEADERS }),
+})
 
 /** The record of a cursor: to be put into the same commit as what follows from the event that it came with. */
 export const cursorRecord = defineRecord<ChainCursor>({
   name: 'bitcoin-cursor',
   version: 1,
-  encode: codec.encode,
-  decode: (payload) => {
-    const { height, headers } = codec.decode(payload)
-    return { height: blockHeight(height), headers }
-  },
+  ...schemaCodec(chainCursor, { maxBytes: 2 * KEPT_HEADERS * HEADER_BYTES }),
 })
 
 /** The headers of a cursor, which move on with the chain. */

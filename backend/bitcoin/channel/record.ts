@@ -8,20 +8,9 @@
 //
 // A step's writes are the difference between two states. What lasts only as long as a connection is not in it: whoever is
 // restored is not connected, and what the peer did not sign never was.
-import { PerkunasError } from '../../../channel/errors.js'
-import {
-  bytes,
-  hex,
-  oneOf,
-  optional,
-  type Schema,
-  schemaCodec,
-  text,
-  u64,
-  uint,
-  union,
-} from '../../../peer/index.js'
-import { defineRecord, type RecordType, type Write } from '../../../persistence/index.js'
+import { bytes, hex, oneOf, optional, text, u64, uint, union } from '../../../peer/index.js'
+import type { RecordType, Write } from '../../../persistence/index.js'
+import { invalidRow, keyIndexIn, rowType } from '../rows.js'
 import { type Book, dropUnsigned, type OpenHtlc } from './book.js'
 import type { UpdateMessage } from './input.js'
 import {
@@ -46,7 +35,6 @@ import { type Batch, type ChannelState, isLive, type Live } from './state.js'
 /** All keys of channels start so. */
 export const CHANNEL_ROWS = 'lightning/'
 
-const MAX_BYTES = 16 * 1024 * 1024
 const young = { features, age: uint() }
 const answered = {
   ...young,
@@ -80,11 +68,11 @@ const STATE = union('phase', {
 })
 
 const ROWS = {
-  state: row('lightning-channel', STATE),
-  terms: row('lightning-terms', terms),
-  batch: row('lightning-batch', batchMessages),
-  intents: row('lightning-intents', intents),
-  onion: row('lightning-onion', bytes(1366)),
+  state: rowType('lightning-channel', STATE),
+  terms: rowType('lightning-terms', terms),
+  batch: rowType('lightning-batch', batchMessages),
+  intents: rowType('lightning-intents', intents),
+  onion: rowType('lightning-onion', bytes(1366)),
 }
 
 /**
@@ -128,9 +116,9 @@ export function restoredChannels(
   const byChannel = new Map<bigint, Map<string, Uint8Array>>()
   for (const [key, value] of rows) {
     const [, index, ...rest] = key.split('/')
-    if (index === undefined || !/^\d{1,20}$/.test(index)) throw invalid(key, 'no key index')
-    const parts = byChannel.get(BigInt(index)) ?? new Map<string, Uint8Array>()
-    byChannel.set(BigInt(index), parts.set(rest.join('/'), value))
+    const keyIndex = keyIndexIn(key, index)
+    const parts = byChannel.get(keyIndex) ?? new Map<string, Uint8Array>()
+    byChannel.set(keyIndex, parts.set(rest.join('/'), value))
   }
   return new Map([...byChannel].map(([index, parts]) => [index, restored(index, parts)]))
 }
@@ -142,10 +130,10 @@ function restored(keyIndex: bigint, parts: ReadonlyMap<string, Uint8Array>): Cha
     return value === undefined ? undefined : type.open(`${prefix}${part}`, value)
   }
   const state = read(ROWS.state, 'state')
-  if (state === undefined) throw invalid(`${prefix}state`, 'it is missing')
+  if (state === undefined) throw invalidRow(`${prefix}state`, 'it is missing')
   if (state.phase !== 'live') return state
   const fixed = read(ROWS.terms, 'terms')
-  if (fixed === undefined) throw invalid(`${prefix}terms`, 'it is missing')
+  if (fixed === undefined) throw invalidRow(`${prefix}terms`, 'it is missing')
   const { stands, phase: _, ...rest } = state
   const batch = batchOf(read(ROWS.batch, 'batch'), `${prefix}batch`)
   const live: Live = {
@@ -251,7 +239,7 @@ function batchOf(messages: readonly { readonly kind: string }[] | undefined, key
   if (messages === undefined) return undefined
   const signed = messages.at(-1)
   const updates = messages.slice(0, -1)
-  if (!isSigned(signed) || !updates.every(isUpdate)) throw invalid(key, 'it is no batch')
+  if (!isSigned(signed) || !updates.every(isUpdate)) throw invalidRow(key, 'it is no batch')
   return { updates, signed }
 }
 
@@ -265,12 +253,4 @@ function isUpdate(message: { readonly kind: string }): message is UpdateMessage 
 
 function keyIndexOf(state: ChannelState): bigint {
   return state.phase === 'closed' ? state.keyIndex : state.terms.keyIndex
-}
-
-function row<T>(name: string, schema: Schema<T>): RecordType<T> {
-  return defineRecord({ name, version: 1, ...schemaCodec(schema, { maxBytes: MAX_BYTES }) })
-}
-
-function invalid(key: string, reason: string): PerkunasError<'INVALID_RECORD'> {
-  return new PerkunasError('INVALID_RECORD', `record ${key}: ${reason}`, { key, reason })
 }

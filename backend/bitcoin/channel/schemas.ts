@@ -1,6 +1,9 @@
 // What a channel's record consists of, as schemas: their types are those of state.ts.
+import type { Hex } from '../../../channel/bytes.js'
 import {
+  type BlockDelta,
   type BlockHeight,
+  blockDelta,
   blockHeight,
   type FeeratePerKw,
   feeratePerKw,
@@ -25,6 +28,7 @@ import {
   uint,
   union,
 } from '../../../peer/index.js'
+import type { ChannelType } from '../channel-type.js'
 import { FEATURE_NAMES, type FeatureName } from '../features.js'
 import type { Basepoints, SecretStore, SignerState } from '../keys/index.js'
 import { decodeTransaction, encodeTransaction, type Transaction } from '../script/index.js'
@@ -62,6 +66,8 @@ export const msats = amountOf<Msat>()
 export const sats = amountOf<Sat>()
 /** A block's height. */
 export const height = numberOf<BlockHeight>(blockHeight)
+/** A number of blocks. */
+export const blocks = numberOf<BlockDelta>(blockDelta)
 /** A feerate. */
 export const feerate = numberOf<FeeratePerKw>(feeratePerKw)
 const point = bytes(33)
@@ -127,15 +133,35 @@ export const sideTerms: Schema<SideTerms> = object({
   upfrontShutdown: optional(script),
 })
 
+/** See {@link ChannelType}. */
+export const channelType: Schema<ChannelType> = object({
+  commitments: oneOf('static_remotekey', 'anchors', 'zero_fee', 'simple_taproot'),
+  scidAlias: bool,
+  zeroconf: bool,
+})
+
+/** Where a funding transaction is on the chain. */
+export interface FundingPlace {
+  readonly height: number
+  readonly hash: Hex
+  /** In its block. */
+  readonly position: number
+  readonly isCoinbase: boolean
+}
+
+/** See {@link FundingPlace}. */
+export const fundingPlace: Schema<FundingPlace> = object({
+  height: uint(0xffff_ffff),
+  hash: hex(32),
+  position: uint(0xff_ffff),
+  isCoinbase: bool,
+})
+
 const offeredTerms = {
   keyIndex: u64(),
   temporaryID: hex(32),
   opener: side,
-  type: object({
-    commitments: oneOf('static_remotekey', 'anchors', 'zero_fee', 'simple_taproot'),
-    scidAlias: bool,
-    zeroconf: bool,
-  }),
+  type: channelType,
   isAnnounced: bool,
   capacity: sats,
   push: msats,

@@ -19,7 +19,6 @@
 // What a step writes is the difference between two states, as for the channel; that of updates in the commit of the
 // channel's step.
 import { toHex } from '../../../channel/bytes.js'
-import { PerkunasError } from '../../../channel/errors.js'
 import {
   bool,
   bytes,
@@ -29,12 +28,11 @@ import {
   oneOf,
   optional,
   type Schema,
-  schemaCodec,
   text,
   u64,
   uint,
 } from '../../../peer/index.js'
-import { defineRecord, type RecordType, type Write } from '../../../persistence/index.js'
+import type { RecordType, Write } from '../../../persistence/index.js'
 import {
   basepoints,
   commitmentSignatures,
@@ -52,6 +50,7 @@ import {
 } from '../channel/schemas.js'
 import type { CommitmentState } from '../keys/index.js'
 import type { Attempt } from '../resolver/attempt.js'
+import { invalidRow, keyIndexIn, rowType } from '../rows.js'
 import { transactionID } from '../script/index.js'
 import { MAX_TRANSACTION_BYTES } from '../script/transaction.js'
 import { type Fact, withFact } from './facts.js'
@@ -72,7 +71,6 @@ export const MONITOR_ROWS = 'lightning-monitor/'
 /** All keys of revoked commitments start so. */
 export const REVOKED_ROWS = 'lightning-revoked/'
 
-const MAX_BYTES = 16 * 1024 * 1024
 /** In one commitment, by the protocol. */
 const MAX_HTLCS = 966
 /** Of one attempt. */
@@ -149,27 +147,30 @@ const ends: Schema<Pick<Monitor, 'settled' | 'abandoned' | 'isResolved'>> = obje
 })
 
 const ROWS = {
-  terms: row('lightning-monitor-terms', terms),
-  released: row('lightning-monitor-released', object({ released: u64() })),
-  failure: row(
+  terms: rowType('lightning-monitor-terms', terms),
+  released: rowType('lightning-monitor-released', object({ released: u64() })),
+  failure: rowType(
     'lightning-monitor-failure',
     object({ cause: failureCause, publish: optional(object({ number: u64(), transaction })) }),
   ),
-  secrets: row('lightning-monitor-secrets', secretStore),
-  holder: row('lightning-monitor-holder', holder),
-  counterparty: row('lightning-monitor-counterparty', counterparty),
-  preimage: row('lightning-monitor-preimage', object({ htlc: key, paymentHash: hash, preimage: bytes(32) })),
-  closing: row('lightning-monitor-closing', transaction),
-  revoked: row('lightning-monitor-revoked', revoked),
-  fact: row('lightning-monitor-fact', fact),
-  attempt: row('lightning-monitor-attempt', attempt),
-  orphan: row('lightning-monitor-orphan', transactionUpTo(MAX_TRANSACTION_BYTES)),
-  pending: row(
+  secrets: rowType('lightning-monitor-secrets', secretStore),
+  holder: rowType('lightning-monitor-holder', holder),
+  counterparty: rowType('lightning-monitor-counterparty', counterparty),
+  preimage: rowType(
+    'lightning-monitor-preimage',
+    object({ htlc: key, paymentHash: hash, preimage: bytes(32) }),
+  ),
+  closing: rowType('lightning-monitor-closing', transaction),
+  revoked: rowType('lightning-monitor-revoked', revoked),
+  fact: rowType('lightning-monitor-fact', fact),
+  attempt: rowType('lightning-monitor-attempt', attempt),
+  orphan: rowType('lightning-monitor-orphan', transactionUpTo(MAX_TRANSACTION_BYTES)),
+  pending: rowType(
     'lightning-monitor-pending',
     object({ transaction: transactionUpTo(MAX_TRANSACTION_BYTES), at: height }),
   ),
-  shown: row('lightning-monitor-shown', shown),
-  ends: row('lightning-monitor-ends', ends),
+  shown: rowType('lightning-monitor-shown', shown),
+  ends: rowType('lightning-monitor-ends', ends),
 }
 
 /**
@@ -218,12 +219,11 @@ export function restoredMonitors(
   const drafts = new Map<bigint, Draft>()
   for (const [key, value] of rows) {
     const [, index, part, ...rest] = key.split('/')
-    if (index === undefined || !/^\d{1,20}$/.test(index)) throw invalid(key, 'no key index')
-    const keyIndex = BigInt(index)
+    const keyIndex = keyIndexIn(key, index)
     const draft = drafts.get(keyIndex) ?? newDraft()
     drafts.set(keyIndex, draft)
     read(draft, part ?? '', key, value)
-    if (rest.length > 2) throw invalid(key, 'too many parts')
+    if (rest.length > 2) throw invalidRow(key, 'too many parts')
   }
   return new Map([...drafts].map(([keyIndex, draft]) => [keyIndex, restored(keyIndex, draft)]))
 }
@@ -295,61 +295,52 @@ function newDraft(): Draft {
   return { holder: [], counterparty: [], preimages: [], closings: [], facts: [], attempts: [] }
 }
 
+/** Takes each part out of its row. */
+const READERS: Readonly<Record<string, (draft: Draft, ...row: readonly [string, Uint8Array]) => void>> = {
+  terms: (draft, ...row) => {
+    draft.terms = ROWS.terms.open(...row)
+  },
+  released: (draft, ...row) => {
+    draft.released = ROWS.released.open(...row).released
+  },
+  failure: (draft, ...row) => {
+    draft.failure = ROWS.failure.open(...row)
+  },
+  secrets: (draft, ...row) => {
+    draft.secrets = ROWS.secrets.open(...row)
+  },
+  holder: (draft, ...row) => void draft.holder.push(ROWS.holder.open(...row)),
+  counterparty: (draft, ...row) => void draft.counterparty.push(ROWS.counterparty.open(...row)),
+  preimage: (draft, ...row) => void draft.preimages.push(ROWS.preimage.open(...row)),
+  closing: (draft, ...row) => void draft.closings.push(ROWS.closing.open(...row)),
+  fact: (draft, ...row) => void draft.facts.push(ROWS.fact.open(...row)),
+  attempt: (draft, ...row) => void draft.attempts.push(ROWS.attempt.open(...row)),
+  orphan: (draft, ...row) => {
+    draft.orphan = ROWS.orphan.open(...row)
+  },
+  pending: (draft, ...row) => {
+    draft.pending = ROWS.pending.open(...row)
+  },
+  shown: (draft, ...row) => {
+    draft.shown = ROWS.shown.open(...row)
+  },
+  ends: (draft, ...row) => {
+    draft.ends = ROWS.ends.open(...row)
+  },
+}
+
 function read(draft: Draft, part: string, key: string, value: Uint8Array): void {
-  switch (part) {
-    case 'terms':
-      draft.terms = ROWS.terms.open(key, value)
-      return
-    case 'released':
-      draft.released = ROWS.released.open(key, value).released
-      return
-    case 'failure':
-      draft.failure = ROWS.failure.open(key, value)
-      return
-    case 'secrets':
-      draft.secrets = ROWS.secrets.open(key, value)
-      return
-    case 'holder':
-      draft.holder.push(ROWS.holder.open(key, value))
-      return
-    case 'counterparty':
-      draft.counterparty.push(ROWS.counterparty.open(key, value))
-      return
-    case 'preimage':
-      draft.preimages.push(ROWS.preimage.open(key, value))
-      return
-    case 'closing':
-      draft.closings.push(ROWS.closing.open(key, value))
-      return
-    case 'fact':
-      draft.facts.push(ROWS.fact.open(key, value))
-      return
-    case 'attempt':
-      draft.attempts.push(ROWS.attempt.open(key, value))
-      return
-    case 'orphan':
-      draft.orphan = ROWS.orphan.open(key, value)
-      return
-    case 'pending':
-      draft.pending = ROWS.pending.open(key, value)
-      return
-    case 'shown':
-      draft.shown = ROWS.shown.open(key, value)
-      return
-    case 'ends':
-      draft.ends = ROWS.ends.open(key, value)
-      return
-    default:
-      throw invalid(key, 'no part of a monitor')
-  }
+  const reader = Object.hasOwn(READERS, part) ? READERS[part] : undefined
+  if (reader === undefined) throw invalidRow(key, 'no part of a monitor')
+  reader(draft, key, value)
 }
 
 function restored(keyIndex: bigint, draft: Draft): Monitor {
   const { terms, released, secrets, failure, preimages, closings } = draft
   const prefix = `${MONITOR_ROWS}${keyIndex}/`
-  if (terms === undefined) throw invalid(`${prefix}terms`, 'it is missing')
-  if (released === undefined) throw invalid(`${prefix}released`, 'it is missing')
-  if (secrets === undefined) throw invalid(`${prefix}secrets`, 'it is missing')
+  if (terms === undefined) throw invalidRow(`${prefix}terms`, 'it is missing')
+  if (released === undefined) throw invalidRow(`${prefix}released`, 'it is missing')
+  if (secrets === undefined) throw invalidRow(`${prefix}secrets`, 'it is missing')
   const known: MonitorState = {
     terms,
     released,
@@ -362,7 +353,7 @@ function restored(keyIndex: bigint, draft: Draft): Monitor {
   }
   const fault = faultOfMonitor(known)
   if (fault !== undefined || terms.keyIndex !== keyIndex)
-    throw invalid(`${prefix}terms`, fault ?? 'misplaced')
+    throw invalidRow(`${prefix}terms`, fault ?? 'misplaced')
   const { facts, attempts, orphan, pending, shown, ends } = draft
   return {
     known,
@@ -379,12 +370,4 @@ function restored(keyIndex: bigint, draft: Draft): Monitor {
 
 function byNumber<T extends { readonly state: CommitmentState }>(list: readonly T[]): readonly T[] {
   return [...list].sort((a, b) => (a.state.number < b.state.number ? -1 : 1))
-}
-
-function row<T>(name: string, schema: Schema<T>): RecordType<T> {
-  return defineRecord({ name, version: 1, ...schemaCodec(schema, { maxBytes: MAX_BYTES }) })
-}
-
-function invalid(key: string, reason: string): PerkunasError<'INVALID_RECORD'> {
-  return new PerkunasError('INVALID_RECORD', `record ${key}: ${reason}`, { key, reason })
 }

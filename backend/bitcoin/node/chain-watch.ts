@@ -4,11 +4,12 @@ import { sat } from '../../../channel/units.js'
 import type { Write } from '../../../persistence/index.js'
 import { type Block, type BlockID, encodeOutpoint } from '../chain/index.js'
 import { type ChannelInput, isLive, type Live } from '../channel/index.js'
+import type { FundingPlace } from '../channel/schemas.js'
 import type { SpendingTransaction } from '../monitor/index.js'
 import type { Outpoint, Transaction } from '../script/index.js'
 import { joinShortChannelID, type ShortChannelID } from '../wire/index.js'
 import type { Entry } from './entries.js'
-import { type FundingPlace, NODE_KEYS, NODE_RECORDS } from './rows.js'
+import { NODE_KEYS, NODE_RECORDS } from './rows.js'
 
 /** Confirmations after which nothing is undone. */
 const FINAL_DEPTH = 6

@@ -3,9 +3,9 @@ import type { Hex } from '../../../channel/bytes.js'
 import type { PerkunasError } from '../../../channel/errors.js'
 import type { PeerID } from '../../../peer/index.js'
 import { type ChannelState, isLive, wireID } from '../channel/index.js'
+import type { FundingPlace } from '../channel/schemas.js'
 import type { Monitor, RevokedCommitment } from '../monitor/index.js'
 import type { Transaction } from '../script/index.js'
-import type { FundingPlace } from './rows.js'
 
 /** A funding transaction of ours that may have to be published again. */
 export interface OwnFunding {

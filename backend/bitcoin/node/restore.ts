@@ -1,12 +1,13 @@
 // A node from its store: one scan of each kind of record, and what does not fit together is refused.
-import { PerkunasError } from '../../../channel/errors.js'
 import type { Store } from '../../../persistence/index.js'
 import { type ChainCursor, cursorRecord } from '../chain/index.js'
 import { CHANNEL_ROWS, isLive, restoredChannels } from '../channel/index.js'
+import type { FundingPlace } from '../channel/schemas.js'
 import { MONITOR_ROWS, restoredMonitors } from '../monitor/rows.js'
 import { PAYMENT_ROWS, type PaymentsState, restoredPayments } from '../payments/index.js'
+import { invalidRow, keyIndexIn } from '../rows.js'
 import type { Entry, OwnFunding } from './entries.js'
-import { type FundingPlace, NODE_KEYS, NODE_RECORDS, NODE_ROWS } from './rows.js'
+import { NODE_KEYS, NODE_RECORDS, NODE_ROWS } from './rows.js'
 
 /** What a store has of a node. */
 export interface Restored {
@@ -29,15 +30,15 @@ export async function restored(store: Store): Promise<Restored> {
     const key = NODE_KEYS.channel(keyIndex)
     const peer = node.peers.get(keyIndex)
     const monitor = monitors.get(keyIndex)
-    if (peer === undefined) throw invalid(key, 'it is missing')
-    if (!isLive(state) || monitor === undefined) throw invalid(key, 'its channel has no monitor')
+    if (peer === undefined) throw invalidRow(key, 'it is missing')
+    if (!isLive(state) || monitor === undefined) throw invalidRow(key, 'its channel has no monitor')
     // M1 and M3 over both records: they were written together.
     const { signer } = state
     const { released, secrets } = monitor.known
     if (released !== signer.released || secrets.next !== signer.secrets.next) {
-      throw invalid(key, 'its channel and its monitor are not of the same step')
+      throw invalidRow(key, 'its channel and its monitor are not of the same step')
     }
-    if (keyIndex >= node.nextKeyIndex) throw invalid(NODE_KEYS.next, `key index ${keyIndex} is in use`)
+    if (keyIndex >= node.nextKeyIndex) throw invalidRow(NODE_KEYS.next, `key index ${keyIndex} is in use`)
     return {
       keyIndex,
       peer,
@@ -53,7 +54,7 @@ export async function restored(store: Store): Promise<Restored> {
     }
   })
   const orphan = [...monitors.keys()].find((keyIndex) => !states.has(keyIndex))
-  if (orphan !== undefined) throw invalid(`${MONITOR_ROWS}${orphan}`, 'it has no channel')
+  if (orphan !== undefined) throw invalidRow(`${MONITOR_ROWS}${orphan}`, 'it has no channel')
   const payments = restoredPayments(paymentRows ?? [])
   return { nextKeyIndex: node.nextKeyIndex, cursor: node.cursor, entries, payments }
 }
@@ -75,7 +76,7 @@ function ownRows(rows: readonly Row[]) {
     fundings: new Map<bigint, OwnFunding>(),
   }
   for (const [key, value] of rows) {
-    const [, kind, index = ''] = key.split('/')
+    const [, kind, index] = key.split('/')
     switch (kind) {
       case 'next':
         found.nextKeyIndex = NODE_RECORDS.next.open(key, value).keyIndex
@@ -84,26 +85,17 @@ function ownRows(rows: readonly Row[]) {
         found.cursor = cursorRecord.open(key, value)
         break
       case 'channel':
-        found.peers.set(indexOf(key, index), NODE_RECORDS.channel.open(key, value).peer)
+        found.peers.set(keyIndexIn(key, index), NODE_RECORDS.channel.open(key, value).peer)
         break
       case 'funding':
-        found.places.set(indexOf(key, index), NODE_RECORDS.funding.open(key, value))
+        found.places.set(keyIndexIn(key, index), NODE_RECORDS.funding.open(key, value))
         break
       case 'own-funding':
-        found.fundings.set(indexOf(key, index), NODE_RECORDS.ownFunding.open(key, value))
+        found.fundings.set(keyIndexIn(key, index), NODE_RECORDS.ownFunding.open(key, value))
         break
       default:
-        throw invalid(key, 'it is no record of a node')
+        throw invalidRow(key, 'it is no record of a node')
     }
   }
   return found
-}
-
-function indexOf(key: string, text: string): bigint {
-  if (!/^\d{1,20}$/.test(text)) throw invalid(key, 'no key index')
-  return BigInt(text)
-}
-
-function invalid(key: string, reason: string): PerkunasError<'INVALID_RECORD'> {
-  return new PerkunasError('INVALID_RECORD', `record ${key}: ${reason}`, { key, reason })
 }

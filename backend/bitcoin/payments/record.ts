@@ -6,10 +6,11 @@
 //     payment/past/in/<payment hash>     invoices; behind the hash a time for what came without one
 //     payment/paid/<payment hash>        the ID of the payment of ours that has paid it
 import { type Hex, isHex, toHex } from '../../../channel/bytes.js'
-import { isError, PerkunasError } from '../../../channel/errors.js'
-import { hex, type Schema, schemaCodec } from '../../../peer/index.js'
-import { defineRecord, type RecordType, type Store, type Write } from '../../../persistence/index.js'
+import { isError } from '../../../channel/errors.js'
+import { hex } from '../../../peer/index.js'
+import type { RecordType, Store, Write } from '../../../persistence/index.js'
 import { decodeInvoice } from '../invoice/index.js'
+import { invalidRow, rowType } from '../rows.js'
 import type { PastPayments, PaymentsInput } from './input.js'
 import { faultOfForm } from './plan.js'
 import { incomingPayment, outgoingPayment } from './schemas.js'
@@ -22,9 +23,9 @@ export const PAYMENT_ROWS = 'payment/open/'
 
 const MAX_BYTES = 1024 * 1024
 const ROWS = {
-  outgoing: row<OutgoingPayment>('lightning-payment', outgoingPayment),
-  incoming: row<IncomingPayment>('lightning-incoming', incomingPayment),
-  paid: row<Hex>('lightning-paid', hex(32)),
+  outgoing: rowType<OutgoingPayment>('lightning-payment', outgoingPayment, MAX_BYTES),
+  incoming: rowType<IncomingPayment>('lightning-incoming', incomingPayment, MAX_BYTES),
+  paid: rowType<Hex>('lightning-paid', hex(32), MAX_BYTES),
 }
 
 /**
@@ -79,12 +80,12 @@ export function restoredPayments(rows: Iterable<readonly [string, Uint8Array]>):
       const payment = ROWS.outgoing.open(key, value)
       outgoing = put(outgoing, payment.id, payment)
       paying = put(paying, payment.paymentHash, payment.id)
-      if (payment.id !== name || paying.size !== outgoing.size) throw invalid(key, 'it is another one’s')
+      if (payment.id !== name || paying.size !== outgoing.size) throw invalidRow(key, 'it is another one’s')
     } else if (way === 'in' && isHex(name, 32)) {
       const payment = ROWS.incoming.open(key, value)
       incoming = put(incoming, payment.paymentHash, payment)
-      if (payment.paymentHash !== name) throw invalid(key, 'it is another one’s')
-    } else throw invalid(key, 'no key of a payment')
+      if (payment.paymentHash !== name) throw invalidRow(key, 'it is another one’s')
+    } else throw invalidRow(key, 'no key of a payment')
   }
   return { outgoing, paying, incoming, recent }
 }
@@ -137,12 +138,4 @@ function hashOf(request: PayRequest): Hex | undefined {
 async function read<T>(store: Pick<Store, 'get'>, type: RecordType<T>, key: string): Promise<T | undefined> {
   const value = await store.get(key)
   return value === undefined ? undefined : type.open(key, value)
-}
-
-function row<T>(name: string, schema: Schema<T>): RecordType<T> {
-  return defineRecord({ name, version: 1, ...schemaCodec(schema, { maxBytes: MAX_BYTES }) })
-}
-
-function invalid(key: string, reason: string): PerkunasError<'INVALID_RECORD'> {
-  return new PerkunasError('INVALID_RECORD', `record ${key}: ${reason}`, { key, reason })
 }

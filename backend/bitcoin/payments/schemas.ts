@@ -1,5 +1,4 @@
 // What a payment's record consists of, as schemas: their types are those of state.ts.
-import { type BlockDelta, blockDelta } from '../../../channel/units.js'
 import {
   bool,
   bytes,
@@ -16,7 +15,7 @@ import {
   union,
 } from '../../../peer/index.js'
 import { MAX_HTLCS } from '../channel/policy.js'
-import { hash, height, msats } from '../channel/schemas.js'
+import { blocks, hash, height, msats } from '../channel/schemas.js'
 import { decodeFailure, encodeFailure, type Failure, MAX_HOPS, type UnknownFailure } from '../onion/index.js'
 import type { IncomingPayment, OutgoingPayment, PayRequest } from './state.js'
 
@@ -28,11 +27,6 @@ const MAX_CHANNELS = 10_000
 
 const time = uint()
 const holdTimes = list(uint(0xffff_ffff), { max: MAX_HOPS })
-const delta: Schema<BlockDelta> = converted<number, BlockDelta>(uint(), {
-  encode: (value) => value,
-  decode: blockDelta,
-  is: (value): value is BlockDelta => typeof value === 'number',
-})
 const failure: Schema<Failure | UnknownFailure> = converted<Uint8Array, Failure | UnknownFailure>(
   bytes({ max: 0xffff }),
   {
@@ -62,7 +56,7 @@ const request: Schema<PayRequest> = union('kind', {
     amount: msats,
     paymentSecret: optional(hex(32)),
     paymentMetadata: optional(hex({ max: MAX_METADATA })),
-    finalCltvExpiryDelta: delta,
+    finalCltvExpiryDelta: blocks,
     timeout: optional(time),
   },
 })
@@ -75,7 +69,7 @@ export const outgoingPayment: Schema<OutgoingPayment> = object({
   paymentHash: hex(32),
   amount: msats,
   recipient: object({
-    finalCltvExpiryDelta: delta,
+    finalCltvExpiryDelta: blocks,
     takesParts: bool,
     paymentSecret: optional(hash),
     paymentMetadata: optional(bytes({ max: MAX_METADATA })),
@@ -110,7 +104,7 @@ export const incomingPayment: Schema<IncomingPayment> = object({
     object({
       amount: optional(msats),
       expiresAt: time,
-      minFinalCltvExpiryDelta: delta,
+      minFinalCltvExpiryDelta: blocks,
       text: text(MAX_INVOICE),
     }),
   ),

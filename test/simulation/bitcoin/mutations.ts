@@ -49,8 +49,8 @@ export const BITCOIN_MUTATIONS: readonly Mutation[] = [
   {
     name: 'drop preimages on restart',
     file: 'backend/bitcoin/monitor/rows.js',
-    find: 'draft.preimages.push(ROWS.preimage.open(key, value));',
-    replace: 'ROWS.preimage.open(key, value);',
+    find: 'draft.preimages.push(ROWS.preimage.open(...row))',
+    replace: 'ROWS.preimage.open(...row)',
   },
   {
     name: 'do not punish',
