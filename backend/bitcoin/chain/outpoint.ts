@@ -1,5 +1,5 @@
 // Outpoints as the 36 bytes by which transactions name them.
-import { concat } from '../../../channel/bytes.js'
+import { concat, type Hex, toHex } from '../../../channel/bytes.js'
 import type { Outpoint } from '../script/index.js'
 
 /** ID as hashed, then the index in little-endian order. */
@@ -7,6 +7,11 @@ export function encodeOutpoint({ txid, index }: Outpoint): Uint8Array {
   const little = new Uint8Array(4)
   new DataView(little.buffer).setUint32(0, index, true)
   return concat(txid, little)
+}
+
+/** What tells an output from all others, as text: {@link encodeOutpoint} in hex. */
+export function outpointKey(outpoint: Outpoint): Hex {
+  return toHex(encodeOutpoint(outpoint))
 }
 
 /** Reads {@link encodeOutpoint}. */

@@ -15,6 +15,7 @@ import {
   type Transaction,
   transactionID,
 } from '../script/index.js'
+import { isSame } from './facts.js'
 import { readCommitment } from './published.js'
 import type { MonitorTerms } from './record.js'
 import { type MonitorState, type RevokedHtlc, revokedOf } from './state.js'
@@ -66,7 +67,7 @@ export function classifySpend(
   }: { readonly builder: CommitmentBuilder; readonly revokedHtlcs: readonly RevokedHtlc[] },
 ): FundingSpend {
   const { terms } = state
-  if (!transaction.inputs.some(({ outpoint }) => isFunding(terms, outpoint))) {
+  if (!transaction.inputs.some(({ outpoint }) => isSame(outpoint, terms.funding.outpoint))) {
     throw new PerkunasError('INVALID_ARGUMENT', 'a transaction that spends the funding output expected', {
       argument: 'transaction',
     })
@@ -101,8 +102,4 @@ export function classifySpend(
   // Ours of that number may be one that we lost too: what is ours in either is found by its script.
   const isLater = number >= revokedOf(state) + BigInt(state.counterparty.length)
   return { kind: isLater ? 'future' : 'unknown', transaction, number }
-}
-
-function isFunding({ funding }: MonitorTerms, { txid, index }: MonitorTerms['funding']['outpoint']): boolean {
-  return funding.outpoint.index === index && equalBytes(funding.outpoint.txid, txid)
 }

@@ -2,7 +2,8 @@
 import { toHex } from '../../../channel/bytes.js'
 import { sat } from '../../../channel/units.js'
 import type { Write } from '../../../persistence/index.js'
-import { type Block, type BlockID, encodeOutpoint } from '../chain/index.js'
+import type { Block, BlockID } from '../chain/index.js'
+import { outpointKey } from '../chain/outpoint.js'
 import { type ChannelInput, isLive, type Live } from '../channel/index.js'
 import type { FundingPlace } from '../channel/schemas.js'
 import type { SpendingTransaction } from '../monitor/index.js'
@@ -48,7 +49,7 @@ export class ChainWatch {
 
   /** The monitor hears of what spends the output. */
   watch(entry: Entry, outpoint: Outpoint): void {
-    const key = toHex(encodeOutpoint(outpoint))
+    const key = outpointKey(outpoint)
     const others = this.#watched.get(key)
     if (others === undefined) this.#watched.set(key, new Set([entry]))
     else others.add(entry)
@@ -57,7 +58,7 @@ export class ChainWatch {
 
   /** No longer. */
   unwatch(entry: Entry, outpoint: Outpoint): void {
-    const key = toHex(encodeOutpoint(outpoint))
+    const key = outpointKey(outpoint)
     if (entry.watched.delete(key)) this.#unwatch(entry, key)
   }
 

@@ -1,6 +1,6 @@
 // The transactions of attempts. Three ways to pay: from what is claimed, from an HTLC as the peer signed it, and from the
 // wallet's coins, whose inputs are left for the wallet to sign.
-import { type FeeratePerKw, feeratePerKw, type Sat, sat } from '../../../channel/units.js'
+import { type FeeratePerKw, type Sat, sat } from '../../../channel/units.js'
 import type { CommitmentOnChain, Signer, SignerState } from '../keys/index.js'
 import type { Recipe } from '../monitor/claims.js'
 import {
@@ -23,7 +23,7 @@ import {
 } from '../script/index.js'
 
 import type { Published, WalletCoin } from './attempt.js'
-import { RELAY_STEP } from './price.js'
+import { RELAY_STEP, rateOf } from './price.js'
 
 /** Who signs what is ours. */
 export interface Keys {
@@ -178,12 +178,6 @@ export function funded(
   const tx = withCoins(draft, coins, [{ amount: sat(left), script: change }])
   const spent = [...draft.spent, ...coins.map(({ amount, script }) => ({ amount, script }))]
   return { transaction: draft.sign(tx), fee: sat(fee), feerate, spent }
-}
-
-/** What a commitment's own fee is worth, a rate rounded down. */
-export function rateOf(fee: bigint, weight: number): FeeratePerKw {
-  const rate = (fee * 1000n) / BigInt(weight)
-  return feeratePerKw(rate <= 0n ? 0 : rate > 0xffff_ffffn ? 0xffff_ffff : Number(rate))
 }
 
 /** For both at the rate, and never less than what the child itself must pay. */

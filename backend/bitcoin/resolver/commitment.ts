@@ -13,8 +13,9 @@ import type { MonitorState } from '../monitor/state.js'
 import { type Transaction, transactionID, weightOf } from '../script/index.js'
 import { fundedAdvanced, priced } from './advance.js'
 import type { Attempt } from './attempt.js'
-import { anchorDraft, draftWeight, rateOf } from './build.js'
+import { anchorDraft, draftWeight } from './build.js'
 import { nameOf } from './group.js'
+import { rateOf, shareOf } from './price.js'
 import { isInScope, type Pursued, type Scope } from './scope.js'
 
 /** What our commitment must be in a block for, and by when. */
@@ -169,8 +170,8 @@ function withChild(monitor: Monitor, wanted: Own | Theirs, env: MonitorEnv, scop
     { commitment, parent: transaction, script },
     { signer: env.signer(monitor.known.terms), record: env.record, onChain },
   )
-  const isLast = before.due !== undefined && before.due - env.height <= env.policy.last
-  const share = isLast ? value : (value * BigInt(env.policy.budgetMillionths)) / 1_000_000n
+  const at = before.due === undefined ? {} : { due: before.due }
+  const share = shareOf({ ...at, height: env.height, value }, env.policy)
   const budget = sat(commitment.fee + share + (balance * BigInt(env.policy.closeMillionths)) / 1_000_000n)
   const attempt = priced(before, env, { value, budget, weight: draftWeight(draft, before) })
   const isEnough =

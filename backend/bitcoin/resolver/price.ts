@@ -38,11 +38,23 @@ export interface Market {
   readonly isRefused?: boolean
 }
 
-/** The most that may be paid: a share of what is at stake, and in the last blocks all of it. */
-export function capOf({ height, due, value, budget, weight }: Stakes, policy: ResolverPolicy): FeeratePerKw {
+/** What may be spent for what is at stake: a share of it, and in the last blocks all of it. */
+export function shareOf(
+  { height, due, value }: Pick<Stakes, 'height' | 'due' | 'value'>,
+  policy: ResolverPolicy,
+): bigint {
   const isLast = due !== undefined && due - height <= policy.last
-  const share = isLast ? value : (value * BigInt(policy.budgetMillionths)) / 1_000_000n
-  const rate = ((budget ?? share) * 1000n) / BigInt(weight)
+  return isLast ? value : (value * BigInt(policy.budgetMillionths)) / 1_000_000n
+}
+
+/** The most that may be paid. */
+export function capOf(stakes: Stakes, policy: ResolverPolicy): FeeratePerKw {
+  return rateOf(stakes.budget ?? shareOf(stakes, policy), stakes.weight)
+}
+
+/** The rate that a fee is, rounded down; none that is below zero. */
+export function rateOf(fee: bigint, weight: number): FeeratePerKw {
+  const rate = (fee * 1000n) / BigInt(weight)
   return feeratePerKw(rate <= 0n ? 0 : rate > 0xffff_ffffn ? 0xffff_ffff : Number(rate))
 }
 

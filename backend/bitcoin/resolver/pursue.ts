@@ -1,11 +1,11 @@
 // What is to be done about what is on chain now: new attempts for what can be claimed, a price and a transaction for each
 // that has something left to claim, and everything published again that no block has.
-import { equalBytes, toHex } from '../../../channel/bytes.js'
+import { equalBytes } from '../../../channel/bytes.js'
+import { outpointKey } from '../chain/outpoint.js'
 import { contextOf, type OutputClaim } from '../monitor/claims.js'
 import { isSame } from '../monitor/facts.js'
 import type { Monitor, MonitorEffect, MonitorEnv } from '../monitor/machine.js'
 import { depthOf, type View } from '../monitor/view.js'
-import type { Outpoint } from '../script/index.js'
 import { advanced, type Situation } from './advance.js'
 import type { Attempt } from './attempt.js'
 import { pursueFunding } from './commitment.js'
@@ -67,8 +67,8 @@ function abandoned(monitor: Monitor, claims: readonly OutputClaim[]): Pursued {
 function withNew(monitor: Monitor, targets: readonly Target[], env: MonitorEnv): Pursued {
   const { attempts } = monitor
   const known = [...attempts.flatMap(({ members }) => members), ...monitor.abandoned]
-  const taken = new Set(known.map(nameOfOutpoint))
-  const fresh = targets.filter(({ outpoint }) => !taken.has(nameOfOutpoint(outpoint)))
+  const taken = new Set(known.map(outpointKey))
+  const fresh = targets.filter(({ outpoint }) => !taken.has(outpointKey(outpoint)))
   if (fresh.length === 0) return { next: monitor, effects: [] }
   const { height, policy, destination } = env
   const groups = grouped(fresh, { height, policy, destination })
@@ -83,11 +83,11 @@ function situationOf(
 ): Situation | undefined {
   const onChain = contextOf(view.spend)
   if (onChain === undefined) return undefined
-  const byName = new Map(targets.map((target) => [nameOfOutpoint(target.outpoint), target]))
+  const byName = new Map(targets.map((target) => [outpointKey(target.outpoint), target]))
   return {
     env,
     keys: { signer: env.signer(known.terms), record: env.record, onChain },
-    targetOf: (outpoint) => byName.get(nameOfOutpoint(outpoint)),
+    targetOf: (outpoint) => byName.get(outpointKey(outpoint)),
   }
 }
 
@@ -106,8 +106,4 @@ function isOver({ kind, members }: Attempt, view: View, { height, policy }: Moni
 
 function sameOr(before: readonly Attempt[], after: readonly Attempt[]): readonly Attempt[] {
   return before.length === after.length && before.every((one, i) => one === after[i]) ? before : after
-}
-
-function nameOfOutpoint({ txid, index }: Outpoint): string {
-  return `${toHex(txid)} ${index}`
 }

@@ -10,11 +10,12 @@ import type { Store } from '../../../persistence/index.js'
 import type { RpcOptions } from '../chain/index.js'
 import { bitcoins, flag, hexBytes, isObject, list, object, text, whole } from '../chain/json.js'
 import { BitcoinRpc, RpcError, unexpected } from '../chain/json-rpc.js'
+import { outpointKey } from '../chain/outpoint.js'
 import { displayID, type Outpoint } from '../script/index.js'
 import { kindOf } from './address.js'
 import { BookingWallet } from './booking.js'
 import { type InputHints, ownInputs, readPsbt } from './psbt.js'
-import { outpointKey, Reservations, type ReservedCoin } from './reservations.js'
+import { Reservations, type ReservedCoin } from './reservations.js'
 import type { Balance, Coin, CoinKind, WalletAddress } from './wallet.js'
 
 /** Which wallet, and where its reservations are kept. */

@@ -9,10 +9,10 @@ import { type BlockHeight, blockHeight, type Sat } from '../../../channel/units.
 import { bool, bytes, hex, list, object, oneOf, optional, schemaCodec, uint } from '../../../peer/index.js'
 import { defineRecord } from '../../../persistence/index.js'
 import { decodeOutpoint } from '../chain/index.js'
+import { outpointKey } from '../chain/outpoint.js'
 import { sats } from '../channel/schemas.js'
 import type { Outpoint } from '../script/index.js'
 import type { KeyPath } from './hd-keys.js'
-import { outpointKey } from './reservations.js'
 
 /** An output that a key of the wallet can spend. */
 export interface OwnOutput extends KeyPath {

@@ -3,7 +3,7 @@ import { type Hex, toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import { bytes, hex, list, object, oneOf, schemaCodec, text } from '../../../peer/index.js'
 import { defineRecord, type Store } from '../../../persistence/index.js'
-import { encodeOutpoint } from '../chain/index.js'
+import { outpointKey } from '../chain/outpoint.js'
 import { outpoint, sats } from '../channel/schemas.js'
 import type { Outpoint, TransactionOutput } from '../script/index.js'
 import type { Coin, CoinKind, Reservation, ReservationID } from './wallet.js'
@@ -40,11 +40,6 @@ const row = defineRecord<Row>({
   encode: codec.encode,
   decode: codec.decode,
 })
-
-/** What tells an output from all others, as text. */
-export function outpointKey(of: Outpoint): Hex {
-  return toHex(encodeOutpoint(of))
-}
 
 /** The reservations of one wallet. */
 export class Reservations {
