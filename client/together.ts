@@ -2,7 +2,7 @@
 //
 //   final state, signed by all → each authorizes being paid → one participant closes for all
 //   somebody does not authorize, or the closing fails → conclude and withdraw, as anybody can alone
-import { apply, type Index, type Operation, PerkunasError } from '../channel/index.js'
+import { apply, type Index, PerkunasError } from '../channel/index.js'
 import {
   type ChannelContext,
   type ChannelInput,
@@ -119,12 +119,11 @@ function withAuthorization(
 /** A channel after as many of these changes of phase as are legal, one after the other. */
 export function withPhases(
   state: ChannelState,
-  kinds: readonly Operation['kind'][],
+  kinds: readonly ('registered' | 'withdrawing' | 'withdrawn')[],
   context: ChannelContext,
 ): ChannelState {
   let { machine } = state.record
   for (const kind of kinds) {
-    if (kind !== 'registered' && kind !== 'withdrawing' && kind !== 'withdrawn') continue
     const next = apply(machine, { kind }, context.rules)
     if (!(next instanceof PerkunasError)) machine = next
   }

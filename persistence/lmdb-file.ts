@@ -53,10 +53,11 @@ function isDirectory(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
 }
 
-// LMDB's file, little-endian as all our platforms: pages of one size, each with a header of 24 bytes (its flags at 18,
-// the length of its list of nodes at 20; places are counted from the header's end). The first two are written in turn by commits. After the header they have: the
-// magic number, the version (both 4 bytes), an address, the size of the mapping (8 each), two trees of 48 bytes (free
-// pages, entries; the first begins with the page size, either ends with its root), the last page and the commit (8 each).
+// LMDB's file, little-endian as all our platforms: pages of one size, each with a header of 24 bytes (its flags at 18, the
+// length of its list of nodes at 20; places are counted from the header's end). The first two are written in turn by
+// commits. After the header they have: the magic number, the version (both 4 bytes), an address, the size of the mapping
+// (8 each), two trees of 48 bytes (free pages, entries; the first begins with the page size, either ends with its root), the
+// last page and the commit (8 each).
 const MAGIC = 0xbeefc0de
 const HEADER = 24
 const AT = { magic: 24, pageSize: 48, roots: [88, 136], lastPage: 144, commit: 152, end: 160 } as const

@@ -1,5 +1,5 @@
-// Whether there is room for another channel that a peer opens: an attempt costs its sender nothing, so attempts are counted
-// (f 33, 35: channels that are opened and never funded).
+// Whether there is room for another channel that a peer opens: an attempt costs its sender nothing, so channels that
+// are opened and never funded are counted.
 import type { Hex } from '../../../channel/bytes.js'
 
 /** A channel, as far as room is concerned. */

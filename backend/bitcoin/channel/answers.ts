@@ -110,7 +110,7 @@ export const ANSWERS: Readonly<Record<ChannelMessageKind, Row>> = {
   closing_signed: rows(CLOSING, 'handle'),
   closing_complete: rows(CLOSING, 'handle'),
   closing_sig: rows(CLOSING, 'handle'),
-  // Premature, or of a channel that we don't announce (f 30).
+  // Premature, or of a channel that we don't announce.
   announcement_signatures: rows(UP, 'ignore'),
   stfu: NEVER,
   open_channel2: NEVER,

@@ -95,7 +95,7 @@ export function completed(
   }
 }
 
-/** Whether the peer has had us sign as many as we remember (f 26: no end of replacements). */
+/** Whether the peer has had us sign as many as we remember: there is no end of replacements. */
 export function hasSignedEnough({ closing }: Live): boolean {
   return closing.signed >= MAX_CLOSINGS
 }

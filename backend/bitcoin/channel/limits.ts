@@ -66,7 +66,7 @@ export function faultOfReceived(live: Live, offer: Offer): string | undefined {
 }
 
 /**
- * Why HTLCs of the peer that are locked now must be failed although no rule is broken (f 5, 26, 28): the answer for each,
+ * Why HTLCs of the peer that are locked now must be failed although no rule is broken: the answer for each,
  * after looking at the book once.
  */
 export function mustFail(live: Live, env: ChannelEnv): (htlc: OpenHtlc) => MustFail | undefined {

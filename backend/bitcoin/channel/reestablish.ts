@@ -14,7 +14,7 @@
 //       more, with that secret      more than we know           we lost data: never publish, ask the peer to close
 //       anything else               lost data, or lies          error, and stay
 //
-// Without proof nothing is closed (f 24): the peer can close by itself, and who only claims that we are behind gets nothing.
+// Without proof nothing is closed: the peer can close by itself, and who only claims that we are behind gets nothing.
 
 import type { FeatureName } from '../features.js'
 import { revokedCount } from '../keys/index.js'

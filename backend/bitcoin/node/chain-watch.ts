@@ -32,7 +32,7 @@ export class ChainWatch {
   readonly #maturing = new Set<Entry>()
   /**
    * By the outpoint, as transactions name it. Several channels may name one as their funding: only one of them is right, and
-   * as long as nobody knows which, none of them may be without its watch (f 25).
+   * as long as nobody knows which, none of them may be without its watch.
    */
   readonly #watched = new Map<string, Set<Entry>>()
 

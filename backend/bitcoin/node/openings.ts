@@ -86,7 +86,7 @@ export class Openings {
 
   /**
    * What a peer's funding comes to if its output is that of another channel with it: the two would have one name, and what
-   * is said to the one could reach the other (f 25). Undefined if it is none.
+   * is said to the one could reach the other. Undefined if it is none.
    */
   refusal(
     { peer }: Entry,

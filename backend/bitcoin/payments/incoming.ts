@@ -6,7 +6,7 @@
 //     cancelled   nothing is taken any more
 //
 // Whoever asks with a wrong hash, a wrong secret or a wrong amount gets one and the same failure, so that nobody on the way
-// can find out by trying (f 50, 51).
+// can find out by trying.
 import { type Hex, toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import { add, blockHeight, type Msat, msat } from '../../../channel/units.js'

@@ -176,7 +176,7 @@ export interface InvoiceTerms {
 export interface IncomingPayment {
   /** 32 bytes. */
   readonly paymentHash: Hex
-  /** Absent if it was not asked for: keysend. */
+  /** Absent if it was not asked for. */
   readonly invoice?: InvoiceTerms
   /** What every part of it must say: 32 bytes. Without one it has a single part. Secret. */
   readonly paymentSecret?: Uint8Array

@@ -1,7 +1,7 @@
 // A map that never changes: putting something in gives another map, which shares with the old one all that is the same. So
 // the state of a node with thousands of open payments is a value, and a step that touches one of them copies some hundred bytes.
 //
-// A trie over the hex digits of 32-byte keys. Who picks keys to be alike makes paths of 64 branches at most (f 42).
+// A trie over the hex digits of 32-byte keys. Who picks keys to be alike makes paths of 64 branches at most.
 import type { Hex } from '../../../channel/bytes.js'
 
 /** Values by keys of 32 bytes. Plain data; equal contents have equal form. */

@@ -158,8 +158,7 @@ export class HdWallet extends BookingWallet {
     await new Promise<void>((resolve) => this.#waiters.add({ height, resolve }))
   }
 
-  /** Takes in one event; for who follows the chain for many. Those that
-   * were told before may come again. */
+  /** Takes in one event; for who follows the chain for many. Those that were told before may come again. */
   apply(event: TrackedEvent): Promise<void> {
     return this.inTurn(async () => {
       const writes: Write[] = []
