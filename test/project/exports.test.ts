@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
 
@@ -19,4 +20,26 @@ describe('project: what the package exports', () => {
       expect(Object.keys(loaded).sort()).deep.equals(pinned[entry])
     })
   }
+
+  it('an entry imports modules of Node.js only if README says that it needs them', () => {
+    const readme = readFileSync(`${root}README.md`, 'utf8')
+    const [, said = ''] = /Run in a browser: all but ([\s\S]*?)\s+needs no Node\.js module/.exec(readme) ?? []
+    const needing = entries.filter((entry) => needsNode(fileOf(entry)))
+    expect(needing).to.include('./peer/tcp')
+    for (const entry of needing) expect(said, entry).to.include(`\`${entry.slice(2)}\``)
+  })
 })
+
+function fileOf(entry: string): string {
+  return fileURLToPath(import.meta.resolve(entry.replace('.', 'perkunas')))
+}
+
+/** Whether a file of ours imports a module of Node.js, or leads to one that does. What is imported when it is called is not. */
+function needsNode(file: string, seen = new Set<string>()): boolean {
+  if (seen.has(file)) return false
+  seen.add(file)
+  const from = [...readFileSync(file, 'utf8').matchAll(/^(?:import|export|\}) [^;]*?['"]([^'"]+)['"];$/gm)]
+  return from.some(([, to = '']) =>
+    to.startsWith('.') ? needsNode(resolve(dirname(file), to), seen) : to.startsWith('node:'),
+  )
+}

@@ -1,6 +1,6 @@
 // HTTP to somebody who may be gone, slow, or mean: every answer is bounded in time and size, and so is the patience.
-import { setTimeout as sleep } from 'node:timers/promises'
 import { isError, PerkunasError } from '../../../channel/errors.js'
+import { pause } from './pause.js'
 
 /** How a server is asked. Times in milliseconds. */
 export interface HttpOptions {
@@ -103,7 +103,7 @@ export class HttpServer {
   /** Waits. @throws PerkunasError ABORTED, CLOSED */
   async pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
     const signals = [this.#closing.signal, ...(signal === undefined ? [] : [signal])]
-    await sleep(milliseconds, undefined, { signal: AbortSignal.any(signals) }).catch(() => undefined)
+    await pause(milliseconds, AbortSignal.any(signals))
     this.#demandOpen(signal)
   }
 

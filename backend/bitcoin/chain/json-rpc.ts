@@ -1,5 +1,5 @@
 // JSON-RPC to bitcoind over HTTP, several calls in one request where they belong together.
-import { readFile } from 'node:fs/promises'
+import { base64 } from '@scure/base'
 import { PerkunasError } from '../../../channel/errors.js'
 import { type HttpOptions, HttpServer } from './http.js'
 import { isObject, type JsonObject, list, wrong } from './json.js'
@@ -153,12 +153,18 @@ export class BitcoinRpc {
     const given = this.#credentials
     const pair =
       'cookieFile' in given
-        ? await readFile(given.cookieFile, 'utf8').catch((cause: unknown) => {
+        ? await contentOf(given.cookieFile).catch((cause: unknown) => {
             throw this.http.unreachable('its cookie file is not there (yet)', cause)
           })
         : `${given.user}:${given.password}`
-    return `Basic ${Buffer.from(pair.trim()).toString('base64')}`
+    return `Basic ${base64.encode(new TextEncoder().encode(pair.trim()))}`
   }
+}
+
+/** Only who has a file needs a module of Node.js. */
+async function contentOf(path: string): Promise<string> {
+  const { readFile } = await import('node:fs/promises')
+  return readFile(path, 'utf8')
 }
 
 function resultOf(response: JsonObject): unknown {

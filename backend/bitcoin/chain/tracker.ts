@@ -3,7 +3,6 @@
 // The source need not be honest. A block is told only if its header was worked for, follows the one before it, and commits to
 // what is in the block; a branch is left only for one with at least as much work. So the source can keep us waiting, which
 // the status shows, but not lead us away for less than the work of all blocks that it replaces.
-import { setTimeout as sleep } from 'node:timers/promises'
 import { isError, PerkunasError } from '../../../channel/errors.js'
 import { type BlockHeight, blockHeight } from '../../../channel/units.js'
 import { type DecodedBlock, decodeBlock } from './block.js'
@@ -11,6 +10,7 @@ import { type ChainCursor, Headers } from './cursor.js'
 import type { ChainEvent } from './events.js'
 import { displayHash, faultOfHeader, faultOfSuccessor, HEADER_BYTES, type Header, workOf } from './header.js'
 import type { Network } from './network.js'
+import { pause } from './pause.js'
 import type { ChainInfo, ChainSource } from './source.js'
 
 /** An event, and where its reader stands once it is dealt with. */
@@ -254,7 +254,7 @@ export class ChainTracker {
   async #pause(milliseconds: number): Promise<void> {
     this.#wake = new AbortController()
     if (!this.#nudged && !this.#closing.signal.aborted) {
-      await sleep(milliseconds, undefined, { signal: this.#wake.signal }).catch(() => undefined)
+      await pause(milliseconds, this.#wake.signal)
     }
     this.#nudged = false
   }
