@@ -6,7 +6,7 @@ import { PerkunasError } from '../../../channel/errors.js'
 import { type BlockHeight, feeratePerKw } from '../../../channel/units.js'
 import { displayID, type Outpoint } from '../script/index.js'
 import { MAX_BLOCK_BYTES } from './block.js'
-import { isTaken, type Outgoing, refusalOf, toOutgoing } from './broadcast.js'
+import { type Outgoing, oneByOne, refusalOf, toOutgoing } from './broadcast.js'
 import {
   bitcoins,
   feerateOf,
@@ -128,13 +128,7 @@ export class BitcoindSource implements ChainSource {
       const together = await this.#broadcastPackage(all, options)
       if (together !== undefined) return together
     }
-    // Parents that are in a block already are no part of a package any more.
-    let last: BroadcastResult = { kind: 'known' }
-    for (const one of all) {
-      last = await this.#broadcastOne(one, options)
-      if (!isTaken(last)) return last
-    }
-    return last
+    return oneByOne(all, (one) => this.#broadcastOne(one, options))
   }
 
   /** None of a node that has no `gettxspendingprevout`, older than 24. */

@@ -29,8 +29,26 @@ export function toOutgoing(transactions: readonly Uint8Array[]): readonly Outgoi
 }
 
 /** Whether it is on its way or there already. */
-export function isTaken({ kind }: BroadcastResult): boolean {
+function isTaken({ kind }: BroadcastResult): boolean {
   return kind === 'accepted' || kind === 'known' || kind === 'confirmed'
+}
+
+/**
+ * Hands transactions on one after the other, each of which may spend the one before it, as far as they are taken. Parents that
+ * are in a block already are no part of a package any more.
+ *
+ * @returns what was said to the last one that was sent
+ */
+export async function oneByOne(
+  all: readonly Outgoing[],
+  send: (one: Outgoing) => Promise<BroadcastResult>,
+): Promise<BroadcastResult> {
+  let last: BroadcastResult = { kind: 'known' }
+  for (const one of all) {
+    last = await send(one)
+    if (!isTaken(last)) return last
+  }
+  return last
 }
 
 const VERIFY_ERROR = -25

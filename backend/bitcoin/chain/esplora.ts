@@ -11,7 +11,7 @@ import {
   transactionID,
 } from '../script/index.js'
 import { MAX_BLOCK_BYTES } from './block.js'
-import { isTaken, type Outgoing, refusalOf, toOutgoing } from './broadcast.js'
+import { type Outgoing, oneByOne, refusalOf, toOutgoing } from './broadcast.js'
 import { MAXIMUM_FEERATE, MINIMUM_FEERATE } from './fees.js'
 import { decodeHeader, displayHash, HEADER_BYTES } from './header.js'
 import { type HttpOptions, HttpServer } from './http.js'
@@ -111,12 +111,7 @@ export class EsploraSource implements ChainSource {
   ): Promise<BroadcastResult> {
     const all = toOutgoing(transactions)
     if (all.length > 1 && (await this.#broadcastPackage(all, options))) return { kind: 'accepted' }
-    let last: BroadcastResult = { kind: 'known' }
-    for (const one of all) {
-      last = await this.#broadcastOne(one, options)
-      if (!isTaken(last)) return last
-    }
-    return last
+    return oneByOne(all, (one) => this.#broadcastOne(one, options))
   }
 
   /** A request or two for each output. */
