@@ -6,7 +6,8 @@ import { step } from '../../../../backend/bitcoin/channel/channel.js'
 import type { ChannelInput } from '../../../../backend/bitcoin/channel/input.js'
 import type { ChannelType } from '../../../../backend/bitcoin/channel-type.js'
 import type { HtlcKey } from '../../../../backend/bitcoin/monitor/record.js'
-import { feeratePerKw, msat } from '../../../../channel/units.js'
+import { msat } from '../../../../channel/units.js'
+import { type CommonAct, commonActs, names, playCommon } from './acts.js'
 import { type Name, Pair, type Party, preimageOf } from './pair.js'
 
 type Act =
@@ -17,16 +18,12 @@ type Act =
       readonly at: number
       readonly how: 'fulfill' | 'fail' | 'malformed'
     }
-  | { readonly kind: 'fee'; readonly feerate: number }
-  | { readonly kind: 'flush'; readonly by: Name }
-  | { readonly kind: 'deliver'; readonly by: Name; readonly count: number }
-  | { readonly kind: 'settle' }
+  | CommonAct
   | { readonly kind: 'disconnect' }
   | { readonly kind: 'connect' }
   /** Before the record of the next message or flush is written, or after so many of its effects. */
   | { readonly kind: 'crash'; readonly by: Name; readonly on: 'flush' | 'message'; readonly after: number }
 
-const names = fc.constantFrom<Name>('alice', 'bob')
 const amounts = fc.oneof(
   fc.constantFrom(1n, 353_999n, 354_000n, 354_001n, 2_000_000n, 2_000_000n, 600_000_000n),
   fc.bigInt(1n, 200_000_000n),
@@ -43,23 +40,7 @@ const acts: fc.Arbitrary<readonly Act[]> = fc.array(
         how: fc.constantFrom('fulfill' as const, 'fulfill' as const, 'fail' as const, 'malformed' as const),
       }),
     },
-    {
-      weight: 1,
-      arbitrary: fc.record({
-        kind: fc.constant('fee' as const),
-        feerate: fc.integer({ min: 253, max: 5000 }),
-      }),
-    },
-    { weight: 5, arbitrary: fc.record({ kind: fc.constant('flush' as const), by: names }) },
-    {
-      weight: 8,
-      arbitrary: fc.record({
-        kind: fc.constant('deliver' as const),
-        by: names,
-        count: fc.integer({ min: 1, max: 5 }),
-      }),
-    },
-    { weight: 2, arbitrary: fc.record({ kind: fc.constant('settle' as const) }) },
+    ...commonActs({ fee: 1, flush: 5, deliver: 8, messages: 5, feerate: 5000 }),
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('disconnect' as const) }) },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('connect' as const) }) },
     {
@@ -127,25 +108,15 @@ class Game {
       }
       case 'remove':
         return this.#remove(pair[act.by], act)
-      case 'fee':
-        pair.want(pair.alice, { kind: 'fee', feerate: feeratePerKw(act.feerate) })
-        return
-      case 'flush':
-        pair.input(pair[act.by], { kind: 'flush' })
-        return
-      case 'deliver':
-        for (let i = 0; i < act.count; i++) pair.deliver(pair[act.by])
-        return
-      case 'settle':
-        pair.settle()
-        this.#compare()
-        return
       case 'disconnect':
         return pair.disconnect()
       case 'connect':
         return pair.connect()
       case 'crash':
         return this.#crash(pair[act.by], act)
+      default:
+        playCommon(pair, act)
+        if (act.kind === 'settle') this.#compare()
     }
   }
 

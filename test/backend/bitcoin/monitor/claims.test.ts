@@ -13,7 +13,8 @@ import {
   type Transaction,
 } from '../../../../backend/bitcoin/script/index.js'
 import { toHex } from '../../../../channel/bytes.js'
-import { feeratePerKw, msat, sat } from '../../../../channel/units.js'
+import { msat, sat } from '../../../../channel/units.js'
+import { type CommonAct, commonActs, names, playCommon } from '../channel/acts.js'
 import { type Name, type Party, preimageOf } from '../channel/pair.js'
 import { MonitoredPair } from './monitored.js'
 
@@ -26,12 +27,8 @@ type Act =
       readonly expiry: number
     }
   | { readonly kind: 'remove'; readonly by: Name; readonly at: number; readonly fulfill: boolean }
-  | { readonly kind: 'fee'; readonly feerate: number }
-  | { readonly kind: 'flush'; readonly by: Name }
-  | { readonly kind: 'deliver'; readonly by: Name; readonly count: number }
-  | { readonly kind: 'settle' }
+  | CommonAct
 
-const names = fc.constantFrom<Name>('alice', 'bob')
 const acts: fc.Arbitrary<readonly Act[]> = fc.array(
   fc.oneof(
     {
@@ -57,23 +54,7 @@ const acts: fc.Arbitrary<readonly Act[]> = fc.array(
         fulfill: fc.boolean(),
       }),
     },
-    {
-      weight: 1,
-      arbitrary: fc.record({
-        kind: fc.constant('fee' as const),
-        feerate: fc.integer({ min: 253, max: 2500 }),
-      }),
-    },
-    { weight: 4, arbitrary: fc.record({ kind: fc.constant('flush' as const), by: names }) },
-    {
-      weight: 6,
-      arbitrary: fc.record({
-        kind: fc.constant('deliver' as const),
-        by: names,
-        count: fc.integer({ min: 1, max: 4 }),
-      }),
-    },
-    { weight: 2, arbitrary: fc.record({ kind: fc.constant('settle' as const) }) },
+    ...commonActs({ fee: 1, flush: 4, deliver: 6, messages: 4, feerate: 2500 }),
   ),
   { minLength: 10, maxLength: 40 },
 )
@@ -120,17 +101,6 @@ function play(pair: MonitoredPair, act: Act): void {
   switch (act.kind) {
     case 'add':
       return pair.offer(pair[act.by], act.amount, act.number, act.expiry)
-    case 'fee':
-      pair.want(pair.alice, { kind: 'fee', feerate: feeratePerKw(act.feerate) })
-      return
-    case 'flush':
-      pair.input(pair[act.by], { kind: 'flush' })
-      return
-    case 'deliver':
-      for (let i = 0; i < act.count; i++) pair.deliver(pair[act.by])
-      return
-    case 'settle':
-      return pair.settle()
     case 'remove': {
       const party = pair[act.by]
       const htlcs = pair
@@ -146,7 +116,10 @@ function play(pair: MonitoredPair, act: Act): void {
           ? { kind: 'fulfill', preimage: preimageOf(number) }
           : { kind: 'fail', reason: new Uint8Array(256) },
       })
+      return
     }
+    default:
+      return playCommon(pair, act)
   }
 }
 

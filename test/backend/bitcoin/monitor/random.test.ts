@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { revokedOf } from '../../../../backend/bitcoin/monitor/state.js'
 import { sha256, transactionID } from '../../../../backend/bitcoin/script/index.js'
 import { toHex } from '../../../../channel/bytes.js'
+import { type CommonAct, commonActs, names, playCommon } from '../channel/acts.js'
 import { type Name, preimageOf } from '../channel/pair.js'
 import { Arena, fulfil } from './arena.js'
 import { nameOf, SimLedger } from './ledger.js'
@@ -18,9 +19,7 @@ type Act =
       readonly expiry: number
     }
   | { readonly kind: 'fulfil'; readonly by: Name; readonly at: number }
-  | { readonly kind: 'flush'; readonly by: Name }
-  | { readonly kind: 'deliver'; readonly by: Name; readonly count: number }
-  | { readonly kind: 'settle' }
+  | CommonAct
 
 type Incident =
   | { readonly kind: 'mine'; readonly count: number }
@@ -30,7 +29,6 @@ type Incident =
   | { readonly kind: 'floor'; readonly floor: number }
   | { readonly kind: 'evict' }
 
-const names = fc.constantFrom<Name>('alice', 'bob')
 const acts: fc.Arbitrary<readonly Act[]> = fc.array(
   fc.oneof(
     {
@@ -47,16 +45,7 @@ const acts: fc.Arbitrary<readonly Act[]> = fc.array(
       }),
     },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('fulfil' as const), by: names, at: fc.nat(5) }) },
-    { weight: 3, arbitrary: fc.record({ kind: fc.constant('flush' as const), by: names }) },
-    {
-      weight: 4,
-      arbitrary: fc.record({
-        kind: fc.constant('deliver' as const),
-        by: names,
-        count: fc.integer({ min: 1, max: 4 }),
-      }),
-    },
-    { weight: 2, arbitrary: fc.record({ kind: fc.constant('settle' as const) }) },
+    ...commonActs({ fee: 0, flush: 3, deliver: 4, messages: 4, feerate: 253 }),
   ),
   { minLength: 5, maxLength: 25 },
 )
@@ -105,16 +94,10 @@ function play(arena: Arena, act: Act): void {
   switch (act.kind) {
     case 'add':
       return pair.offer(pair[act.by], act.amount, act.number, arena.ledger.height + act.expiry)
-    case 'flush':
-      pair.input(pair[act.by], { kind: 'flush' })
-      return
-    case 'deliver':
-      for (let i = 0; i < act.count; i++) pair.deliver(pair[act.by])
-      return
-    case 'settle':
-      return pair.settle()
     case 'fulfil':
       return know(arena, act.by, act.at)
+    default:
+      return playCommon(pair, act)
   }
 }
 
