@@ -3,13 +3,23 @@ import { blockHeight } from '../../../channel/units.js'
 import type { PeerID } from '../../../peer/index.js'
 import { channelBackup } from '../backup/channel.js'
 import type { NodeBackup } from '../backup/contents.js'
-import { NONCE_BYTES, sealBackup } from '../backup/seal.js'
+import { NONCE_BYTES, sealBackup, sealBlob } from '../backup/seal.js'
 import type { ChainCursor } from '../chain/index.js'
 import { isLive } from '../channel/index.js'
 import type { Entry } from './entries.js'
 
 /** Headers that a backup keeps: a reorg deeper than that makes the chain to be read anew by hand. */
 const HEADERS = 24
+
+/** Lengths of what peers keep: some take no more than the first, none more than the last. */
+const BLOB_BYTES = [1024, 4096, 16_384, 65_531]
+
+/** What is backed up. */
+export interface BackedUp {
+  readonly entries: Iterable<Entry>
+  readonly nextKeyIndex: bigint
+  readonly cursor: ChainCursor | undefined
+}
 
 /** What a backup is made of beside the channels. */
 export interface BackupSource {
@@ -27,6 +37,8 @@ export class Backups {
   readonly #source: BackupSource
   /** Key indices of the channels that the last one has. */
   readonly #kept = new Set<bigint>()
+  /** The last one for peers, as long as it is up to date. */
+  #blob: Uint8Array | undefined
 
   constructor(source: BackupSource) {
     this.#source = source
@@ -40,6 +52,7 @@ export class Backups {
       const has = isLive(state)
       if (has === this.#kept.has(keyIndex)) continue
       isOutdated = true
+      this.#blob = undefined
       if (has) this.#kept.add(keyIndex)
       else this.#kept.delete(keyIndex)
     }
@@ -47,12 +60,26 @@ export class Backups {
   }
 
   /** Sealed, of now. */
-  make(given: {
-    readonly entries: Iterable<Entry>
-    readonly nextKeyIndex: bigint
-    readonly cursor: ChainCursor | undefined
-  }): Uint8Array {
-    const { chainHash, node, seed, addressOf, random } = this.#source
+  make(given: BackedUp): Uint8Array {
+    const { seed, random } = this.#source
+    return sealBackup(this.#contents(given), seed, random(NONCE_BYTES))
+  }
+
+  /** The same for peers to keep: of few lengths, with as many channels as the longest of them holds. */
+  makeBlob(given: BackedUp): Uint8Array {
+    const { seed, random } = this.#source
+    const contents = this.#contents(given)
+    const { cursor } = contents
+    const short = cursor === undefined ? {} : { cursor: { ...cursor, headers: cursor.headers.slice(-1) } }
+    this.#blob ??= sealBlob({ ...contents, ...short }, seed, {
+      nonce: random(NONCE_BYTES),
+      lengths: BLOB_BYTES,
+    })
+    return this.#blob
+  }
+
+  #contents(given: BackedUp): NodeBackup {
+    const { chainHash, node, addressOf } = this.#source
     const entries = [...given.entries].filter(({ shown }) => isLive(shown))
     const channels = entries.flatMap(({ shown, peer, place }) => {
       if (!isLive(shown)) return []
@@ -64,14 +91,13 @@ export class Backups {
       })
     })
     const cursor = given.cursor === undefined ? undefined : before(given.cursor, entries)
-    const backup: NodeBackup = {
+    return {
       chainHash,
       node,
       nextKeyIndex: given.nextKeyIndex,
       channels,
       ...(cursor === undefined ? {} : { cursor }),
     }
-    return sealBackup(backup, seed, random(NONCE_BYTES))
   }
 }
 

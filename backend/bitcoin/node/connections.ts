@@ -2,6 +2,7 @@
 import { isError } from '../../../channel/errors.js'
 import { MESSAGE_TYPE, type PeerEvent, type PeerID } from '../../../peer/index.js'
 import { isChannelMessage } from '../channel/index.js'
+import type { FeatureName } from '../features.js'
 import { lightningMessages } from '../wire/index.js'
 import type { NodeEffect } from './effects.js'
 import { negotiated } from './init.js'
@@ -13,15 +14,22 @@ export const LIGHTNING_TYPES: readonly number[] = lightningMessages.schemas
   .map(({ type }) => type)
   .filter((type) => ![MESSAGE_TYPE.init, MESSAGE_TYPE.ping, MESSAGE_TYPE.pong].includes(type))
 
+/** What a peer has us keep, read from the store; undefined if nothing. It never rejects. */
+export type StoredOf = (peer: PeerID) => Promise<Uint8Array | undefined> | undefined
+
 /** See above. */
 export class Connections {
   readonly #bus: NodeBus
   readonly #turns: Turns
+  readonly #stored: StoredOf
+  /** Of peers that are there and not met yet: what they have us keep is read first. */
+  readonly #meeting = new Map<PeerID, Promise<void>>()
   /** Counts the connections of each peer; absent while there is none. */
   readonly #current = new Map<PeerID, number>()
   #count = 0
 
-  constructor(bus: NodeBus, turns: Turns) {
+  constructor(bus: NodeBus, turns: Turns, stored: StoredOf) {
+    this.#stored = stored
     this.#bus = bus
     this.#turns = turns
   }
@@ -57,6 +65,11 @@ export class Connections {
     }
   }
 
+  /** The present connection of a peer. */
+  of(peer: PeerID): number | undefined {
+    return this.#current.get(peer)
+  }
+
   /** Ends that connection, if it has not ended. */
   disconnect({ peer, connection, reason }: NodeEffect & { kind: 'disconnect' }): void {
     if (this.#current.get(peer) === connection) this.#bus.disconnect(peer, reason)
@@ -64,11 +77,13 @@ export class Connections {
 
   /** A peer that was connected before the bus told us of any is met when it matters. */
   #meet(peer: PeerID): void {
-    if (!this.#current.has(peer) && this.#bus.isConnected(peer)) this.#onPeer({ kind: 'connected', peer })
+    if (this.#current.has(peer) || this.#meeting.has(peer)) return
+    if (this.#bus.isConnected(peer)) this.#onPeer({ kind: 'connected', peer })
   }
 
   #onPeer({ kind, peer }: PeerEvent): void {
     if (kind === 'disconnected') {
+      this.#meeting.delete(peer)
       if (!this.#current.delete(peer)) return
       return this.#turns.push({ kind: 'peerDown', peer }, peer)
     }
@@ -76,9 +91,21 @@ export class Connections {
     if (inits === undefined) return
     const { features, fault } = negotiated(inits)
     if (fault !== undefined) return this.#bus.disconnect(peer, fault)
+    const reading = this.#stored(peer)
+    if (reading === undefined) return this.#met(peer, features)
+    const meeting: Promise<void> = reading.then((stored) => {
+      if (this.#meeting.get(peer) !== meeting) return
+      this.#meeting.delete(peer)
+      this.#met(peer, features, stored)
+    })
+    this.#meeting.set(peer, meeting)
+  }
+
+  #met(peer: PeerID, features: readonly FeatureName[], stored?: Uint8Array): void {
     const connection = ++this.#count
     this.#current.set(peer, connection)
-    this.#turns.push({ kind: 'peerUp', peer, connection, features }, peer)
+    const more = stored === undefined ? {} : { stored }
+    this.#turns.push({ kind: 'peerUp', peer, connection, features, ...more }, peer)
   }
 
   /**
@@ -88,13 +115,21 @@ export class Connections {
   #received(peer: PeerID, type: number, payload: Uint8Array): void | Promise<void> {
     if (this.#turns.stopped !== undefined) return
     this.#meet(peer)
+    const meeting = this.#meeting.get(peer)
+    if (meeting !== undefined) {
+      const before = this.#count
+      // Of another connection by then it would be no message of this one's.
+      return meeting.then(() =>
+        this.#count > before && this.#current.has(peer) ? this.#received(peer, type, payload) : undefined,
+      )
+    }
     const bytes = new Uint8Array(2 + payload.length)
     bytes[0] = type >> 8
     bytes[1] = type & 0xff
     bytes.set(payload, 2)
     const message = lightningMessages.decode(bytes)
-    if (message.kind === 'unknown' || !isChannelMessage(message)) return
-    this.#meet(peer)
+    if (message.kind === 'unknown') return
+    if (message.kind !== 'peer_storage' && !isChannelMessage(message)) return
     return this.#turns.receive({ kind: 'message', peer, message }, peer)
   }
 }

@@ -18,6 +18,7 @@ import type { FeatureName } from '../features.js'
 import { type MonitorEnv, step as monitorStep } from '../monitor/index.js'
 import { type PayableChannel, payableChannel } from '../payments/index.js'
 import type { LightningMessage } from '../wire/index.js'
+import { Addresses } from './addresses.js'
 import { blockConnected, blockDisconnected, feesChanged } from './blocks.js'
 import type { NodeEffect, Turn } from './effects.js'
 import type { Entries, Entry } from './entries.js'
@@ -25,6 +26,7 @@ import { unknownChannel } from './faults.js'
 import type { Commands, NodeInput } from './input.js'
 import { Machines, type MachinesOptions } from './machines.js'
 import { Openings } from './openings.js'
+import { PeerStorage } from './peer-storage.js'
 import type { Consequence, SwitchChannels } from './switch.js'
 
 /** What a node is made of. */
@@ -32,6 +34,12 @@ export interface CoreOptions extends MachinesOptions {
   readonly admission: AdmissionLimits
   /** The first key index that was never used. */
   readonly nextKeyIndex: bigint
+  /** For which peers something is kept; see `PeerStorage`. */
+  readonly kept: ReadonlyMap<PeerID, number | undefined>
+  /** Of peers with channels, as the store has them. */
+  readonly addresses: ReadonlyMap<PeerID, string>
+  /** What the bus knows now. */
+  readonly addressOf: (peer: PeerID) => string | undefined
 }
 
 const ALL_CHANNELS: Hex = `0x${'00'.repeat(32)}`
@@ -40,9 +48,13 @@ const ALL_CHANNELS: Hex = `0x${'00'.repeat(32)}`
 export class Core implements SwitchChannels, Commands {
   readonly #machines: Machines
   readonly #openings: Openings
+  readonly #storage: PeerStorage
+  readonly #addresses: Addresses
 
-  constructor({ admission, nextKeyIndex, ...surroundings }: CoreOptions) {
+  constructor({ admission, nextKeyIndex, kept, addresses, addressOf, ...surroundings }: CoreOptions) {
     this.#machines = new Machines(surroundings)
+    this.#addresses = new Addresses(this.#machines, addresses, addressOf)
+    this.#storage = new PeerStorage(this.#machines, kept)
     this.#openings = new Openings(this.#machines, admission, nextKeyIndex)
     surroundings.htlcs.attach(this)
   }
@@ -74,6 +86,17 @@ export class Core implements SwitchChannels, Commands {
   /** Whether messages would reach the peer now; its features if so. */
   featuresOf(peer: PeerID): readonly FeatureName[] | undefined {
     return this.#machines.peers.get(peer)?.features
+  }
+
+  /** Whether something of a peer's is kept: see `PeerStorage`. */
+  keepsFor(peer: PeerID): boolean {
+    return this.#storage.has(peer)
+  }
+
+  /** Whether a peer that is there keeps things for those with channels, and we have one. */
+  offersStorage(peer: PeerID): boolean {
+    const isOffered = this.featuresOf(peer)?.includes('option_provide_storage') === true
+    return isOffered && this.entries.of(peer).some(({ shown }) => isLive(shown))
   }
 
   /** What a channel's monitor knows of the world. */
@@ -111,6 +134,11 @@ export class Core implements SwitchChannels, Commands {
     draft.begin()
     for (const input of inputs) this.#handle(input)
     this.#machines.flush()
+    for (const { peer, state, written } of draft.changed) {
+      if (isLive(state) === (written !== undefined)) continue
+      this.#storage.changed(peer)
+      this.#addresses.look(peer)
+    }
     return draft.finish(htlcs.takeWrites())
   }
 
@@ -139,6 +167,10 @@ export class Core implements SwitchChannels, Commands {
     this.#machines.command(entry, input)
   }
 
+  moved(peer: PeerID): void {
+    this.#addresses.look(peer)
+  }
+
   follow(consequence: Consequence): void {
     this.#machines.follow(consequence)
   }
@@ -151,8 +183,10 @@ export class Core implements SwitchChannels, Commands {
     const machines = this.#machines
     switch (input.kind) {
       case 'peerUp': {
-        const { peer, connection, features } = input
+        const { peer, connection, features, stored } = input
         machines.peers.set(peer, { connection, features })
+        this.#storage.met(peer, stored)
+        if (this.offersStorage(peer)) machines.draft.effect({ kind: 'entrust', peer })
         for (const entry of this.entries.of(peer)) machines.input(entry, { kind: 'connected', features })
         return
       }
@@ -163,12 +197,14 @@ export class Core implements SwitchChannels, Commands {
       case 'message':
         return this.#received(input.peer, input.message)
       case 'connected':
-        return blockConnected(machines, input)
+        blockConnected(machines, input)
+        return this.#storage.reached(this.height)
       case 'disconnected':
         return blockDisconnected(machines, input)
       case 'fees':
         return feesChanged(machines, input)
       case 'tick':
+        this.#storage.ticked()
         for (const entry of [...this.entries.all]) machines.input(entry, { kind: 'tick' })
         return machines.follow(machines.htlcs.ticked())
       case 'channel': {
@@ -193,7 +229,9 @@ export class Core implements SwitchChannels, Commands {
   #received(peer: PeerID, message: LightningMessage): void {
     const machines = this.#machines
     // It came before the connection was lost, and is handled after: nothing that we say would arrive.
-    if (!machines.peers.has(peer) || !isChannelMessage(message)) return
+    if (!machines.peers.has(peer)) return
+    if (message.kind === 'peer_storage') return this.#storage.received(peer, message.blob)
+    if (!isChannelMessage(message)) return
     const id = 'channelID' in message ? message.channelID : message.temporaryChannelID
     const entry = this.entries.named(peer, id)
     if (entry !== undefined) {

@@ -33,6 +33,11 @@ export class Draft {
     this.#changed.add(entry)
   }
 
+  /** Which channels changed so far. */
+  get changed(): Iterable<Entry> {
+    return this.#changed
+  }
+
   /** The turn is over. @param others to be written with it */
   finish(others: readonly Write[]): Turn {
     for (const entry of this.#changed) this.#record(entry)

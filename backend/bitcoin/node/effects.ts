@@ -24,6 +24,8 @@ export type NodeEffect =
       readonly connection: number
       readonly reason: string
     }
+  /** Our backup is for that peer to keep, which offers it. */
+  | { readonly kind: 'entrust'; readonly peer: PeerID }
   /** Our user decides on a channel that a peer opens. */
   | { readonly kind: 'ask'; readonly channel: bigint }
   /** The wallet pays for a channel, and nobody sees it yet. */

@@ -22,6 +22,7 @@ export const NODE_FEATURES: FeaturePolicy = {
   option_support_large_channel: 'optional',
   option_anchors: 'optional',
   option_shutdown_anysegwit: 'optional',
+  option_provide_storage: 'optional',
   option_channel_type: 'optional',
   option_scid_alias: 'optional',
   option_simple_close: 'optional',

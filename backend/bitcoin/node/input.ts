@@ -17,6 +17,8 @@ export type NodeInput =
       /** Counts the connections: messages go over the one for which they were made. */
       readonly connection: number
       readonly features: readonly FeatureName[]
+      /** What it gave us to keep. */
+      readonly stored?: Uint8Array
     }
   | { readonly kind: 'peerDown'; readonly peer: PeerID }
   | { readonly kind: 'message'; readonly peer: PeerID; readonly message: LightningMessage }
@@ -58,6 +60,8 @@ export interface Commands {
    * @throws PerkunasError UNKNOWN_CHANNEL, or why it can't be done
    */
   command(keyIndex: bigint, input: ChannelInput): void
+  /** Our user said where a peer is. */
+  moved(peer: PeerID): void
   /** Follows what our user commanded of whoever decides about HTLCs. */
   follow(consequence: Consequence): void
   /** Says everything again that may not have been said before a restart. */

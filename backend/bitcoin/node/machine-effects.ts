@@ -54,6 +54,8 @@ export function channelEffect(around: AroundMachines, entry: Entry, effect: Effe
     }
     case 'tell':
       if (effect.event.kind === 'named') around.entries.name(entry, effect.event.channelID)
+      // From now on it keeps things for us.
+      if (effect.event.kind === 'ready') draft.effect({ kind: 'entrust', peer })
       return draft.effect({ kind: 'tell', event: { kind: 'channel', channel, peer, event: effect.event } })
     case 'refuse':
       // Whoever commanded it is told where the command was given.

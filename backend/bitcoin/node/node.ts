@@ -15,6 +15,7 @@ import { type NodeParts, nodeParts } from './parts.js'
 import type { NodePayments } from './payments.js'
 import { writeRecovered } from './recover.js'
 import { type Restored, restored } from './restore.js'
+import { retrieved } from './retrieve.js'
 import { type ChannelView, viewOfEntry } from './views.js'
 
 /** Between ticks, in milliseconds. */
@@ -75,11 +76,24 @@ export class LightningNode implements AsyncDisposable {
    *   was written or sent then. Whatever {@link LightningNode.start} throws
    */
   static async recover(options: LightningNodeOptions, backup: Uint8Array): Promise<LightningNode> {
-    const { channels } = await writeRecovered(options, backup)
-    for (const { peer, address } of channels) {
-      if (address !== undefined) options.bus.connect(peer, address)
-    }
+    await writeRecovered(options, backup)
     return LightningNode.start(options)
+  }
+
+  /**
+   * Gets a backup from a peer that keeps it for us, for {@link LightningNode.recover}: the one that it was given last. Any peer
+   * with a channel may have one, if it offers `option_provide_storage`.
+   *
+   * @param options of a node that does not run
+   * @param peer `address`: if the bus does not know it
+   * @throws PerkunasError ABORTED if none came, or none that was made with this seed
+   */
+  static retrieve(
+    options: Pick<LightningNodeOptions, 'bus' | 'seed'>,
+    peer: { readonly peer: PeerID; readonly address?: string },
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<Uint8Array> {
+    return retrieved(options, peer, signal)
   }
 
   /** Payments over its channels. */
@@ -127,10 +141,16 @@ export class LightningNode implements AsyncDisposable {
     this.#parts.inbound.handle = handler
   }
 
-  /** Wants a connection with a peer, now and whenever it is lost. @param address if the bus does not know it */
+  /**
+   * Wants a connection with a peer, now and whenever it is lost.
+   *
+   * @param address if the bus does not know it; remembered, also after a restart, as long as there is a channel with the peer
+   */
   connect(peer: PeerID, address?: string): void {
     this.#parts.turns.mustGoOn()
     this.#parts.connections.connect(peer, address)
+    if (address !== undefined)
+      this.#parts.turns.command((commands) => commands.moved(peer)).catch(() => undefined)
   }
 
   /** All channels that are not over. */
@@ -262,7 +282,7 @@ export class LightningNode implements AsyncDisposable {
     return this.stop()
   }
 
-  async #begin({ entries }: Restored): Promise<void> {
+  async #begin({ entries, addresses }: Restored): Promise<void> {
     const { htlcs = this.payments.desk } = this.#options
     await this.#parts.turns.command((core) => core.follow(htlcs.resumed()))
     await this.#parts.following.begin()
@@ -275,7 +295,13 @@ export class LightningNode implements AsyncDisposable {
     this.#endings.push(...this.#parts.connections.listen(), () => this.#parts.mempool.end())
     this.#parts.mempool.begin()
     this.#tickLater()
-    for (const peer of new Set(entries.map((entry) => entry.peer))) this.#parts.connections.connect(peer)
+    // What the bus was told now is newer than what the store has.
+    const { bus } = this.#options
+    for (const peer of new Set(entries.map((entry) => entry.peer)))
+      this.#parts.connections.connect(
+        peer,
+        bus.addressOf?.(peer) === undefined ? addresses.get(peer) : undefined,
+      )
   }
 
   #tickLater(): void {
@@ -297,6 +323,9 @@ export class LightningNode implements AsyncDisposable {
     } catch (cause) {
       this.#errors.next(asHandlerError(cause, 'onBackup'))
     }
+    if (this.stopped !== undefined) return
+    const peers = new Set([...this.#parts.core.entries.all].map(({ peer }) => peer))
+    for (const peer of peers) this.#parts.entrust(peer)
   }
 
   /** Whoever waits for a channel that is over is told why it ended. */

@@ -1,8 +1,9 @@
 // The parts that a node is put together from.
 import type { PerkunasError } from '../../../channel/errors.js'
 import { blockHeight } from '../../../channel/units.js'
-import { type Clock, systemClock } from '../../../peer/index.js'
+import { type Clock, type PeerID, systemClock } from '../../../peer/index.js'
 import { nextTurn } from '../../../peer/turn.js'
+import type { Store } from '../../../persistence/index.js'
 import { ADMISSION_LIMITS, CHANNEL_POLICY } from '../channel/index.js'
 import { memoryCounter } from '../keys/index.js'
 import { RESOLVER_POLICY } from '../monitor/index.js'
@@ -16,6 +17,7 @@ import { Core } from './core.js'
 import type { NodeEvent } from './effects.js'
 import { Ends } from './ends.js'
 import type { Entry } from './entries.js'
+import { asError } from './faults.js'
 import { Following } from './following.js'
 import { Inbound } from './inbound.js'
 import { channelKeys } from './keys.js'
@@ -26,6 +28,7 @@ import { NodePayments } from './payments.js'
 import { Performer } from './perform.js'
 import { RandomPool } from './random-pool.js'
 import type { Restored } from './restore.js'
+import { NODE_KEYS, NODE_RECORDS } from './rows.js'
 import { Turns } from './turns.js'
 
 /** See above. */
@@ -38,6 +41,8 @@ export interface NodeParts {
   readonly coins: Coins
   readonly inbound: Inbound
   readonly backups: Backups
+  /** Has a peer keep our backup, if it is there and does that for others. */
+  readonly entrust: (peer: PeerID) => void
   readonly payments: NodePayments
   /** Where closings may pay us. */
   readonly scripts: OwnScripts
@@ -96,6 +101,9 @@ export function nodeParts(options: LightningNodeOptions, found: Restored, hooks:
     htlcs: options.htlcs ?? payments.desk,
     admission: { ...ADMISSION_LIMITS, ...options.admission },
     nextKeyIndex: found.nextKeyIndex,
+    kept: found.kept,
+    addresses: found.addresses,
+    addressOf: (peer) => bus.addressOf?.(peer),
   })
   const backups = new Backups({
     chainHash: chain.chainHash,
@@ -116,13 +124,21 @@ export function nodeParts(options: LightningNodeOptions, found: Restored, hooks:
     failed: (error) => hooks.failed(error),
   })
   const mempool = new Mempool({ chain, core, turns, clock, report })
-  const connections = new Connections(bus, turns)
+  const stored = (peer: PeerID) => (core.keepsFor(peer) ? storedOf(store, peer, report) : undefined)
+  const connections = new Connections(bus, turns, stored)
+  const entrust = (peer: PeerID) => {
+    const connection = connections.of(peer)
+    if (connection === undefined || !core.offersStorage(peer)) return
+    const { entries, nextKeyIndex } = core
+    const blob = backups.makeBlob({ entries: entries.all, nextKeyIndex, cursor: following.cursor })
+    connections.send({ kind: 'send', peer, connection, message: { kind: 'peer_storage', blob } })
+  }
   const unfunded = (channel: bigint, error: PerkunasError) => ends.blame(channel, error)
   const keepFor = (channel: bigint) => reserveOfAll(core, channel)
   const coins = new Coins({ wallet, turns, id: bus.id, keepFor, unfunded })
   const inbound = new Inbound({ core, turns, wallet, scripts, alias, report })
   const tell = (event: NodeEvent) => hooks.event(event)
-  const parts = { turns, connections, coins, inbound }
+  const parts = { turns, connections, coins, inbound, entrust }
   const performer = new Performer({ store, chain, wallet, ...parts, tell, report })
   for (const entry of found.entries) {
     core.restore(entry)
@@ -141,5 +157,21 @@ export function nodeParts(options: LightningNodeOptions, found: Restored, hooks:
     schedule,
     random,
     alias,
+  }
+}
+
+/** What a peer has us keep. What can't be read is as good as lost: the node goes on without it. */
+async function storedOf(
+  store: Store,
+  peer: PeerID,
+  report: (error: PerkunasError) => void,
+): Promise<Uint8Array | undefined> {
+  try {
+    const key = NODE_KEYS.stored(peer)
+    const row = await store.get(key)
+    return row && NODE_RECORDS.stored.open(key, row).blob
+  } catch (cause) {
+    report(asError(cause, 'store'))
+    return undefined
   }
 }

@@ -1,5 +1,6 @@
 // What a turn of a node leads to is done here, after its commit.
 import type { PerkunasError } from '../../../channel/errors.js'
+import type { PeerID } from '../../../peer/index.js'
 import type { Store } from '../../../persistence/index.js'
 import { openRevoked, revokedKey } from '../monitor/index.js'
 import type { Coins } from './coins.js'
@@ -16,6 +17,8 @@ export interface PerformerOptions extends Pick<LightningNodeOptions, 'store' | '
   readonly connections: Connections
   readonly coins: Coins
   readonly inbound: Inbound
+  /** Has a peer keep our backup, if it does that for others. */
+  readonly entrust: (peer: PeerID) => void
   readonly tell: (event: NodeEvent) => void
   readonly report: (error: PerkunasError) => void
 }
@@ -36,6 +39,8 @@ export class Performer {
         return connections.send(effect)
       case 'disconnect':
         return connections.disconnect(effect)
+      case 'entrust':
+        return this.#options.entrust(effect.peer)
       case 'ask':
         return void inbound.ask(effect.channel)
       case 'fund':

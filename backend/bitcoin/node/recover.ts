@@ -37,13 +37,14 @@ export async function writeRecovered(
     ...(cursor === undefined ? [] : [cursorRecord.put(NODE_KEYS.cursor, cursor)]),
   ]
   for (const channel of channels) {
-    const { keyIndex, peer, place } = channel
+    const { keyIndex, peer, place, address } = channel
     // Not where it was once to go: that wallet may be lost, too.
     const destination = await wallet.changeScript()
     const basepoints = basepointsOf(channelSecrets(seed, keyIndex))
     const { state, monitor } = recoveredChannel(channel, { basepoints, destination, height })
     writes.push(
       NODE_RECORDS.channel.put(NODE_KEYS.channel(keyIndex), { peer }),
+      ...(address === undefined ? [] : [NODE_RECORDS.peer.put(NODE_KEYS.peer(peer), { address })]),
       ...(place === undefined ? [] : [NODE_RECORDS.funding.put(NODE_KEYS.funding(keyIndex), place)]),
       ...channelWrites(undefined, state),
       ...monitorWrites(undefined, { next: monitor, revoked: [] }),

@@ -1,4 +1,5 @@
 // A node from its store: one scan of each kind of record, and what does not fit together is refused.
+import { isPeerID, type PeerID } from '../../../peer/index.js'
 import type { Store } from '../../../persistence/index.js'
 import { type ChainCursor, cursorRecord } from '../chain/index.js'
 import { CHANNEL_ROWS, isLive, restoredChannels } from '../channel/index.js'
@@ -16,6 +17,10 @@ export interface Restored {
   readonly cursor: ChainCursor | undefined
   readonly entries: readonly Entry[]
   readonly payments: PaymentsState
+  /** For which peers something is kept; until when, if they have no channels. */
+  readonly kept: ReadonlyMap<PeerID, number | undefined>
+  /** Where peers with channels are. */
+  readonly addresses: ReadonlyMap<PeerID, string>
 }
 
 /** @throws PerkunasError INVALID_RECORD if a record is damaged, missing, or of a newer version; STORE_FAILED */
@@ -56,7 +61,14 @@ export async function restored(store: Store): Promise<Restored> {
   const orphan = [...monitors.keys()].find((keyIndex) => !states.has(keyIndex))
   if (orphan !== undefined) throw invalidRow(`${MONITOR_ROWS}${orphan}`, 'it has no channel')
   const payments = restoredPayments(paymentRows ?? [])
-  return { nextKeyIndex: node.nextKeyIndex, cursor: node.cursor, entries, payments }
+  return {
+    nextKeyIndex: node.nextKeyIndex,
+    cursor: node.cursor,
+    entries,
+    payments,
+    kept: node.kept,
+    addresses: node.addresses,
+  }
 }
 
 type Row = readonly [key: string, value: Uint8Array]
@@ -74,6 +86,8 @@ function ownRows(rows: readonly Row[]) {
     peers: new Map<bigint, Entry['peer']>(),
     places: new Map<bigint, FundingPlace>(),
     fundings: new Map<bigint, OwnFunding>(),
+    kept: new Map<PeerID, number | undefined>(),
+    addresses: new Map<PeerID, string>(),
   }
   for (const [key, value] of rows) {
     const [, kind, index] = key.split('/')
@@ -93,9 +107,20 @@ function ownRows(rows: readonly Row[]) {
       case 'own-funding':
         found.fundings.set(keyIndexIn(key, index), NODE_RECORDS.ownFunding.open(key, value))
         break
+      case 'peer':
+        found.addresses.set(peerOf(key, index), NODE_RECORDS.peer.open(key, value).address)
+        break
+      case 'kept':
+        found.kept.set(peerOf(key, index), NODE_RECORDS.kept.open(key, value).until)
+        break
       default:
         throw invalidRow(key, 'it is no record of a node')
     }
   }
   return found
+}
+
+function peerOf(key: string, text: string | undefined): PeerID {
+  if (text === undefined || !isPeerID(text)) throw invalidRow(key, 'no node ID')
+  return text
 }

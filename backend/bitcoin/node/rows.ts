@@ -4,13 +4,19 @@
 //     lightning-node/channel/<key index>    whose channel it is
 //     lightning-node/funding/<key index>    the block of its funding, once it is in one
 //     lightning-node/own-funding/<key index> the transaction that funds it, until it is deep, if it is ours
+//     lightning-node/peer/<id>              where a peer with channels was reached
+//     lightning-node/kept/<id>              that we keep something for a peer, and until when if it has no channels
+//     lightning-stored/<id>                 what that is
 //     lightning-node/cursor                 the newest block that was dealt with, and some before it
-import { hex, object, u64 } from '../../../peer/index.js'
+import { bytes, hex, object, optional, text, u64, uint } from '../../../peer/index.js'
 import { fundingPlace, transaction } from '../channel/schemas.js'
 import { rowType } from '../rows.js'
 
 /** All of them. */
 export const NODE_ROWS = 'lightning-node/'
+
+/** `peer_storage` has no more. */
+const MAX_BLOB_BYTES = 65_531
 
 /** The records. */
 export const NODE_RECORDS = {
@@ -18,6 +24,9 @@ export const NODE_RECORDS = {
   channel: rowType('lightning-node-channel', object({ peer: hex(33) })),
   funding: rowType('lightning-node-funding', fundingPlace),
   ownFunding: rowType('lightning-node-own-funding', object({ reservation: hex(16), transaction })),
+  peer: rowType('lightning-node-peer', object({ address: text(1000) })),
+  stored: rowType('lightning-node-stored', object({ blob: bytes({ max: MAX_BLOB_BYTES }) })),
+  kept: rowType('lightning-node-kept', object({ until: optional(uint(0xffff_ffff)) })),
 }
 
 /** Their keys. */
@@ -27,4 +36,8 @@ export const NODE_KEYS = {
   channel: (keyIndex: bigint) => `${NODE_ROWS}channel/${keyIndex}`,
   funding: (keyIndex: bigint) => `${NODE_ROWS}funding/${keyIndex}`,
   ownFunding: (keyIndex: bigint) => `${NODE_ROWS}own-funding/${keyIndex}`,
+  peer: (id: string) => `${NODE_ROWS}peer/${id}`,
+  /** Not among the others: they are large, and read one by one. */
+  stored: (id: string) => `lightning-stored/${id}`,
+  kept: (id: string) => `${NODE_ROWS}kept/${id}`,
 }

@@ -72,8 +72,8 @@ describe('channel backup', () => {
   })
 
   it('a newer version -> INVALID_RECORD that says so', () => {
-    const newer = sealBackup(BACKUP, SEED, NONCE).with(8, 2)
-    expect(() => openBackup(newer, SEED)).to.throw('its version is 2, and 1 is the newest that is known')
+    const newer = sealBackup(BACKUP, SEED, NONCE).with(8, 3)
+    expect(() => openBackup(newer, SEED)).to.throw('its version is 3, and 2 is the newest that is known')
   })
 
   it('any length that is too short, any bit that is wrong, anything else -> refused', () => {

@@ -6,6 +6,7 @@ import { commitmentFee, type Transaction, transactionID } from '../../../../back
 import { type Hex, toHex } from '../../../../channel/bytes.js'
 import { isError } from '../../../../channel/errors.js'
 import { blockDelta, feeratePerKw, msat, sat } from '../../../../channel/units.js'
+import { createIdentity } from '../../../../peer/index.js'
 import { MemoryStore } from '../../../../persistence/index.js'
 import { bytesOf, LossyWorld, type Person, turns } from './world.js'
 
@@ -125,6 +126,30 @@ describe('LightningNode.recover', () => {
       expect(bob.errors).to.deep.equal([])
     })
   }
+
+  it('no file either: a peer gives back what it keeps for us, and that brings back all that is ours', async () => {
+    await world.open(alice)
+    await pay(alice, bob, 70_000_000n)
+    await alice.lose()
+    const before = alice.wallet.wealth
+    const since = alice.published.length
+    const options = await alice.options()
+    const early = new AbortController()
+    const { id: nobody } = createIdentity(new Uint8Array(32).fill(5))
+    const late = LightningNode.retrieve(options, { peer: nobody, address: 'memory://nobody' }, early)
+    early.abort()
+    expect(await late.catch((error: unknown) => isError(error, 'ABORTED'))).to.equal(true)
+    const backup = await LightningNode.retrieve(options, { peer: bob.id, address: 'memory://bob' })
+    const { channels } = openBackup(backup, alice.seed)
+    expect(channels.map(({ peer }) => peer)).to.deep.equal([bob.id])
+    await alice.recover(backup)
+    await bob.node.until(0n, ({ phase }) => phase === 'failed')
+    await world.mineUntilOver(alice, 40)
+    const [{ funding } = { funding: undefined }] = channels
+    if (funding === undefined) throw new Error('no funding')
+    expectNoCommitment(alice, since, funding)
+    expect(alice.wallet.wealth - before).to.satisfy((got: bigint) => got > 500_000n && got < 530_000n)
+  })
 
   it('before any payment, when nothing shows that we are behind: the peer closes since it is asked to', async () => {
     await world.open(alice)

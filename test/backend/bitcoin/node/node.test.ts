@@ -5,7 +5,7 @@ import { sha256 } from '../../../../backend/bitcoin/script/index.js'
 import { toHex } from '../../../../channel/bytes.js'
 import { feeratePerKw, msat, sat } from '../../../../channel/units.js'
 import { MemoryStore } from '../../../../persistence/index.js'
-import { preimageOf, type TestNode, TestWorld } from './world.js'
+import { preimageOf, TestNode, TestWorld } from './world.js'
 
 describe('LightningNode', () => {
   let world: TestWorld
@@ -59,7 +59,9 @@ describe('LightningNode', () => {
     const left = () => [alice, bob].flatMap(({ store }) => [...store.snapshot().keys()])
     // The last rows go page by page.
     while (left().some((key) => key.startsWith('lightning-revoked/'))) await nextTurn()
-    expect(left().filter((key) => !key.startsWith('test-switch/'))).to.have.members([
+    // What each keeps for the other it keeps for two weeks.
+    const isOther = (key: string) => /^(test-switch|lightning-stored|lightning-node\/kept)\//.test(key)
+    expect(left().filter((key) => !isOther(key))).to.have.members([
       'lightning-node/cursor',
       'lightning-node/next',
       'lightning-node/cursor',
@@ -91,6 +93,42 @@ describe('LightningNode', () => {
           ? await again.open({ peer: bob.id, capacity: sat(1_000_000n) })
           : await b.open({ peer: alice.id, capacity: sat(1_000_000n) })
       expect(opened.phase).to.equal('awaitingReady')
+    }
+  })
+
+  it('a peer whose address was given once -> is found again after each restart, until the last channel is over', async () => {
+    const alice = world.node('alice')
+    // Nobody's bus is told of him.
+    const bob = new TestNode('bob', world)
+    try {
+      const [a, b] = [await alice.start(), await bob.start()]
+      const { channel } = await a.open({ peer: bob.id, address: 'memory://bob', capacity: sat(1_000_000n) })
+      await world.chain.mine(6)
+      const isNormal = ({ phase }: { phase: string }) => phase === 'normal'
+      await a.until(channel, isNormal)
+      await b.until(0n, isNormal)
+      for (let i = 0; i < 2; i++) {
+        const again = await alice.crash()
+        await again.until(channel, ({ live }) => live?.isConnected === true)
+      }
+      // He moves, and Alice is told.
+      await bob.stop()
+      const elsewhere = new TestNode('bob', world, bob.store, 'elsewhere')
+      await elsewhere.start()
+      alice.running.connect(bob.id, 'memory://elsewhere')
+      await alice.running.until(channel, ({ live }) => live?.isConnected === true)
+      const again = await alice.crash()
+      await again.until(channel, ({ live }) => live?.isConnected === true)
+      const addresses = () => [...alice.store.snapshot().keys()].filter((key) => key.includes('node/peer/'))
+      expect(addresses()).to.have.length(1)
+      await again.close(channel)
+      await again.until(channel, ({ live }) => live?.isClosingAgreed === true)
+      await world.chain.mine(6)
+      await again.eventually(() => (again.channels().length === 0 ? true : undefined))
+      expect(addresses()).to.deep.equal([])
+      await elsewhere.stop()
+    } finally {
+      await bob.stop()
     }
   })
 

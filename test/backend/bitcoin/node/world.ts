@@ -422,6 +422,7 @@ export class Fuse {
         if (this.pass()) bus.disconnect(peer, reason)
       },
       initsOf: (peer) => bus.initsOf(peer),
+      addressOf: (peer) => bus.addressOf(peer),
     }
   }
 
@@ -457,6 +458,8 @@ export class TestNode {
     readonly name: string,
     readonly world: TestWorld,
     store = new MemoryStore(),
+    /** Where it listens. */
+    readonly place = name,
   ) {
     this.wallet = new TestWallet(name)
     this.#seed = sha256(new TextEncoder().encode(`seed of ${name}`))
@@ -485,7 +488,7 @@ export class TestNode {
     const fuse = new Fuse()
     this.fuse = fuse
     await this.htlcs.restore(this.store)
-    await bus.listen(this.world.transport.listener(this.name))
+    await bus.listen(this.world.transport.listener(this.place))
     this.node = await LightningNode.start({
       bus: fuse.bus(bus),
       store: fuse.store(this.store),
