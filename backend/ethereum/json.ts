@@ -1,23 +1,13 @@
 // Reading what a node answers: JSON-RPC values of Ethereum ("execution-apis", "Schema"), each checked.
-import { type Hex, isHex, PerkunasError } from '../../channel/index.js'
+import { type Hex, isHex } from '../../channel/index.js'
+import { jsonReading } from '../json.js'
 
-/** An object of JSON. */
-export type JsonObject = Readonly<Record<string, unknown>>
+export { isObject, type JsonObject } from '../json.js'
 
-/** Whether a value is an object that is not an array. */
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-/** An object. @throws PerkunasError INVALID_MESSAGE */
-export function object(value: unknown, path: string): JsonObject {
-  return isObject(value) ? value : wrong(path, 'an object', value)
-}
-
-/** A list. @throws PerkunasError INVALID_MESSAGE */
-export function list(value: unknown, path: string): readonly unknown[] {
-  return Array.isArray(value) ? value : wrong(path, 'a list', value)
-}
+const reading = jsonReading('the node')
+/** Objects and lists; as `JsonReading`. */
+export const { object, list } = reading
+const { wrong } = reading
 
 /** Bytes in hex of any case, of exactly `length` if given. @throws PerkunasError INVALID_MESSAGE */
 export function bytes(value: unknown, path: string, length?: number): Hex {
@@ -41,12 +31,4 @@ export function number(value: unknown, path: string): number {
 /** A quantity as nodes want it. */
 export function quantity(value: bigint | number): Hex {
   return `0x${value.toString(16)}`
-}
-
-function wrong(path: string, expected: string, value: unknown): never {
-  throw new PerkunasError(
-    'INVALID_MESSAGE',
-    `the node answered ${path} with ${String(JSON.stringify(value)).slice(0, 80)} where ${expected} was expected`,
-    { path, reason: `${expected} expected` },
-  )
 }

@@ -1,6 +1,5 @@
 // Reading what nodes answer in JSON, each value checked.
 import { fromHex, type Hex, toHex } from '../../../channel/bytes.js'
-import { PerkunasError } from '../../../channel/errors.js'
 import {
   type BlockHeight,
   blockHeight,
@@ -9,24 +8,12 @@ import {
   type Sat,
   sat,
 } from '../../../channel/units.js'
+import { jsonReading } from '../../json.js'
 
-/** An object of JSON. */
-export type JsonObject = Readonly<Record<string, unknown>>
+export { isObject, type JsonObject } from '../../json.js'
 
-/** Whether a value is an object that is no list. */
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-/** An object. @throws PerkunasError INVALID_MESSAGE */
-export function object(value: unknown, path: string): JsonObject {
-  return isObject(value) ? value : wrong(path, 'an object', value)
-}
-
-/** A list. @throws PerkunasError INVALID_MESSAGE */
-export function list(value: unknown, path: string): readonly unknown[] {
-  return Array.isArray(value) ? value : wrong(path, 'a list', value)
-}
+/** Objects, lists, and the refusal of anything else; as {@link JsonReading}. */
+export const { object, list, wrong } = jsonReading('the chain source')
 
 /** A text. @throws PerkunasError INVALID_MESSAGE */
 export function text(value: unknown, path: string): string {
@@ -86,13 +73,4 @@ export function bitcoins(value: unknown, path: string): Sat {
 export function feerateOf(value: unknown, path: string): FeeratePerKw {
   const perKvb = Math.round(positive(value, path) * 1e8)
   return perKvb <= 0xffff_ffff ? feeratePerKw(Math.ceil(perKvb / 4)) : wrong(path, 'a feerate', value)
-}
-
-/** @throws PerkunasError INVALID_MESSAGE always */
-export function wrong(path: string, expected: string, value: unknown): never {
-  throw new PerkunasError(
-    'INVALID_MESSAGE',
-    `the chain source answered ${path} with ${String(JSON.stringify(value)).slice(0, 80)} where ${expected} was expected`,
-    { path, reason: `${expected} expected` },
-  )
 }
