@@ -5,13 +5,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect } from 'chai'
-import { connect, deployContracts, EthereumBackend, ether } from '../../backend/ethereum/index.js'
-import { accept, Client } from '../../client/index.js'
-import { createIdentity, PeerBus } from '../../peer/index.js'
-import { tcpListener } from '../../peer/tcp.js'
-import { MemoryStore } from '../../persistence/index.js'
-import { ANVIL_MNEMONIC, startAnvil } from '../../scripts/anvil.js'
-import { HDWallet } from '../../wallet/index.js'
+import { ether } from '../../backend/ethereum/index.js'
+import { accept } from '../../client/index.js'
+import { startAnvil } from '../../scripts/anvil.js'
+import { otherSideOnEthereum } from './other-side.js'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 const run = promisify(execFile)
@@ -35,40 +32,22 @@ describe("project: the README's example", () => {
   it('opens, uses and settles a channel on a real node, as it stands there', async function () {
     this.timeout(60_000)
     await using node = await startAnvil()
-    const wallet = await HDWallet.open({ mnemonic: ANVIL_MNEMONIC, accounts: 2 })
-    const [, own] = await wallet.addresses()
-    const signer = await wallet.account(own ?? '0x')
-    const sender = await connect({ provider: node.url, signer })
-    const { adjudicator, ethHolder: holder } = await deployContracts(sender)
-    sender.chain.close()
-    const backend = await EthereumBackend.connect({
-      provider: node.url,
-      signer,
-      wallet,
-      adjudicator,
-      holders: [holder],
-    })
-    const bus = new PeerBus({ identity: createIdentity() })
-    const address = await bus.listen(tcpListener())
-    const client = new Client({ bus, backend, wallet, store: new MemoryStore(), address: signer.address })
+    await using other = await otherSideOnEthereum(node)
+    const { client, owner, config } = other
     client.handleProposals(() => accept())
     client.handleUpdates(() => accept())
-    const before = BigInt(String(await node.rpc('eth_getBalance', [signer.address, 'latest'])))
+    const before = BigInt(String(await node.rpc('eth_getBalance', [owner, 'latest'])))
 
-    const config = { mnemonic: ANVIL_MNEMONIC, rpc: node.url, adjudicator, holder, peer: bus.id, address }
     const cwd = mkdtempSync(join(tmpdir(), 'perkunas-readme-'))
     const program = `${folder}/out/.cache/readme/example.js`
     const { stdout } = await run(process.execPath, [program, JSON.stringify(config)], { cwd })
     expect(stdout).matches(/^settled 0x[0-9a-f]{64}\n$/)
 
-    const after = BigInt(String(await node.rpc('eth_getBalance', [signer.address, 'latest'])))
+    const after = BigInt(String(await node.rpc('eth_getBalance', [owner, 'latest'])))
     expect(Number((after - before - ether('0.5')) / 10n ** 12n), 'got half an ether, paid a fee').within(
       -2_000,
       0,
     )
-    await client.close()
-    await bus.close()
-    await backend.close()
     rmSync(cwd, { recursive: true })
   })
 })

@@ -10,14 +10,13 @@ import { BitcoindSource } from '../../backend/bitcoin/chain/index.js'
 import { sourceChain } from '../../backend/bitcoin/node/index.js'
 import { BitcoinBackend } from '../../backend/bitcoin/protocol/index.js'
 import { BitcoindWallet } from '../../backend/bitcoin/wallet/index.js'
-import { connect, deployContracts, EthereumBackend } from '../../backend/ethereum/index.js'
 import { accept, type Channel, Client } from '../../client/index.js'
 import { createIdentity, PeerBus } from '../../peer/index.js'
 import { tcpListener } from '../../peer/tcp.js'
 import { MemoryStore } from '../../persistence/index.js'
-import { ANVIL_MNEMONIC, startAnvil } from '../../scripts/anvil.js'
+import { startAnvil } from '../../scripts/anvil.js'
 import { startBitcoind } from '../../scripts/bitcoind.js'
-import { HDWallet } from '../../wallet/index.js'
+import { otherSideOnEthereum } from './other-side.js'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 const run = promisify(execFile)
@@ -60,26 +59,12 @@ describe('project: one program, two ledgers', () => {
   it('on Ethereum', async function () {
     this.timeout(60_000)
     await using node = await startAnvil()
-    const wallet = await HDWallet.open({ mnemonic: ANVIL_MNEMONIC, accounts: 2 })
-    const [, own] = await wallet.addresses()
-    const signer = await wallet.account(own ?? '0x')
-    const sender = await connect({ provider: node.url, signer })
-    const { adjudicator, ethHolder: holder } = await deployContracts(sender)
-    sender.chain.close()
-    const options = { provider: node.url, signer, wallet, adjudicator, holders: [holder] }
-    const backend = await EthereumBackend.connect(options)
-    const bus = new PeerBus({ identity: createIdentity() })
-    const address = await bus.listen(tcpListener())
-    const client = new Client({ bus, backend, wallet, store: new MemoryStore(), address: signer.address })
-    const paid = await otherSide(client)
-    const terms = { mnemonic: ANVIL_MNEMONIC, rpc: node.url, adjudicator, holder, peer: bus.id, address }
-    const config = JSON.stringify({ ledger: 'ethereum', ...terms })
+    await using other = await otherSideOnEthereum(node)
+    const paid = await otherSide(other.client)
+    const config = JSON.stringify({ ledger: 'ethereum', ...other.config })
     const { stdout } = await run(process.execPath, [program, config], { cwd })
     expect(stdout).matches(/^settled 0x[0-9a-f]{64}\n$/)
     expect(paid()).equals(5n * 10n ** 17n)
-    await client.close()
-    await bus.close()
-    await backend.close()
   })
 
   it('on Bitcoin', async function () {
