@@ -1,4 +1,4 @@
-// Payments to us: what is taken, what is failed and with which words, and that a payment is received once or not at all.
+// Payments to us on our invoices: claimed whole or not at all, and strangers learn nothing.
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { demandOf } from '../../../../backend/bitcoin/features.js'
@@ -8,15 +8,9 @@ import {
   readFulfilAttribution,
   sharedSecretWith,
 } from '../../../../backend/bitcoin/onion/index.js'
-import {
-  type IncomingPayment,
-  type InvoiceRequest,
-  lookUp,
-  type PaymentsPolicy,
-  pastIncoming,
-} from '../../../../backend/bitcoin/payments/index.js'
+import { type InvoiceRequest, lookUp, pastIncoming } from '../../../../backend/bitcoin/payments/index.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
-import { fromHex, type Hex, toHex } from '../../../../channel/bytes.js'
+import { fromHex, toHex } from '../../../../channel/bytes.js'
 import { blockDelta, blockHeight, msat } from '../../../../channel/units.js'
 import {
   answer,
@@ -32,44 +26,7 @@ import {
   type ToUs,
   US,
 } from './desk.js'
-
-const CHANNEL = hex32(0xc0)
-const OTHER = hex32(0xc1)
-const PREIMAGE = bytes32(0x9e)
-const HASH = toHex(sha256(PREIMAGE))
-const TEXT = { description: { kind: 'text' as const, text: 'tea' } }
-
-/** An invoice, and how it is paid. */
-function asked(request: Partial<InvoiceRequest> = {}, policy: Partial<PaymentsPolicy> = {}) {
-  const desk = new Desk({ policy })
-  const effects = desk.give({
-    kind: 'createInvoice',
-    request: { amount: msat(1000n), preimage: PREIMAGE, ...TEXT, ...request },
-  })
-  const made = incomingOf(answer(effects))
-  const { paymentHash, paymentSecret = bytes32(0) } = made
-  let next = 0n
-  const pay = (to: Partial<ToUs> & { readonly total?: bigint } = {}, channelID: Hex = CHANNEL) => {
-    const amount = to.amount ?? 1000n
-    const payment = { paymentSecret, total: to.total ?? amount }
-    const htlc = htlcToUs({ id: next++, amount, paymentHash, payment, ...to })
-    desk.hand(channelID, { kind: 'locked', htlc })
-    return { htlc, channelID, removal: () => desk.removalOf(channelID, htlc.id) }
-  }
-  return { desk, made, paymentHash, paymentSecret, pay }
-}
-
-function incomingOf(payment: ReturnType<typeof answer>): IncomingPayment {
-  if ('id' in payment) throw new Error('one of ours')
-  return payment
-}
-
-const details = (htlcMsat = 1000n, height = 100) => ({
-  kind: 'incorrect_or_unknown_payment_details',
-  htlcMsat,
-  height,
-})
-const FULFILL = { kind: 'fulfill', preimage: PREIMAGE }
+import { asked, CHANNEL, details, FULFILL, HASH, incomingOf, OTHER, PREIMAGE, TEXT } from './incoming.js'
 
 describe('payments: invoices', () => {
   it('an invoice says what was asked, and its payment is in the record before it is handed out', () => {
@@ -430,189 +387,6 @@ describe('payments: received in parts', () => {
     desk.now += 11_000
     desk.give({ kind: 'tick' })
     expect(pay({ amount: 600n, total: 1000n }).removal()).to.deep.equal(FULFILL)
-  })
-})
-
-describe('payments: spontaneous', () => {
-  const keysend = (desk: Desk, to: Partial<ToUs> = {}, preimage = PREIMAGE, id = 0n) => {
-    const payload = { keysendPreimage: preimage }
-    desk.hand(CHANNEL, {
-      kind: 'locked',
-      htlc: htlcToUs({ id, amount: 1000n, paymentHash: HASH, payload, ...to }),
-    })
-    return desk.removalOf(CHANNEL, id)
-  }
-  it('the preimage is in the onion -> received', () => {
-    const desk = new Desk()
-    expect(keysend(desk)).to.deep.equal(FULFILL)
-    expect(desk.told).to.deep.equal(['received'])
-    expect(desk.incoming(HASH).invoice).to.equal(undefined)
-  })
-  it('not welcome, too little, of another hash, too late -> as for an unknown one', () => {
-    for (const [desk, to, preimage] of [
-      [new Desk({ policy: { spontaneous: 'refuse' } }), {}, PREIMAGE],
-      [new Desk({ policy: { spontaneousMinimum: msat(1001n) } }), {}, PREIMAGE],
-      [new Desk(), {}, bytes32(1)],
-      [new Desk(), { cltvExpiry: 138 }, PREIMAGE],
-      [new Desk({ policy: { maxOpen: { outgoing: 0, incoming: 0 } } }), {}, PREIMAGE],
-    ] as const) {
-      expect(readFailure(keysend(desk, to, preimage))).to.deep.equal(details())
-      expect(desk.state.incoming.size).to.equal(0)
-    }
-  })
-  it('the hash of an invoice of ours -> the invoice’s secret is asked for all the same', () => {
-    const { desk } = asked()
-    expect(readFailure(keysend(desk))).to.deep.equal(details())
-  })
-  it('in parts: with a secret together, without one never', () => {
-    const payment = { paymentSecret: bytes32(4), total: 1000n }
-    const desk = new Desk()
-    expect(keysend(desk, { amount: 500n, payment })).to.equal(undefined)
-    expect(keysend(desk, { amount: 500n, payment }, PREIMAGE, 1n)).to.deep.equal(FULFILL)
-    expect(desk.removalOf(CHANNEL, 0n)).to.deep.equal(FULFILL)
-    const timed = new Desk()
-    keysend(timed, { amount: 500n, payment })
-    timed.now += 60_000
-    timed.give({ kind: 'tick' })
-    expect(readFailure(timed.removalOf(CHANNEL, 0n))).to.deep.equal({ kind: 'mpp_timeout' })
-    expect(timed.state.incoming.size).to.equal(0)
-  })
-  it('once more with the same hash, while the first is there -> failed', () => {
-    const desk = new Desk()
-    keysend(desk)
-    expect(readFailure(keysend(desk, {}, PREIMAGE, 1n))).to.deep.equal(details())
-    expect(desk.told).to.deep.equal(['received'])
-  })
-  it('held by policy -> our user decides', () => {
-    const desk = new Desk({ policy: { spontaneous: 'hold' } })
-    expect(keysend(desk)).to.equal(undefined)
-    expect(desk.told).to.deep.equal(['held'])
-    desk.give({ kind: 'release', paymentHash: HASH })
-    expect(desk.removalOf(CHANNEL, 0n)).to.deep.equal(FULFILL)
-  })
-})
-
-describe('payments: of an unknown hash', () => {
-  const unknown = (desk: Desk, to: Partial<ToUs> = {}, id = 0n) => {
-    desk.hand(CHANNEL, { kind: 'locked', htlc: htlcToUs({ id, amount: 1000n, paymentHash: HASH, ...to }) })
-    return desk.removalOf(CHANNEL, id)
-  }
-  it('held by policy -> told, released by who has the preimage, failed at the deadline', () => {
-    for (const isReleased of [true, false]) {
-      const desk = new Desk({ policy: { unknown: 'hold' } })
-      expect(unknown(desk)).to.equal(undefined)
-      expect(desk.told).to.deep.equal(['held'])
-      expect(refusal(desk.give({ kind: 'release', paymentHash: HASH }))).to.equal('INVALID_ARGUMENT')
-      if (isReleased) desk.give({ kind: 'release', paymentHash: HASH, preimage: PREIMAGE })
-      desk.height = 106
-      desk.give({ kind: 'block' })
-      const removal = desk.removalOf(CHANNEL, 0n)
-      if (isReleased) expect(removal).to.deep.equal(FULFILL)
-      else expect(readFailure(removal)).to.deep.equal(details(1000n, 106))
-    }
-  })
-  it('with a secret, a second one, too little, and by default -> failed as ever', () => {
-    const held = new Desk({ policy: { unknown: 'hold', spontaneousMinimum: msat(1000n) } })
-    const payment = { paymentSecret: bytes32(5), total: 1000n }
-    expect(readFailure(unknown(held, { payment }))).to.deep.equal(details())
-    expect(readFailure(unknown(held, { amount: 999n }, 1n))).to.deep.equal(details(999n))
-    expect(unknown(held, {}, 2n)).to.equal(undefined)
-    expect(readFailure(unknown(held, {}, 3n))).to.deep.equal(details())
-    expect(readFailure(unknown(new Desk()))).to.deep.equal(details())
-  })
-})
-
-describe('payments: held', () => {
-  it('all of it is there -> told, with the height from which it is cancelled; released -> received', () => {
-    const { desk, paymentHash, pay } = asked({ isHeld: true })
-    const parts = [pay({ amount: 400n, total: 1000n, cltvExpiry: 160 }), pay({ amount: 600n, total: 1000n })]
-    expect(desk.told).to.deep.equal(['held'])
-    expect(desk.incoming(paymentHash).status).to.deep.equal({ kind: 'held', deadline: 145 - 39 })
-    const released = answer(desk.give({ kind: 'release', paymentHash }))
-    expect(released.status.kind).to.equal('claimed')
-    for (const part of parts) expect(part.removal()).to.deep.equal(FULFILL)
-    expect(answer(desk.give({ kind: 'release', paymentHash })).status.kind).to.equal('claimed')
-    expect(desk.told).to.deep.equal(['held', 'received'])
-  })
-  it('the preimage is our user’s -> asked for at the release, and only the right one is taken', () => {
-    const desk = new Desk()
-    const request = { ...TEXT, amount: msat(1000n), paymentHash: HASH }
-    const made = incomingOf(answer(desk.give({ kind: 'createInvoice', request })))
-    const payment = { paymentSecret: made.paymentSecret ?? bytes32(0), total: 1000n }
-    desk.hand(CHANNEL, {
-      kind: 'locked',
-      htlc: htlcToUs({ id: 0n, amount: 1000n, paymentHash: HASH, payment }),
-    })
-    for (const preimage of [undefined, bytes32(1), new Uint8Array(0)])
-      expect(
-        refusal(desk.give({ kind: 'release', paymentHash: HASH, ...(preimage && { preimage }) })),
-      ).to.equal('INVALID_ARGUMENT')
-    desk.give({ kind: 'release', paymentHash: HASH, preimage: PREIMAGE })
-    expect(desk.removalOf(CHANNEL, 0n)).to.deep.equal(FULFILL)
-  })
-  it('a further part while it is held -> failed', () => {
-    const { pay } = asked({ isHeld: true })
-    pay()
-    expect(readFailure(pay().removal())).to.deep.equal(details())
-  })
-  it('cancelled -> all parts are failed, and nothing is taken any more', async () => {
-    const { desk, paymentHash, pay } = asked({ isHeld: true })
-    const parts = [pay({ amount: 400n, total: 1000n }), pay({ amount: 600n, total: 1000n }, OTHER)]
-    const cancelled = answer(desk.give({ kind: 'cancel', paymentHash }))
-    expect(cancelled.status).to.deep.include({ kind: 'cancelled', reason: 'command' })
-    expect(parts.map((part) => readFailure(part.removal()))).to.deep.equal([details(400n), details(600n)])
-    expect(refusal(desk.give({ kind: 'release', paymentHash }))).to.equal('UNKNOWN_PAYMENT')
-    expect(readFailure(pay().removal())).to.deep.equal(details())
-    const past = await pastIncoming({ get: async (key) => desk.disk.get(key) }, paymentHash)
-    expect(past?.status).to.deep.equal(cancelled.status)
-  })
-  it('nobody decides (f 32) -> cancelled at the deadline, before the channel would have to be closed, and told', () => {
-    const { desk, paymentHash, pay } = asked({ isHeld: true })
-    const one = pay()
-    desk.height = 105
-    desk.give({ kind: 'block' })
-    expect(one.removal()).to.equal(undefined)
-    desk.height = 106
-    expect(refusal(desk.give({ kind: 'release', paymentHash }))).to.equal('INVALID_TRANSITION')
-    desk.give({ kind: 'block' })
-    expect(readFailure(one.removal())).to.deep.equal(details(1000n, 106))
-    desk.state = desk.restored()
-    desk.give({ kind: 'resumed' })
-    expect(desk.told).to.deep.equal(['held', 'cancelled', 'cancelled'])
-    expect(refusal(desk.give({ kind: 'release', paymentHash }))).to.equal('INVALID_TRANSITION')
-    desk.give({ kind: 'acknowledge', of: 'incoming', key: paymentHash })
-    expect(desk.state.incoming.size).to.equal(0)
-  })
-  it('a restart -> told again', () => {
-    const { desk, pay } = asked({ isHeld: true })
-    pay()
-    desk.state = desk.restored()
-    desk.give({ kind: 'resumed' })
-    expect(desk.told).to.deep.equal(['held', 'held'])
-  })
-  it('the wrong time and the wrong name -> refused, nothing changed', () => {
-    const { desk, paymentHash, pay } = asked({ isHeld: true })
-    for (const [input, code] of [
-      [{ kind: 'release', paymentHash }, 'INVALID_TRANSITION'],
-      [{ kind: 'acknowledge', of: 'incoming', key: paymentHash }, 'INVALID_TRANSITION'],
-      [{ kind: 'release', paymentHash: hex32(1) }, 'UNKNOWN_PAYMENT'],
-      [{ kind: 'cancel', paymentHash: hex32(1) }, 'UNKNOWN_PAYMENT'],
-    ] as const)
-      expect(refusal(desk.give(input)), input.kind).to.equal(code)
-    pay()
-    desk.give({ kind: 'release', paymentHash })
-    expect(refusal(desk.give({ kind: 'cancel', paymentHash }))).to.equal('INVALID_TRANSITION')
-  })
-  it('an invoice that nobody began to pay: cancelled or expired -> put away, nothing told', () => {
-    const { desk, paymentHash } = asked()
-    desk.give({ kind: 'cancel', paymentHash })
-    const second = asked()
-    second.desk.now += 3600_000
-    second.desk.give({ kind: 'tick' })
-    for (const each of [desk, second.desk]) {
-      expect(each.state.incoming.size).to.equal(0)
-      expect(each.told).to.deep.equal([])
-    }
   })
 })
 
