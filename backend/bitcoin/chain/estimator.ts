@@ -1,5 +1,5 @@
 // Fees as somebody needs them who decides at any moment: the source's newest answer, or the last one that there was.
-import { isError, type PerkunasError } from '../../../channel/errors.js'
+import { isError, PerkunasError } from '../../../channel/errors.js'
 import { type FeeratePerKw, feeratePerKw } from '../../../channel/units.js'
 import type { FeeEstimates } from '../channel/policy.js'
 import {
@@ -47,12 +47,12 @@ export class FeeEstimator {
       if (this.#lowest.length > REMEMBERED) this.#lowest.shift()
       return undefined
     } catch (error) {
-      const isFailure =
-        isError(error, 'LEDGER_UNREACHABLE') ||
-        isError(error, 'INVALID_MESSAGE') ||
-        isError(error, 'TOO_LARGE')
-      if (!isFailure) throw error
-      return error
+      // Not all sources keep to our errors; none of them may stop whoever asks at each block.
+      if (isError(error, 'ABORTED') || isError(error, 'CLOSED')) throw error
+      if (error instanceof PerkunasError) return error
+      const reason = error instanceof Error ? error.message : String(error)
+      const message = `no answer about fees: ${reason}`
+      return new PerkunasError('LEDGER_UNREACHABLE', message, { ledger: 'bitcoin' }, { cause: error })
     }
   }
 

@@ -8,7 +8,7 @@ import { type BlockHeight, blockHeight } from '../../../channel/units.js'
 import { type DecodedBlock, decodeBlock } from './block.js'
 import { type ChainCursor, Headers } from './cursor.js'
 import type { ChainEvent } from './events.js'
-import { displayHash, faultOfHeader, faultOfSuccessor, HEADER_BYTES, type Header, workOf } from './header.js'
+import { displayHash, faultOfHeader, faultOfSuccessor, type Header, workOf } from './header.js'
 import type { Network } from './network.js'
 import { pause } from './pause.js'
 import type { ChainInfo, ChainSource } from './source.js'
@@ -49,6 +49,8 @@ const STALE_SECONDS = 2 * 60 * 60
 const AHEAD = 4
 /** Blocks of another branch that are kept while it is measured; what is beyond is fetched again. */
 const KEPT_BLOCKS = 8
+/** Headers that are known without a cursor, so that a reorg may come right after: more than most that there ever were. */
+const FIRST_HEADERS = 7
 /** While the source fails, looks become rarer up to this many milliseconds. */
 const LONGEST_PAUSE = 30_000
 
@@ -84,7 +86,8 @@ export class ChainTracker {
    *
    * Ends when the tracker is closed.
    *
-   * @throws PerkunasError INVALID_STATE if a reorg goes deeper than the cursor's headers; CLOSED if the source is closed
+   * @throws PerkunasError INVALID_STATE if a reorg goes deeper than the known headers; CLOSED if the source is closed. Whatever
+   *   else the source throws is a status
    */
   async *follow(): AsyncGenerator<TrackedEvent, void, undefined> {
     const { pollingInterval = 1000 } = this.#options
@@ -93,9 +96,9 @@ export class ChainTracker {
         yield* this.#look()
         pause = pollingInterval
       } catch (error) {
-        if (isError(error, 'ABORTED') && this.#closing.signal.aborted) return
-        if (!isFailure(error)) throw error
-        this.#tell({ kind: 'failing', error })
+        if (this.#closing.signal.aborted) return
+        if (isError(error, 'CLOSED') || isError(error, 'INVALID_STATE')) throw error
+        this.#tell({ kind: 'failing', error: asFailure(error) })
         pause = Math.min(2 * pause, Math.max(LONGEST_PAUSE, pollingInterval))
       }
       await this.#pause(pause)
@@ -141,13 +144,21 @@ export class ChainTracker {
     const { from } = this.#options
     const { blocks } = await this.#info()
     const before = from === 'tip' ? blocks : Math.max(0, Number(from) - 1)
-    const raw = await this.#options.source.rawBlock(blockHeight(before), this.#call)
-    if (raw === undefined) {
+    const last = await this.#block(before)
+    if (last === undefined) {
       this.#tell({ kind: 'catchingUp', height: blocks, of: before })
       return undefined
     }
-    this.#check(raw.bytes, before)
-    return new Headers({ height: blockHeight(before), headers: [raw.bytes.slice(0, HEADER_BYTES)] })
+    const headers = [last.rawHeader]
+    for (let above = last; above.height > 0 && headers.length < FIRST_HEADERS; ) {
+      const block = await this.#block(above.height - 1)
+      // The source went on to another branch meanwhile: seen at the next look.
+      if (block === undefined || above.previous !== block.hash) return undefined
+      this.#demandSuccessor(block.header, above.header, above.height)
+      headers.unshift(block.rawHeader)
+      above = block
+    }
+    return new Headers({ height: blockHeight(before), headers })
   }
 
   #upToDate(info: ChainInfo, { tip }: Headers): void {
@@ -300,15 +311,12 @@ class Branch {
   }
 }
 
-type Failure = PerkunasError<'LEDGER_UNREACHABLE' | 'INVALID_MESSAGE' | 'TOO_LARGE' | 'BLOCK_UNAVAILABLE'>
-
-function isFailure(error: unknown): error is Failure {
-  return (
-    isError(error, 'LEDGER_UNREACHABLE') ||
-    isError(error, 'INVALID_MESSAGE') ||
-    isError(error, 'TOO_LARGE') ||
-    isError(error, 'BLOCK_UNAVAILABLE')
-  )
+/** Whatever a source throws: not all of them are ours, and none of them may make us blind for good. */
+function asFailure(cause: unknown): PerkunasError {
+  if (cause instanceof PerkunasError) return cause
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  const message = `the chain source: ${reason}`
+  return new PerkunasError('LEDGER_UNREACHABLE', message, { ledger: 'bitcoin' }, { cause })
 }
 
 function faulty(reason: string): PerkunasError<'INVALID_MESSAGE'> {

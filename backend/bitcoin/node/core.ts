@@ -50,6 +50,7 @@ export class Core implements SwitchChannels, Commands {
   readonly #openings: Openings
   readonly #storage: PeerStorage
   readonly #addresses: Addresses
+  #isSynced = true
 
   constructor({ admission, nextKeyIndex, kept, addresses, addressOf, ...surroundings }: CoreOptions) {
     this.#machines = new Machines(surroundings)
@@ -69,6 +70,10 @@ export class Core implements SwitchChannels, Commands {
 
   get height(): number {
     return this.env.height
+  }
+
+  get isSynced(): boolean {
+    return this.#isSynced
   }
 
   /** The first key index that was never used. */
@@ -203,6 +208,9 @@ export class Core implements SwitchChannels, Commands {
         return blockDisconnected(machines, input)
       case 'fees':
         return feesChanged(machines, input)
+      case 'chain':
+        this.#isSynced = input.isSynced
+        return
       case 'tick':
         this.#storage.ticked()
         for (const entry of [...this.entries.all]) machines.input(entry, { kind: 'tick' })

@@ -128,6 +128,7 @@ export class Desk implements HtlcSwitch {
       now: now(),
       entropy: entropy(32),
       height: blockHeight(around.height),
+      isSynced: around.isSynced,
       channels: (peer) =>
         around.payable(peer).map(([channel, one]) => ({ ...one, channelID: channelName(channel) })),
     }

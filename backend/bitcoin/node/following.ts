@@ -1,6 +1,7 @@
 // How a node follows the chain: block by block, each durable before the next, and with every tip what transactions pay.
 import type { PerkunasError } from '../../../channel/errors.js'
 import { type ChainCursor, FeeEstimator, type TrackedEvent } from '../chain/index.js'
+import { asError } from './faults.js'
 import type { NodeChain } from './ports.js'
 import type { Turns } from './turns.js'
 
@@ -13,6 +14,8 @@ export interface FollowingOptions {
   /** All that the chain has is durable. */
   readonly atTip: () => void
   readonly report: (error: PerkunasError) => void
+  /** The chain is not followed any more. */
+  readonly failed: (error: PerkunasError) => void
 }
 
 /** See above. */
@@ -36,8 +39,19 @@ export class Following {
   /** Goes through what was missed, and on from there. */
   async begin(): Promise<void> {
     await this.#refreshFees()
-    const following = await this.#options.chain.follow(this.#cursor, (event) => this.#took(event))
+    const { chain, turns, report, failed } = this.#options
+    const following = await chain.follow(
+      this.#cursor,
+      (event) => this.#took(event),
+      ({ isSynced, error }) => {
+        if (turns().stopped !== undefined) return
+        if (error !== undefined) report(error)
+        turns().push({ kind: 'chain', isSynced })
+      },
+    )
     this.#stop = () => following.stop()
+    // Who can't see the chain can't defend its channels.
+    following.ended.catch((cause: unknown) => failed(asError(cause, 'chain')))
   }
 
   /** Can be called again. */

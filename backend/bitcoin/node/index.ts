@@ -13,7 +13,7 @@ export type {
   OpenOptions,
 } from './options.js'
 export { NodePayments } from './payments.js'
-export type { NodeBus, NodeChain } from './ports.js'
+export type { ChainStatus, Followed, NodeBus, NodeChain } from './ports.js'
 export { type SourceChainOptions, sourceChain } from './source-chain.js'
 export type { HtlcSwitch } from './switch.js'
 export type { Both, ChannelView, LiveView } from './views.js'

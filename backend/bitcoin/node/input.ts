@@ -31,6 +31,8 @@ export type NodeInput =
     }
   | { readonly kind: 'disconnected'; readonly block: BlockID; readonly cursor: ChainCursor }
   | { readonly kind: 'fees'; readonly table: FeeTable; readonly channels: FeeEstimates }
+  /** How far the chain can be relied on from now on. */
+  | { readonly kind: 'chain'; readonly isSynced: boolean }
   | { readonly kind: 'tick' }
   /** To one channel, if it is still there. */
   | { readonly kind: 'channel'; readonly channel: bigint; readonly input: ChannelInput }

@@ -38,6 +38,7 @@ export class LightningNode implements AsyncDisposable {
       changed: (changed) => this.#changed(changed),
       report: (error) => this.#errors.next(error),
       failed: (error) => {
+        if (this.stopped !== undefined) return
         this.#errors.next(error)
         this.#end(error)
       },

@@ -87,6 +87,7 @@ export function nodeParts(options: LightningNodeOptions, found: Restored, hooks:
     cursor: found.cursor,
     atTip: () => mempool.look(),
     report,
+    failed: (error) => hooks.failed(error),
   })
   const core = new Core({
     env: {

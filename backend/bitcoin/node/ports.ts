@@ -1,5 +1,6 @@
 // What a node needs of the world beside a store and a wallet: connections and a chain.
 import type { Hex } from '../../../channel/bytes.js'
+import type { PerkunasError } from '../../../channel/errors.js'
 import type { PeerBus } from '../../../peer/index.js'
 import type { BroadcastResult, ChainCursor, FeeTable, TrackedEvent } from '../chain/index.js'
 import type { Outpoint, Transaction } from '../script/index.js'
@@ -21,6 +22,22 @@ export type NodeBus = Pick<
   /** For backups. */
   Partial<Pick<PeerBus, 'addressOf'>>
 
+/** How far the chain can be relied on. */
+export interface ChainStatus {
+  /** The newest block is known, as far as anybody can say. If not, what height it is may be long past. */
+  readonly isSynced: boolean
+  /** What is wrong, if something is. */
+  readonly error?: PerkunasError
+}
+
+/** A chain that is followed. */
+export interface Followed {
+  /** Ends it. */
+  stop(): Promise<void>
+  /** Rejects with why the chain is not followed any more; a node stops then, lest it goes on without seeing anything. */
+  readonly ended: Promise<void>
+}
+
 /** The chain as a node follows it. */
 export interface NodeChain {
   /** Of the first block, as hashed: BOLT 7's `chain_hash`. */
@@ -30,12 +47,14 @@ export interface NodeChain {
    *
    * @param from where the handler stands; without it the first event is the tip
    * @param handler the next event waits for its promise
-   * @returns once the handler has seen the tip of that moment
+   * @param tell how far the chain can be relied on, at each change; who never says it can be relied on
+   * @returns once the handler has seen the tip of that moment, or what there is for now
    */
   follow(
     from: ChainCursor | undefined,
     handler: (event: TrackedEvent) => Promise<void>,
-  ): Promise<{ stop(): Promise<void> }>
+    tell?: (status: ChainStatus) => void,
+  ): Promise<Followed>
   /**
    * Hands on a transaction, or parents and their child.
    *

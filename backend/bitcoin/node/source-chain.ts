@@ -1,4 +1,5 @@
 // A chain source as a node follows it: blocks that are checked and in order, fees, and what becomes of transactions.
+import { PerkunasError } from '../../../channel/errors.js'
 import {
   type ChainSource,
   ChainTracker,
@@ -8,7 +9,7 @@ import {
   type TrackerStatus,
 } from '../chain/index.js'
 import { decodeTransaction, encodeTransaction } from '../script/index.js'
-import type { NodeChain } from './ports.js'
+import type { ChainStatus, NodeChain } from './ports.js'
 
 /** What {@link sourceChain} is made from. */
 export interface SourceChainOptions {
@@ -19,21 +20,20 @@ export interface SourceChainOptions {
   readonly pollingInterval?: number
   /** Told of each change. */
   readonly onStatus?: (status: TrackerStatus) => void
-  /** Told why the chain is not followed any more, if it was not stopped. */
-  readonly onEnd?: (error: unknown) => void
 }
 
 /** See above. */
 export function sourceChain(options: SourceChainOptions): NodeChain {
-  const { source, network, pollingInterval, onStatus, onEnd } = options
+  const { source, network, pollingInterval, onStatus } = options
   return {
     chainHash: NETWORKS[network].genesis,
-    async follow(from, handler) {
+    async follow(from, handler, tell) {
       const start = from ?? (await source.chainInfo()).blocks
       let isSynced = () => {}
       const synced = new Promise<void>((resolve) => {
         isSynced = resolve
       })
+      let wasSynced = false
       const tracker = new ChainTracker({
         source,
         network,
@@ -41,13 +41,17 @@ export function sourceChain(options: SourceChainOptions): NodeChain {
         ...(pollingInterval === undefined ? {} : { pollingInterval }),
         onStatus: (status) => {
           onStatus?.(status)
+          const next = statusOf(status, wasSynced, network)
+          wasSynced = next.isSynced
+          tell?.(next)
           if (status.kind === 'synced' || status.kind === 'behind') isSynced()
         },
       })
       const ended = run(tracker, handler)
-      ended.catch((cause: unknown) => onEnd?.(cause))
       await Promise.race([synced, ended])
+      ended.catch(() => undefined)
       return {
+        ended,
         async stop() {
           tracker.close()
           await ended.catch(() => undefined)
@@ -65,4 +69,33 @@ export function sourceChain(options: SourceChainOptions): NodeChain {
 
 async function run(tracker: ChainTracker, handler: (event: TrackedEvent) => Promise<void>): Promise<void> {
   for await (const event of tracker.follow()) await handler(event)
+}
+
+/** What a node that catches up with a block or two is not behind by. */
+const NEAR = 3
+
+/** On regtest blocks come when somebody wants them. */
+function statusOf(status: TrackerStatus, wasSynced: boolean, network: Network): ChainStatus {
+  switch (status.kind) {
+    case 'synced':
+      return status.isStale && network !== 'regtest'
+        ? { isSynced: false, error: behind('the newest block is hours old') }
+        : { isSynced: true }
+    case 'catchingUp':
+      return { isSynced: wasSynced && status.of - status.height <= NEAR }
+    case 'behind':
+      return {
+        isSynced: false,
+        error: behind(`it is on a branch with less work, at height ${status.height}`),
+      }
+    case 'failing':
+      return { isSynced: false, error: status.error }
+    case 'starting':
+      return { isSynced: false }
+  }
+}
+
+function behind(reason: string): PerkunasError<'LEDGER_UNREACHABLE'> {
+  const message = `the chain source: ${reason}`
+  return new PerkunasError('LEDGER_UNREACHABLE', message, { ledger: 'bitcoin' })
 }

@@ -28,6 +28,8 @@ export interface Consequence {
 /** The channels around a switch. */
 export interface SwitchChannels {
   readonly height: number
+  /** Whether that is the chain's, as far as anybody can say. If not, HTLCs to us may have expired. */
+  readonly isSynced: boolean
   /** Those of that peer that HTLCs can be added to now, with their names here. */
   payable(peer: PeerID): readonly (readonly [channel: bigint, PayableChannel])[]
 }

@@ -39,7 +39,9 @@ export function partLocked(
   if (opened.kind === 'fail')
     return to(state, [failPart({ ...part, intended: msat(0n), since }, opened.failure, context)])
   const { instruction } = opened
-  return taken(state, { ...part, intended: instruction.amtToForward, since }, { htlc, instruction }, context)
+  const whole = { ...part, intended: instruction.amtToForward, since }
+  if (!context.isSynced) return to(state, [failPart(whole, { kind: 'temporary_node_failure' }, context)])
+  return taken(state, whole, { htlc, instruction }, context)
 }
 
 /** An HTLC of the peer, as its channel hands it on. */
@@ -176,6 +178,7 @@ export function release(
   const isBytes = preimage instanceof Uint8Array && preimage.length === 32
   if (!isBytes || toHex(sha256(preimage)) !== paymentHash)
     return refused(state, argument('preimage', '32 bytes whose hash is the payment hash expected'))
+  if (!context.isSynced) return refused(state, unreachable())
   if (context.height >= payment.status.deadline) return refused(state, mismatch(payment, 'released so late'))
   const { next, effects } = claimed(state, payment, preimage, context)
   return to(next, [...effects, answer(next, payment)])
@@ -362,4 +365,9 @@ function answer(state: PaymentsState, { paymentHash }: IncomingPayment): Payment
 function mismatch({ paymentHash, status }: IncomingPayment, what: string): PerkunasError {
   const rule = `a payment that is ${status.kind} can't be ${what}`
   return new PerkunasError('INVALID_TRANSITION', `payment ${paymentHash}: ${rule}`, { rule })
+}
+
+function unreachable(): PerkunasError<'LEDGER_UNREACHABLE'> {
+  const message = 'the chain is not known up to now: a payment that expired there must not be released'
+  return new PerkunasError('LEDGER_UNREACHABLE', message, { ledger: 'bitcoin' })
 }

@@ -15,6 +15,8 @@ export interface PaymentsContext {
   /** Milliseconds since 1970. */
   readonly now: number
   readonly height: BlockHeight
+  /** Whether the chain is known up to now. If not, HTLCs may have expired: then nothing is taken. */
+  readonly isSynced: boolean
   /** 32 random bytes, other ones for each step. Secret. */
   readonly entropy: Uint8Array
   readonly policy: PaymentsPolicy

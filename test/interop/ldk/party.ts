@@ -84,7 +84,6 @@ async function begin(options: PartyOptions, tell: (told: Told) => void) {
     source,
     network: 'regtest',
     pollingInterval: POLLING,
-    onEnd: (error) => tell({ kind: 'error', message: `the chain is not followed: ${String(error)}` }),
   })
   const published = new Subject<Hex>()
   const chain: NodeChain = {

@@ -6,7 +6,7 @@ import type {
   FeeTable,
   TrackedEvent,
 } from '../../../backend/bitcoin/chain/index.js'
-import type { NodeChain } from '../../../backend/bitcoin/node/index.js'
+import type { Followed, NodeChain } from '../../../backend/bitcoin/node/index.js'
 import type { Transaction } from '../../../backend/bitcoin/script/index.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import { feeratePerKw } from '../../../channel/units.js'
@@ -52,11 +52,12 @@ export class ChainPort implements NodeChain {
     this.#host = host
   }
 
-  async follow(from: ChainCursor | undefined, handler: Handler): Promise<{ stop(): Promise<void> }> {
+  async follow(from: ChainCursor | undefined, handler: Handler): Promise<Followed> {
     this.#known = from === undefined ? this.#ledger.recent(REMEMBERED) : blocksOf(from)
     this.#handler = handler
     await this.#tell()
     return {
+      ended: new Promise(() => undefined),
       stop: async () => {
         this.#handler = undefined
       },

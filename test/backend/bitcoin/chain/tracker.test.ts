@@ -250,6 +250,47 @@ describe('bitcoin/chain: tracker', () => {
     expect(reader.said.filter((one) => one.startsWith('-'))).to.deep.equal([])
   })
 
+  it('without a cursor, a reorg right after the start -> told', async () => {
+    for (const depth of [1, 5]) {
+      const chain = new MadeChain()
+      while (chain.height < 20) chain.mine()
+      const said: string[] = []
+      const tracker = new ChainTracker({ source: chain, network: 'regtest', from: 'tip', pollingInterval: 1 })
+      const events = tracker.follow()
+      const first = events.next()
+      while (tracker.status.kind === 'starting') await new Promise((resolve) => setImmediate(resolve))
+      chain.drop(depth)
+      while (chain.height < 21) chain.mine()
+      for (let next = await first; ; next = await events.next()) {
+        const { value } = next
+        if (value === undefined) break
+        said.push(`${value.kind === 'connected' ? '+' : '-'}${value.block.height}`)
+        if (value.kind === 'connected' && value.isTip) break
+      }
+      const down = Array.from({ length: depth }, (_, i) => `-${20 - i}`)
+      const up = Array.from({ length: depth + 1 }, (_, i) => `+${21 - depth + i}`)
+      expect(said).to.deep.equal([...down, ...up])
+      tracker.close()
+      await events.return()
+    }
+  })
+
+  it('the source throws what is no error of ours -> it is failing, and asked again', async () => {
+    for (const cause of [new Error('ECONNRESET'), new TypeError('x is not a function'), 'nonsense']) {
+      const chain = new MadeChain()
+      chain.mine()
+      const reader = new Reader(chain)
+      await reader.next()
+      const next = reader.next()
+      chain.lie.chainInfo = () => Promise.reject(cause)
+      expect((await reader.when('failing')).error).to.include({ code: 'LEDGER_UNREACHABLE' })
+      chain.mine()
+      chain.lie = {}
+      expect((await next)?.block.height).to.equal(2)
+      await reader.close()
+    }
+  })
+
   it('from a height that the source has not reached -> waits for it; the genesis block is never told', async () => {
     const chain = new MadeChain()
     const reader = new Reader(chain, blockHeight(3))

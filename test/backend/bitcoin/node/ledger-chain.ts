@@ -5,7 +5,7 @@ import {
   type FeeTable,
   NETWORKS,
 } from '../../../../backend/bitcoin/chain/index.js'
-import type { NodeChain } from '../../../../backend/bitcoin/node/index.js'
+import type { Followed, NodeChain } from '../../../../backend/bitcoin/node/index.js'
 import type { Transaction } from '../../../../backend/bitcoin/script/index.js'
 import { feeratePerKw } from '../../../../channel/units.js'
 import type { BitcoinLedger } from '../../../simulation/bitcoin/ledger.js'
@@ -20,7 +20,7 @@ export class LedgerChain implements NodeChain {
 
   constructor(readonly ledger: BitcoinLedger) {}
 
-  async follow(from: Follow[0], handler: Follow[1]): Promise<{ stop(): Promise<void> }> {
+  async follow(from: Follow[0], handler: Follow[1]): Promise<Followed> {
     const known: BlockID[] = from === undefined ? this.ledger.recent(1) : blocksOf(from)
     let last: Promise<void> = Promise.resolve()
     let isStopped = false
@@ -39,6 +39,7 @@ export class LedgerChain implements NodeChain {
     await follower()
     this.#followers.add(follower)
     return {
+      ended: new Promise(() => undefined),
       stop: async () => {
         isStopped = true
         this.#followers.delete(follower)

@@ -10,6 +10,8 @@ import type {
 import type { Handoff } from '../../../../backend/bitcoin/channel/index.js'
 import type { HtlcKey } from '../../../../backend/bitcoin/monitor/index.js'
 import {
+  type ChainStatus,
+  type Followed,
   LightningNode,
   type LightningNodeOptions,
   lightningInit,
@@ -63,6 +65,8 @@ export class TestChain implements NodeChain {
   readonly mempool = new Map<string, Transaction>()
   fees = FEES
   readonly #handlers = new Set<Handler>()
+  readonly #tellers = new Set<(status: ChainStatus) => void>()
+  readonly #enders = new Set<(cause: unknown) => void>()
   /** Each output by what has spent it in a block. */
   readonly #spent = new Map<string, string>()
   #count = 0
@@ -77,7 +81,11 @@ export class TestChain implements NodeChain {
     return tip
   }
 
-  async follow(from: ChainCursor | undefined, handler: Handler): Promise<{ stop(): Promise<void> }> {
+  async follow(
+    from: ChainCursor | undefined,
+    handler: Handler,
+    tell: (status: ChainStatus) => void = () => {},
+  ): Promise<Followed> {
     const known = from === undefined ? [] : blocksOf(from)
     for (
       let at = known.at(-1);
@@ -91,7 +99,26 @@ export class TestChain implements NodeChain {
     const seen = known.at(-1)?.height ?? this.tip.height - 1
     for (const block of this.#blocks.filter(({ height }) => height > seen)) await handler(this.#told(block))
     this.#handlers.add(handler)
-    return { stop: async () => void this.#handlers.delete(handler) }
+    this.#tellers.add(tell)
+    const ended = new Promise<void>((_, reject) => this.#enders.add(reject))
+    return {
+      ended,
+      stop: async () => {
+        this.#handlers.delete(handler)
+        this.#tellers.delete(tell)
+      },
+    }
+  }
+
+  /** How far it can be relied on from now on. */
+  status(isSynced: boolean): void {
+    for (const tell of this.#tellers) tell({ isSynced })
+  }
+
+  /** Nobody is told of anything any more. */
+  end(cause: unknown): void {
+    this.#handlers.clear()
+    for (const end of this.#enders) end(cause)
   }
 
   async broadcast(transactions: readonly Transaction[]): Promise<BroadcastResult> {
@@ -431,10 +458,12 @@ export class Fuse {
       chainHash: chain.chainHash,
       feeTable: () => chain.feeTable(),
       mempoolSpends: async (outpoints) => (await chain.mempoolSpends?.(outpoints)) ?? [],
-      follow: (known, handler) =>
-        chain.follow(known, async (event) => {
+      follow: (known, handler, tell) => {
+        const guarded = async (event: TrackedEvent) => {
           if (!this.isBlown) await Promise.race([handler(event), this.blown])
-        }),
+        }
+        return chain.follow(known, guarded, tell)
+      },
       broadcast: async (transactions) =>
         this.pass() ? await chain.broadcast(transactions) : new Promise<never>(() => {}),
     }

@@ -65,6 +65,7 @@ export class Desk {
   readonly channels: { channelID: Hex; minimum: Msat; most: bigint }[] = []
   now = START
   height = 100
+  isSynced = true
   #steps = 0
 
   constructor(
@@ -76,6 +77,7 @@ export class Desk {
     return {
       now: this.now,
       height: blockHeight(this.height),
+      isSynced: this.isSynced,
       entropy: sha256(Uint8Array.of(...secret, ...bytes32(this.#steps))),
       policy: { ...PAYMENTS_POLICY, ...policy },
       currency: 'bcrt',

@@ -155,6 +155,25 @@ describe('payments: held', () => {
     desk.give({ kind: 'acknowledge', of: 'incoming', key: paymentHash })
     expect(desk.state.incoming.size).to.equal(0)
   })
+  it('the chain is not known up to now -> not released, since it may have expired there', () => {
+    const { desk, paymentHash, pay } = asked({ isHeld: true })
+    const one = pay()
+    desk.isSynced = false
+    expect(refusal(desk.give({ kind: 'release', paymentHash }))).to.equal('LEDGER_UNREACHABLE')
+    expect(one.removal()).to.equal(undefined)
+    desk.isSynced = true
+    desk.give({ kind: 'release', paymentHash })
+    expect(one.removal()).to.deep.equal(FULFILL)
+  })
+  it('the chain is not known up to now -> nothing is taken, and the payer may try again', () => {
+    const { desk, paymentHash, pay } = asked({ isHeld: true })
+    desk.isSynced = false
+    expect(readFailure(pay().removal())).to.deep.equal({ kind: 'temporary_node_failure' })
+    expect(desk.incoming(paymentHash).status.kind).to.equal('awaited')
+    desk.isSynced = true
+    expect(pay().removal()).to.equal(undefined)
+    expect(desk.incoming(paymentHash).status.kind).to.equal('held')
+  })
   it('a restart -> told again', () => {
     const { desk, pay } = asked({ isHeld: true })
     pay()

@@ -219,6 +219,7 @@ export class Side {
     return {
       now: network.now,
       height: this.party(first).env.height,
+      isSynced: true,
       entropy: sha256(Uint8Array.of(...secret, ...bytes32(this.#entropy++))),
       policy: { ...PAYMENTS_POLICY, ...policy },
       currency: 'bcrt',

@@ -1,0 +1,198 @@
+// What a node does that does not see the chain: nobody may find out by a loss.
+import { expect } from 'chai'
+import { LightningNode, lightningInit, sourceChain } from '../../../../backend/bitcoin/node/index.js'
+import { sha256 } from '../../../../backend/bitcoin/script/index.js'
+import { toHex } from '../../../../channel/bytes.js'
+import { isError, PerkunasError } from '../../../../channel/errors.js'
+import { msat, sat } from '../../../../channel/units.js'
+import { createIdentity, memoryTransport, PeerBus } from '../../../../peer/index.js'
+import { MemoryStore } from '../../../../persistence/index.js'
+import { failure } from '../../../client/parties.js'
+import { MadeChain } from '../chain/made.js'
+import { preimageOf, TestNode, TestWallet, TestWorld } from './world.js'
+
+describe('LightningNode: without sight of the chain', () => {
+  describe('over a source', () => {
+    let source: MadeChain
+    let node: LightningNode
+    let bus: PeerBus
+    let errors: PerkunasError[]
+
+    beforeEach(async () => {
+      source = new MadeChain()
+      for (let i = 0; i < 10; i++) source.mine()
+      const chain = sourceChain({ source, network: 'regtest', pollingInterval: 1 })
+      const identity = createIdentity(sha256(Uint8Array.of(1)))
+      const dialers = [memoryTransport().dialer]
+      bus = new PeerBus({ identity, dialers, ...lightningInit(chain.chainHash) })
+      const wallet = new TestWallet('alice')
+      const seed = new Uint8Array(32).fill(1)
+      node = await LightningNode.start({ bus, store: new MemoryStore(), chain, wallet, seed })
+      errors = []
+      node.errors$.subscribe((error) => errors.push(error))
+    })
+
+    afterEach(async () => {
+      await node.stop()
+      await bus.close()
+    })
+
+    const reached = () => node.eventually(() => node.height === source.height || undefined)
+    const told = async (code: string) => {
+      while (!errors.some((error) => error.code === code))
+        await new Promise((resolve) => setImmediate(resolve))
+    }
+
+    it('it throws what is no error of ours, of blocks or of fees -> told, and gone on with', async () => {
+      source.lie = { chainInfo: () => Promise.reject(new Error('ECONNRESET')) }
+      await told('LEDGER_UNREACHABLE')
+      source.lie = {}
+      const { feeTable } = source
+      source.feeTable = () => Promise.reject(new TypeError('no such thing'))
+      source.mine()
+      await reached()
+      source.feeTable = feeTable
+      source.mine()
+      await reached()
+      expect(node.stopped).to.equal(undefined)
+      expect(errors.map(({ message }) => message.replace(/.*: /, ''))).to.include.members([
+        'ECONNRESET',
+        'no such thing',
+      ])
+    })
+
+    it('a reorg of some blocks right after the first start -> followed', async () => {
+      source.drop(4)
+      for (let i = 0; i < 6; i++) source.mine()
+      await reached()
+      expect([node.stopped, errors]).to.deep.equal([undefined, []])
+    })
+
+    it('it is closed under the node -> the node stops, and says so', async () => {
+      source.lie = {
+        chainInfo: () => Promise.reject(new PerkunasError('CLOSED', 'it is', { what: 'source' })),
+      }
+      await told('CLOSED')
+      expect(node.stopped).to.include({ code: 'CLOSED', message: 'it is' })
+    })
+
+    it('a reorg deeper than all that it knows -> the node stops, and says so', async () => {
+      source.drop(9)
+      for (let i = 0; i < 12; i++) source.mine()
+      await told('INVALID_STATE')
+      expect(isError(node.stopped, 'INVALID_STATE')).to.equal(true)
+    })
+
+    it('stopped by its user -> no error', async () => {
+      await node.stop()
+      await new Promise((resolve) => setImmediate(resolve))
+      expect([node.stopped?.code, errors]).to.deep.equal(['CLOSED', []])
+    })
+  })
+
+  it('payments meanwhile -> failed for now, and not released; afterwards they go on', async () => {
+    const world = new TestWorld()
+    const [a, b] = [world.node('a'), world.node('b')] as const
+    for (const node of [a, b]) {
+      node.hasPayments = true
+      await node.start()
+    }
+    const { channel } = await a.running.open({ peer: b.id, capacity: sat(1_000_000n) })
+    await world.chain.mine(10)
+    await a.running.until(channel, ({ phase }) => phase === 'normal')
+    const keysend = (n: number) =>
+      a.running.payments.pay({
+        id: toHex(sha256(Uint8Array.of(n))),
+        request: { kind: 'spontaneous', peer: b.id, amount: msat(7_000n) },
+      })
+    const preimage = sha256(Uint8Array.of(99))
+    const { invoice, paymentHash } = await b.running.payments.invoice({
+      amount: msat(60_000n),
+      description: { kind: 'text', text: 'a coat' },
+      paymentHash: toHex(sha256(preimage)),
+    })
+    const paying = a.running.payments.pay({
+      id: toHex(sha256(Uint8Array.of(1))),
+      request: { kind: 'invoice', invoice: invoice?.text ?? '' },
+    })
+    await b.running.eventually(() =>
+      b.running.payments.list().incoming.find(({ status }) => status.kind === 'held'),
+    )
+
+    world.chain.status(false)
+    expect(await failure(b.running.payments.release(paymentHash, preimage))).to.include({
+      code: 'LEDGER_UNREACHABLE',
+    })
+    const { status } = await keysend(2)
+    expect(status).to.deep.include({ kind: 'failed' })
+    const why =
+      status.kind === 'failed' && status.failure.kind === 'rejected' ? status.failure.failure : undefined
+    expect(why?.kind).to.equal('temporary_node_failure')
+
+    world.chain.status(true)
+    await b.running.payments.release(paymentHash, preimage)
+    expect((await paying).status.kind).to.equal('succeeded')
+    expect((await keysend(3)).status.kind).to.equal('succeeded')
+    await world.stop()
+  })
+
+  it('its chain is not followed any more -> it stops, and says so', async () => {
+    const world = new TestWorld()
+    const alice = world.node('alice')
+    const node = await alice.start()
+    const errors: string[] = []
+    node.errors$.subscribe(({ code }) => errors.push(code))
+    world.chain.end(new Error('the end'))
+    await new Promise((resolve) => setImmediate(resolve))
+    expect([node.stopped?.code, errors]).to.deep.equal(['INTERNAL', ['INTERNAL']])
+    await world.stop()
+  })
+
+  it('one read of the store fails while a revoked commitment is on chain -> the penalty takes its HTLCs all the same', async () => {
+    const world = new TestWorld()
+    const [alice, mallory] = [world.node('alice'), world.node('mallory')]
+    const inner = alice.store
+    let left = 0
+    const store = {
+      get: async (key: string) => {
+        if (key.startsWith('lightning-revoked') && left-- > 0) throw new Error('connection reset')
+        return inner.get(key)
+      },
+      scan: inner.scan.bind(inner),
+      commit: inner.commit.bind(inner),
+      close: inner.close.bind(inner),
+    }
+    const [a, m] = [await alice.start({ store }), await mallory.start()]
+    const errors: string[] = []
+    a.errors$.subscribe(({ message }) => errors.push(message))
+    await m.open({ peer: alice.id, capacity: sat(1_000_000n) })
+    await world.chain.mine(6)
+    for (const node of [a, m]) await node.until(0n, ({ phase }) => phase === 'normal')
+    const handed = alice.htlcs.handed.bind(alice.htlcs)
+    alice.htlcs.handed = () => ({ wishes: [], effects: [] })
+    await mallory.offer(0n, msat(500_000_000n), 1)
+    for (const node of [a, m]) await node.until(0n, ({ live }) => live?.htlcs[0]?.stage === 'locked')
+    const old = mallory.store.clone()
+    alice.htlcs.handed = handed
+    const removal = { kind: 'fulfill', preimage: preimageOf(1) } as const
+    await a.want(0n, { kind: 'want', intent: { kind: 'remove', id: 0n, removal } })
+    await a.until(0n, ({ live }) => live?.htlcs.length === 0 && live.balances.local === 500_000_000n)
+    await mallory.stop()
+
+    left = 1
+    const elsewhere = new TestWorld()
+    Object.assign(elsewhere, { chain: world.chain })
+    const cheat = new TestNode('mallory', elsewhere, old)
+    Object.assign(elsewhere, { nodes: [cheat] })
+    await (await cheat.start()).forceClose(0n)
+    await cheat.stop()
+    while (a.channels().length > 0) {
+      await world.chain.mine()
+      for (let i = 0; i < 4; i++) await new Promise((resolve) => setImmediate(resolve))
+    }
+    expect(errors).to.deep.equal(['store: connection reset'])
+    const paid = alice.wallet.scripts.reduce((sum, script) => sum + world.chain.paid(script), 0n)
+    expect(Number(paid)).to.be.greaterThan(990_000)
+    await world.stop()
+  })
+})
