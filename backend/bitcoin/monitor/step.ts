@@ -155,7 +155,9 @@ function concluded(before: Monitor, next: Monitor, env: MonitorEnv, scope: Scope
   if (view !== undefined) {
     effects.push(...fresh.flatMap((fact) => watchesOf(view, fact)))
     const wanted = wantedRevoked(view, next)
-    if (wanted !== undefined && fresh.includes(view.fact)) effects.push({ kind: 'lookup', number: wanted })
+    // At each tip again: an answer that never came would cost the outputs of all its HTLCs.
+    if (wanted !== undefined && (fresh.includes(view.fact) || scope?.kind === 'all'))
+      effects.push({ kind: 'lookup', number: wanted })
     if (fresh.includes(view.fact))
       handoffs.push({ kind: 'channelSpent', by: view.spend.kind === 'closing' ? 'closing' : 'commitment' })
     effects.push(...eventsOf(view, fresh, env).map(tell))
