@@ -52,7 +52,7 @@ export interface Machine {
   readonly current?: Transaction
   /** What is being signed. */
   readonly staging?: Transaction
-  /** The highest version that any participant is known to have signed: it is never signed again for another state. */
+  /** The highest version that any participant has signed, or may have: it is never signed again for another state. */
   readonly signedVersion: bigint
 }
 

@@ -273,7 +273,10 @@ export class UnanimousChannel implements Channel {
     for (let attempt = 0; ; attempt++) {
       const isReady = (state: ChannelState) => isIdle(state) || !mayAct(state)
       // Asked first, since a channel is hardly ever busy, and a signal that expires costs 10 us.
-      if (!isReady(this.#runtime.state)) await this.#within(call, (expiry) => this.#until(isReady, expiry))
+      if (!isReady(this.#runtime.state)) {
+        if (this.#runtime.state.record.forgotten !== undefined) this.#runtime.dispatch({ kind: 'recall' })
+        await this.#within(call, (expiry) => this.#until(isReady, expiry))
+      }
       try {
         return await this.#propose(edit, call)
       } catch (error) {
@@ -367,9 +370,10 @@ export class UnanimousChannel implements Channel {
   }
 
   #timedOut(timeout: number): PerkunasError<'UPDATE_TIMEOUT'> {
-    const { staging, channelID, index } = this.#runtime.state.record.machine
-    const waitingFor =
-      staging?.signatures.flatMap((s, i) => (s === undefined && i !== index ? [i] : [])) ?? []
+    const { machine, peers, forgotten } = this.#runtime.state.record
+    const { staging, channelID, index } = machine
+    const answers = staging?.signatures ?? (forgotten === undefined ? [] : peers.map(() => undefined))
+    const waitingFor = answers.flatMap((s, i) => (s === undefined && i !== index ? [i] : []))
     const version = staging?.state.version ?? this.state.version
     const where = `version ${version} of channel ${channelID}`
     return new PerkunasError(

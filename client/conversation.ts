@@ -43,6 +43,13 @@ export interface ChannelRecord {
   readonly before: readonly Transaction[]
   /** Up to where the ledger's events were handled. */
   readonly cursor: string | undefined
+  /**
+   * The version that we may sign before a state of it is written, if it is above all that is signed; see reservation.ts.
+   * Undefined until we have proposed something.
+   */
+  readonly reserved: bigint | undefined
+  /** What an earlier process had reserved, while nobody has said what became of it; nothing is reserved then. */
+  readonly forgotten: bigint | undefined
 }
 
 /** A channel while it runs: its record, and what may be forgotten in a crash because peers or the ledger say it again. */
@@ -79,6 +86,8 @@ export interface EarlyAnswer {
 
 /** What can happen to a channel. */
 export type ChannelInput =
+  /** Our user wants to propose, which needs to know what became of a forgotten version. */
+  | { readonly kind: 'recall' }
   /** Our user proposes `state`, which we have checked and signed for. */
   | { readonly kind: 'propose'; readonly command: CommandID; readonly state: State; readonly signature: Hex }
   /** Our user, or the rule that stands for one, answers a proposal. */
@@ -150,7 +159,7 @@ export type LedgerEffect =
   /** What is under way is no longer wanted. */
   | { readonly kind: 'cancel'; readonly what: readonly LedgerEffect['kind'][] }
 
-/** The next state of a channel and what is to be done about it. `next.record` is new iff it must be written. */
+/** The next state of a channel and what is to be done about it. `next.record` is new iff it is to be written. */
 export interface ChannelStep {
   readonly next: ChannelState
   readonly effects: readonly ChannelEffect[]
@@ -192,6 +201,8 @@ export function channelRecord(
     registered: undefined,
     before: [],
     cursor: undefined,
+    reserved: undefined,
+    forgotten: undefined,
   }
 }
 

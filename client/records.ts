@@ -55,7 +55,7 @@ const termsFields = {
   agreement: balancesSchema,
 }
 
-const progressFields = {
+const secondFields = {
   phase: oneOf(...PHASES),
   isFunded: bool,
   current: nullable(transaction),
@@ -70,9 +70,16 @@ const progressFields = {
   cursor: nullable(text(4096)),
 }
 
+const progressFields = {
+  ...secondFields,
+  reserved: nullable(u64()),
+  forgotten: nullable(u64()),
+}
+
 const limits = { maxBytes: 16 * 1024 * 1024 }
 const termsCodec = schemaCodec(object(termsFields), limits)
 const progressCodec = schemaCodec(object(progressFields), limits)
+const secondProgress = schemaCodec(object(secondFields), limits)
 
 /** The bare messages, without an envelope, that the records were at first. */
 const first = messageCodec(
@@ -82,7 +89,7 @@ const first = messageCodec(
       version: 1,
       fields: { channelID: hex(32), ...termsFields, params: object({ ...params, aux: hex(AUX_LENGTH) }) },
     }),
-    defineMessage({ name: 'channelProgress', version: 1, fields: progressFields }),
+    defineMessage({ name: 'channelProgress', version: 1, fields: secondFields }),
   ],
   limits,
 )
@@ -104,7 +111,7 @@ const terms = defineRecord<TermsRecord>({
 
 const progress = defineRecord<ProgressRecord>({
   name: 'channel/progress',
-  version: 2,
+  version: 3,
   encode: progressCodec.encode,
   decode: progressCodec.decode,
   migrations: {
@@ -112,8 +119,11 @@ const progress = defineRecord<ProgressRecord>({
       const old = first.decode(payload)
       if (old.kind !== 'channelProgress') throw new Error(`${old.kind} is there`)
       const { kind: _, ...moving } = old
-      return progressCodec.encode(moving)
+      return secondProgress.encode(moving)
     },
+    // What was written so far was written before it left.
+    2: (payload) =>
+      progressCodec.encode({ ...secondProgress.decode(payload), reserved: null, forgotten: null }),
   },
 })
 
@@ -150,6 +160,8 @@ export function progressed(record: ChannelRecord): Write {
     registered: record.registered ?? null,
     before: record.before.map(complete),
     cursor: record.cursor ?? null,
+    reserved: record.reserved ?? null,
+    forgotten: record.forgotten ?? null,
   })
 }
 
@@ -159,7 +171,8 @@ export function removed(channelID: string): Write[] {
 }
 
 /**
- * A channel from its two records, of this version or an older one.
+ * A channel from its two records, of this version or an older one, as the process that wrote them has it. Another one
+ * must take it by `afterRestart`.
  *
  * @throws PerkunasError INVALID_RECORD if either is damaged, missing or of a newer version
  */
@@ -203,6 +216,8 @@ export function restored(channelID: string, parts: ReadonlyMap<string, Uint8Arra
     registered: moving.registered ?? undefined,
     before: moving.before.map(incomplete),
     cursor: moving.cursor ?? undefined,
+    reserved: moving.reserved ?? undefined,
+    forgotten: moving.forgotten ?? undefined,
   }
 }
 

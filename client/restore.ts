@@ -7,10 +7,10 @@ import type { Clock } from './environment.js'
 import { rewound } from './ledger-event.js'
 import { isQuiet, pursue } from './pursue.js'
 import { CHANNELS, restored } from './records.js'
+import { afterRestart } from './reservation.js'
 import type { ChannelRuntime } from './runtime.js'
 import type { Shelf } from './shelf.js'
-import type { AtRest } from './slot.js'
-import { standingOf } from './standing.js'
+import { type AtRest, atRestAs } from './slot.js'
 
 /** Channels that are read before others have their turn. */
 const TURN = 512
@@ -45,13 +45,13 @@ export async function* storedChannels(
   const [peerOnce, cursorOnce] = [once<PeerID>(), once<string>()]
   const below: Found[] = []
   const found = (): Found => {
-    const written = restored(id, parts)
+    const written = afterRestart(restored(id, parts))
     const record = rewound(written)
     const isAtRest = record === written && isQuiet(channelState(record), context(record.machine.params.app))
     const { peers, cursor } = record
     return {
       record: { ...record, peers: peers.map(peerOnce), cursor: cursor && cursorOnce(cursor) },
-      atRest: isAtRest ? { kept: shelf.layRead(parts), standing: standingOf(written) } : undefined,
+      atRest: isAtRest ? atRestAs(written, shelf.layRead(parts)) : undefined,
     }
   }
   function* take() {

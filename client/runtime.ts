@@ -18,6 +18,7 @@ import { LedgerWork } from './ledger-work.js'
 import type { ChannelUpdate } from './messages.js'
 import { isQuiet } from './pursue.js'
 import { progressed, removed } from './records.js'
+import { isReserved } from './reservation.js'
 import { step } from './step.js'
 import type { Streams } from './streams.js'
 import type { Decision, World } from './world.js'
@@ -52,6 +53,8 @@ export class ChannelRuntime {
   #questions = 0
   #isFresh = true
   readonly #ended = new AbortController()
+  /** What is durable: the record of the state, or the one before a proposal of ours that it reserves. */
+  #written: ChannelRecord
 
   constructor(
     record: ChannelRecord,
@@ -61,6 +64,7 @@ export class ChannelRuntime {
     keeper: RuntimeKeeper,
   ) {
     this.#first = record
+    this.#written = record
     this.#keeper = keeper
     this.#state = channelState(record)
     this.#ledger = new LedgerWork({
@@ -75,7 +79,7 @@ export class ChannelRuntime {
     })
   }
 
-  /** The newest durable state. */
+  /** The newest state; durable but for a proposal of ours whose version is reserved. */
   get state(): ChannelState {
     return this.#state
   }
@@ -99,6 +103,7 @@ export class ChannelRuntime {
       this.#commands.size === 0 &&
       this.#waiters.size === 0 &&
       !this.#ledger.isBusy &&
+      this.#state.record === this.#written &&
       isQuiet(this.#state, this.context)
     )
   }
@@ -223,17 +228,22 @@ export class ChannelRuntime {
     this.#keeper.rested()
   }
 
-  /** One input: write, send, ask the ledger, tell our user. Returns whether the channel is over. */
+  /**
+   * One input: write, send, ask the ledger, tell our user. A proposal of a reserved version is written with the next input,
+   * whatever that is. Returns whether the channel is over.
+   */
   async #handle(input: ChannelInput): Promise<boolean> {
     const before = this.#state
     const { next, effects } = step(before, input, this.context)
-    if (next.record !== before.record) {
+    const mayWait = input.kind === 'propose' && isReserved(this.#written, next.record)
+    if (next.record !== this.#written && !mayWait) {
       try {
         await this.world.store.commit([progressed(next.record)])
       } catch (cause) {
         this.world.fail(asStoreError(cause))
       }
       if (this.#stopped !== undefined) return false
+      this.#written = next.record
     } else if (effects.length > 0) {
       const confirmed = this.world.confirm()
       if (confirmed !== undefined) await confirmed.catch((cause) => this.world.fail(asStoreError(cause)))

@@ -7,6 +7,7 @@ import type { Channel } from './channel.js'
 import { type ChannelHost, type ChannelTimeouts, UnanimousChannel } from './controller.js'
 import type { ChannelContext, ChannelRecord } from './conversation.js'
 import type { ChannelMessage } from './messages.js'
+import { afterRestart } from './reservation.js'
 import { asStoreError, ChannelRuntime } from './runtime.js'
 import type { Kept, Shelf } from './shelf.js'
 import { type Standing, standingOf, syncOf } from './standing.js'
@@ -31,6 +32,13 @@ export interface SlotHost {
 export interface AtRest {
   readonly kept: Kept
   readonly standing: Standing | undefined
+  /** What its record reserves was reserved by an earlier process; see reservation.ts. */
+  readonly isForgetful: boolean
+}
+
+/** What is left of a channel that is kept so. */
+export function atRestAs(record: ChannelRecord, kept: Kept): AtRest {
+  return { kept, standing: standingOf(record), isForgetful: record.forgotten !== undefined }
 }
 
 /** One channel, running or at rest. */
@@ -44,6 +52,7 @@ export class Slot implements ChannelHost {
   /** Where it stands while it is at rest, -1 if there is more to say of it; see {@link Standing}. */
   #version = -1
   #used = -1
+  #isForgetful = false
   /** The watching of its ledger. */
   watching: Pick<Subscription, 'close'> | undefined
 
@@ -126,15 +135,16 @@ export class Slot implements ChannelHost {
     if (runtime.takeFresh() || !runtime.isAtRest) return false
     if (this.#kept === undefined || !runtime.isUnchanged) {
       const { record } = runtime.state
-      this.#lay({ kept: this.#host.shelf.lay(record), standing: standingOf(record) })
+      this.#lay(atRestAs(record, this.#host.shelf.lay(record)))
     }
     this.#runtime = undefined
     runtime.release()
     return true
   }
 
-  #lay({ kept, standing }: AtRest): void {
+  #lay({ kept, standing, isForgetful }: AtRest): void {
     this.#kept = kept
+    this.#isForgetful = isForgetful
     this.#version = standing?.version ?? -1
     this.#used = standing?.used ?? -1
   }
@@ -147,7 +157,8 @@ export class Slot implements ChannelHost {
   #take(kept: Kept): ChannelRecord {
     const { shelf, world } = this.#host
     try {
-      const record = shelf.take(this.id, kept)
+      const read = shelf.take(this.id, kept)
+      const record = this.#isForgetful ? afterRestart(read) : read
       const now = standingOf(record)
       if (this.#version < 0 || (now?.version === this.#version && now.used === this.#used)) return record
       // To sign from an older one could be a second state of one version.

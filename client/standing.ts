@@ -14,9 +14,9 @@ export interface Standing {
 const MAX_SMALL = 2n ** 31n
 
 /** Where a channel at rest stands; undefined if there is more to say of it. */
-export function standingOf({ machine }: ChannelRecord): Standing | undefined {
-  const { phase, current } = machine
-  const used = usedVersion(machine)
+export function standingOf(record: ChannelRecord): Standing | undefined {
+  const { phase, current } = record.machine
+  const used = usedVersion(record)
   if (phase !== 'acting' || current === undefined || current.state.version > used || used >= MAX_SMALL)
     return undefined
   return { version: Number(current.state.version), used: Number(used) }

@@ -12,18 +12,23 @@ import { dispute, force, funded, progressFailed } from './dispute.js'
 import { ledgerEvent } from './ledger-event.js'
 import type { ChannelMessage } from './messages.js'
 import { pursue } from './pursue.js'
-import { connected, receivedSignedState, receivedSync } from './sync.js'
+import { reserving } from './reservation.js'
+import { connected, recall, receivedSignedState, receivedSync } from './sync.js'
 import { authorized, paid, patienceOver, receivedAuthorization, settle, withdrawing } from './together.js'
 import { accept, expired, propose, receivedAcc, receivedRej, receivedUpdate, reject } from './update.js'
 
 /** What an input does to a channel. Pure and total. */
 export function step(state: ChannelState, input: ChannelInput, context: ChannelContext): ChannelStep {
-  const result = handle(state, input, context)
-  return continued(state, result, context)
+  const { next, effects } = continued(state, handle(state, input, context), context)
+  if (next.record === state.record) return { next, effects }
+  const record = reserving(next.record)
+  return { next: record === next.record ? next : { ...next, record }, effects }
 }
 
 function handle(state: ChannelState, input: ChannelInput, context: ChannelContext): ChannelStep {
   switch (input.kind) {
+    case 'recall':
+      return recall(state)
     case 'propose':
       return propose(state, input, context)
     case 'accept':

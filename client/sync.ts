@@ -17,20 +17,34 @@ import {
   stay,
 } from './conversation.js'
 import type { ChannelSync, MessageOfKind } from './messages.js'
-import { burn, MAX_SKIP, receivedRej, repeat, sync, usedVersion } from './update.js'
+import { burn, MAX_SKIP, recalled, receivedRej, repeat, standing, sync, usedVersion } from './update.js'
 
 /** A connection stands: say what we hold, and repeat what may be lost. */
 export function connected(state: ChannelState, peer: Index): ChannelStep {
   const { machine } = state.record
   if (machine.current === undefined) return stay(state)
-  return stay(state, sync(state.record, peer), ...repeat(state, peer), ...authorizationAgain(state, peer))
+  return stay(
+    state,
+    ...standing(state.record, peer),
+    ...repeat(state, peer),
+    ...authorizationAgain(state, peer),
+  )
+}
+
+/** Our user wants to go on: ask the others what became of what we have forgotten. */
+export function recall(state: ChannelState): ChannelStep {
+  const { machine, peers, forgotten } = state.record
+  if (forgotten === undefined) return stay(state)
+  const others = peers.map((_, i) => i).filter((i) => i !== machine.index)
+  return stay(state, ...others.flatMap((i) => standing(state.record, i)))
 }
 
 /** A participant says what it holds. */
-export function receivedSync(state: ChannelState, from: Index, message: ChannelSync): ChannelStep {
+export function receivedSync(before: ChannelState, from: Index, message: ChannelSync): ChannelStep {
+  if (before.record.machine.current === undefined) return stay(before)
+  const state = isDead(before.record, message) ? recalled(before) : before
   const { record } = state
   const { signedVersion } = record.machine
-  if (record.machine.current === undefined) return stay(state)
   const newest = newestOf(record)
   const effects: ChannelEffect[] = []
   const signatures = allSignatures(newest)
@@ -42,25 +56,28 @@ export function receivedSync(state: ChannelState, from: Index, message: ChannelS
     })
   }
   // It can't know that we lack its state, if it did not hear us; who is behind does not answer in kind. Who waits for an
-  // answer that was lost learns that the version is used up.
-  const isBehind =
-    message.version === newest.state.version && message.usedVersion < usedVersion(record.machine)
-  if (message.version > newest.state.version || isBehind) effects.push(sync(record, from))
+  // answer that was lost learns that the version is used up. Who came later than our question is asked again.
+  if (message.version > newest.state.version) effects.push(sync(record, from))
+  else if (message.version === newest.state.version) {
+    const isBehind = message.usedVersion < usedVersion(record)
+    if (isBehind || record.forgotten !== undefined) effects.push(...standing(record, from))
+  }
   const ahead = message.usedVersion - signedVersion
   if (ahead > MAX_SKIP) {
     const reason = `used version ${message.usedVersion} claimed, ours is ${signedVersion}`
     const error = new PerkunasError('INVALID_MESSAGE', reason, { path: 'usedVersion', reason })
     // A third participant may have lied to it: that must not cost two others the connection of all their channels.
     const cost = record.peers.length > 2 ? 'message' : 'connection'
-    return stay(state, ...effects, { kind: 'refuse', from, error, cost })
+    return stay(before, ...effects, { kind: 'refuse', from, error, cost })
   }
   const { staging, channelID } = record.machine
   const actor = record.stagedBy
   const version = staging?.state.version
   if (version !== undefined && message.version < version && version <= message.usedVersion) {
     // It has done with the version that we are signing, and not by signing it.
-    const reason = 'refused while there was no connection'
-    const refusal = { kind: 'channelUpdateRej', channelID, version, actor, reason, crossed: false } as const
+    // Refused, crossed by another one, or forgotten in a restart: whoever proposes it again learns which.
+    const reason = 'used up while there was no connection'
+    const refusal = { kind: 'channelUpdateRej', channelID, version, actor, reason, crossed: true } as const
     const step = receivedRej(burn(state, message.usedVersion), from, refusal)
     return { next: step.next, effects: [...effects, ...step.effects] }
   }
@@ -85,7 +102,8 @@ export function receivedSignedState(
   }
   const next = { ...state, asking: undefined, record: { ...record, machine } }
   const { next: done, effects } = superseded(state, next)
-  return { next: done, effects: [...updated(record, done.record), ...effects] }
+  // Whoever gave it may have asked what we could not say without it: which versions are used.
+  return { next: done, effects: [...updated(record, done.record), ...effects, sync(done.record, from)] }
 }
 
 /** Our user hears of a newer state if it counts already. */
@@ -93,6 +111,11 @@ function updated(before: ChannelRecord, { machine }: ChannelRecord): ChannelEffe
   const { current } = machine
   if (current === undefined || current === before.machine.current) return []
   return [{ kind: 'updated', from: currentOf(before).state, to: current.state }]
+}
+
+/** Whether a participant has done with a version that we have forgotten, and not by signing it. */
+function isDead({ forgotten }: ChannelRecord, { version, usedVersion }: ChannelSync): boolean {
+  return forgotten !== undefined && version < forgotten && forgotten <= usedVersion
 }
 
 function authorizationAgain(state: ChannelState, to: Index): ChannelEffect[] {

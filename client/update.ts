@@ -47,9 +47,9 @@ const MAX_EARLY = 16
 
 type Input<K extends ChannelInput['kind']> = Extract<ChannelInput, { kind: K }>
 
-/** Whether our user may propose now: the channel goes on, and no state is being signed or considered. */
-export function isIdle(state: ChannelState): boolean {
-  return state.record.machine.phase === 'acting' && state.asking === undefined
+/** Whether our user may propose now: the channel goes on, and no state is being signed, considered or forgotten. */
+export function isIdle({ record, asking }: ChannelState): boolean {
+  return record.machine.phase === 'acting' && asking === undefined && record.forgotten === undefined
 }
 
 /** Our user proposes. The caller has checked the state by the same rules before signing it. */
@@ -58,7 +58,7 @@ export function propose(state: ChannelState, input: Input<'propose'>, context: C
   const { index, phase } = record.machine
   // Something else came between the caller's look at the channel and this: a proposal, or news of used versions.
   const isOvertaken = phase === 'acting' && input.state.version !== nextVersion(record.machine)
-  if (state.asking !== undefined || phase === 'signing' || isOvertaken) {
+  if (state.asking !== undefined || phase === 'signing' || isOvertaken || record.forgotten !== undefined) {
     const crossed = crossing(record, input.state.version)
     return stay(state, { kind: 'resolve', command: input.command, result: crossed })
   }
@@ -68,7 +68,13 @@ export function propose(state: ChannelState, input: Input<'propose'>, context: C
   if (machine instanceof PerkunasError) {
     return stay(state, { kind: 'resolve', command: input.command, result: machine })
   }
-  const signed = { ...record, machine, stagedBy: index, ending: endingAfter(record, input.state) }
+  const signed: ChannelRecord = {
+    ...record,
+    machine,
+    stagedBy: index,
+    ending: endingAfter(record, input.state),
+    reserved: input.state.version,
+  }
   const next = { ...state, record: signed, command: input.command }
   return {
     next,
@@ -126,6 +132,7 @@ export function receivedUpdate(
       reply(record, from, update, badSignature.message),
     )
   }
+  if (record.forgotten !== undefined && version >= record.forgotten) return whenForgotten(state, update)
   const considered = machine.staging?.state ?? state.asking?.state
   if (considered !== undefined) {
     const proposer = state.asking?.actor ?? record.stagedBy
@@ -236,6 +243,8 @@ export function receivedAcc(
     if (fault === undefined) return signedBy(state, from, message, context)
   }
   if (current !== undefined && version <= current.state.version) return stay(state) // a repetition
+  // An answer to what we have forgotten: it has that state.
+  if (version === state.record.forgotten) return stay(state, ...standing(state.record, from))
   return remember(state, from, { version, actor, signature, reason: '' })
 }
 
@@ -245,6 +254,7 @@ export function receivedRej(state: ChannelState, from: Index, message: ChannelUp
   const { record, asking } = state
   const { machine } = record
   if (machine.current !== undefined && version <= machine.current.state.version) return stay(state)
+  if (version === record.forgotten) return stay(state, ...standing(record, from))
   if (asking?.state.version === version && asking.actor === actor) {
     return { next: burn({ ...state, asking: undefined }, version), effects: [] }
   }
@@ -290,16 +300,24 @@ export function repeat(state: ChannelState, to: Index): ChannelEffect[] {
 }
 
 /** Says which version we hold, and which are used up. */
-export function sync(record: ChannelRecord, to: Index): ChannelEffect {
-  const { machine } = record
-  const { channelID, current } = machine
+export function sync(record: ChannelRecord, to: Index, used = usedVersion(record)): ChannelEffect {
+  const { channelID, current } = record.machine
   const version = (heldIn(record) ?? current)?.state.version ?? 0n
-  const message = { kind: 'channelSync', channelID, version, usedVersion: usedVersion(machine) } as const
-  return { kind: 'send', to, message }
+  return { kind: 'send', to, message: { kind: 'channelSync', channelID, version, usedVersion: used } }
 }
 
-/** The highest version that will not be agreed on any more; what is being signed now still may be. */
-export function usedVersion({ staging, signedVersion }: Machine): bigint {
+/**
+ * The same, and asks for a version that is forgotten: by the first sync it is used up, so that whoever has not signed it
+ * never will, and whoever has it complete shows it; whoever is asked is ahead of the second one, and says where it stands.
+ */
+export function standing(record: ChannelRecord, to: Index): ChannelEffect[] {
+  const said = sync(record, to)
+  return record.forgotten === undefined ? [said] : [sync(record, to, record.machine.signedVersion), said]
+}
+
+/** The highest version that will not be agreed on any more; what is being signed now, or is forgotten, still may be. */
+export function usedVersion({ machine: { staging, signedVersion }, forgotten }: ChannelRecord): bigint {
+  if (forgotten !== undefined) return forgotten - 1n
   return staging === undefined || allSignatures(staging) ? signedVersion : staging.state.version - 1n
 }
 
@@ -334,6 +352,24 @@ function signedBy(
   const step = addSignature(state, from, signature, context)
   const done = enableIfComplete(step.next, context)
   return { next: done.next, effects: [...step.effects, ...done.effects] }
+}
+
+/**
+ * The other participant proposes while we don't know whether it has agreed to what we have forgotten. Another state of
+ * that version says that it has not, and is not signed by us either; a later one may be built on what we lack.
+ */
+function whenForgotten(state: ChannelState, update: ChannelUpdate): ChannelStep {
+  const { record } = state
+  const isAnswer = update.state.version === record.forgotten
+  const crossed = cross(isAnswer ? recalled(state) : state, update)
+  return isAnswer
+    ? crossed
+    : { next: crossed.next, effects: [...crossed.effects, ...standing(crossed.next.record, update.actor)] }
+}
+
+/** The forgotten version will not be agreed on. */
+export function recalled(state: ChannelState): ChannelState {
+  return { ...state, record: { ...state.record, forgotten: undefined } }
 }
 
 function addSignature(

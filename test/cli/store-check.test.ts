@@ -55,7 +55,7 @@ describe('perkunas store check', () => {
       path,
       entries: 4,
       bytes,
-      records: { 'channel/progress 2': 2, 'channel/terms 2': 2 },
+      records: { 'channel/progress 3': 2, 'channel/terms 2': 2 },
       channels: 2,
       proposals: 0,
       refunds: 0,

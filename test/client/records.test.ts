@@ -17,7 +17,7 @@ describe('records: versions', () => {
     const again = await restarted(alice, world)
     expect(again.client.channels()[0]?.state).deep.equals(b?.state)
     const progress = [...alice.store.snapshot()].find(([key]) => key.endsWith('/progress'))
-    expect(progress && openEnvelope(...progress)).deep.include({ name: 'channel/progress', version: 2 })
+    expect(progress && openEnvelope(...progress)).deep.include({ name: 'channel/progress', version: 3 })
   })
 
   for (const part of ['terms', 'progress']) {

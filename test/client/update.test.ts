@@ -214,13 +214,13 @@ describe('update: agreement', () => {
         }),
     )
     const pending = failure(a.update(pay(0, 1, 10n)))
-    await settled(() => a.phase === 'signing')
+    await settled(() => decide !== undefined)
     await kill(who(world, 0))
     expect((await pending).code).equals('CLOSED')
     const alice = await restarted(who(world, 0), world)
     const [mine, his] = [channel(alice.client.channel(a.id)), b]
-    expect(mine.phase).equals('signing')
-    await settled(() => decide !== undefined)
+    // Its version is known to be used, what it was only to the other.
+    expect(mine.phase).equals('acting')
     decide?.()
     await settled(() => mine.state.version === 2n && his.state.version === 2n)
     expect(mine.state.allocation.balances[0]).deep.equals([89n, 111n])

@@ -15,15 +15,16 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'send before the record is durable',
     file: 'client/runtime.js',
-    find: 'if (next.record !== before.record) {',
+    find: 'if (next.record !== this.#written && !mayWait) {',
     replace:
-      "for (const e of effects) if (e.kind === 'send') this.world.send(before.record.peers[e.to], e.message);\n        if (next.record !== before.record) {",
+      "for (const e of effects) if (e.kind === 'send') this.world.send(before.record.peers[e.to], e.message);\n        if (next.record !== this.#written && !mayWait) {",
   },
   {
     name: 'tell the user before the record is durable',
     file: 'client/runtime.js',
-    find: 'if (next.record !== before.record) {',
-    replace: 'for (const e of effects) this.#tellUser(e);\n        if (next.record !== before.record) {',
+    find: 'if (next.record !== this.#written && !mayWait) {',
+    replace:
+      'for (const e of effects) this.#tellUser(e);\n        if (next.record !== this.#written && !mayWait) {',
   },
   {
     name: 'write nothing when a state is staged',
@@ -171,6 +172,36 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'client/update.js',
     find: "if (staging === undefined || staging.signatures.includes(undefined) || record.machine.phase !== 'signing')",
     replace: 'if (staging === undefined || staging.signatures.includes(undefined))',
+  },
+  {
+    name: 'send a proposal whose version is not reserved before it is written',
+    file: 'client/runtime.js',
+    find: "const mayWait = input.kind === 'propose' && isReserved(this.#written, next.record);",
+    replace: "const mayWait = input.kind === 'propose';",
+  },
+  {
+    name: 'forget after a restart what was reserved',
+    file: 'client/reservation.js',
+    find: 'if (reserved === undefined)\n return record;',
+    replace: 'return record;',
+  },
+  {
+    name: 'begin at the reserved version',
+    file: 'client/reservation.js',
+    find: 'signedVersion: reserved },\n reserved: undefined,\n forgotten: reserved,',
+    replace: 'signedVersion: reserved - 1n }, reserved: undefined, forgotten: undefined,',
+  },
+  {
+    name: 'take any word for an answer to what is forgotten',
+    file: 'client/sync.js',
+    find: 'isDead(before.record, message) ? recalled(before) : before;',
+    replace: 'recalled(before);',
+  },
+  {
+    name: 'consider what may be built on what is forgotten',
+    file: 'client/update.js',
+    find: 'if (record.forgotten !== undefined && version >= record.forgotten)',
+    replace: 'if (false)',
   },
   {
     name: 'put a channel to rest as it was before',

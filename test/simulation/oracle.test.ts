@@ -53,4 +53,19 @@ describe('simulation: oracle', () => {
     expect(judged({ agreed: { isFinal: false } })).deep.equals(older)
     expect(judged({ decided: { isFinal: false } })).deep.equals(older)
   })
+
+  it('a proposal that is built on another state than that of whoever is asked -> a violation, unless its maker cheats', () => {
+    const { parties, params } = simWorld()
+    const first = firstState(parties, params, [])
+    const oracle = new Oracle()
+    const witness = { name: 'b', address: party(parties, 1).address, written: new Set<string>() }
+    const proposed: State = { ...first, version: 3n }
+    oracle.proposed('a', proposed, 1n)
+    for (const proposer of ['a', 'c'])
+      for (const version of [1n, 2n])
+        oracle.asked(witness, proposer, { current: { ...first, version }, proposed })
+    expect(oracle.violations.map(({ words }) => words)).deep.equals([
+      'a built version 3 on 1, b is asked about it at 2',
+    ])
+  })
 })

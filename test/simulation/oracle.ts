@@ -17,6 +17,7 @@ export type Invariant =
   | 'agreed state or newer decides'
   | 'one state of one version'
   | 'all agree on a version'
+  | 'two build on the same state'
   | 'what was agreed survives a crash'
   | 'nothing is stuck'
   | 'open channels are usable'
@@ -57,6 +58,8 @@ export class Oracle {
   readonly violations: Violation[] = []
   readonly #beliefs = new Map<string, Belief>()
   readonly #common = new Map<string, State>()
+  /** What each state that an honest party has proposed was built on. */
+  readonly #bases = new Map<string, bigint>()
 
   /** Notes a violation. */
   violated(invariant: Invariant, words: string): void {
@@ -88,6 +91,26 @@ export class Oracle {
     left.set(state.version, state)
     if (before === undefined || sameState(before, state)) return
     this.violated('one state of one version', `${party.name} signed two states of version ${state.version}`)
+  }
+
+  /** An honest party proposes a state that it has built on this version. */
+  proposed(name: string, { channelID, version }: State, base: bigint): void {
+    const key = `${name}/${channelID}/${version}`
+    if (!this.#bases.has(key)) this.#bases.set(key, base)
+  }
+
+  /** A client asks its user whether this state may follow the current one. */
+  asked(
+    party: Witness,
+    proposer: string,
+    { current, proposed }: Record<'current' | 'proposed', State>,
+  ): void {
+    const base = this.#bases.get(`${proposer}/${proposed.channelID}/${proposed.version}`)
+    if (base === undefined || base === current.version) return
+    this.violated(
+      'two build on the same state',
+      `${proposer} built version ${proposed.version} on ${base}, ${party.name} is asked about it at ${current.version}`,
+    )
   }
 
   /** A client has come back with this state of a channel. */

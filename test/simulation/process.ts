@@ -92,7 +92,13 @@ export class SimProcess extends Life<Owner, Scene> {
       warmChannels: random.fork('warm').int(3),
     })
     this.client.handleProposals(({ session }) => this.#judgeProposal(session))
-    this.client.handleUpdates(({ proposed }) => this.#judgeUpdate(proposed))
+    this.client.handleUpdates(({ channel: { peers }, current, proposed, actor }) => {
+      const [proposer] = peers.slice(actor)
+      // Of more than two, a cheat can make one take for refused what others agree on.
+      if (owner.isHonest && peers.length === 2 && proposer !== undefined)
+        scene.oracle.asked(owner, name(proposer), { current, proposed })
+      return this.#judgeUpdate(proposed)
+    })
     this.client.errors$.subscribe((error) => {
       if (!this.isAlive) return
       scene.tell(`${owner.name} error ${error.code}`)
@@ -229,7 +235,10 @@ export class SimProcess extends Life<Owner, Scene> {
     const state = this.owner.signed.states.get(this.owner.signed.messages.get(message.signature) ?? '0x')
     if (state === undefined) return
     const channel = this.client.channel(state.channelID)
-    if (channel) this.scene.oracle.signatureLeft(this.owner, channel.index, state)
+    if (channel === undefined) return
+    const { oracle } = this.scene
+    oracle.signatureLeft(this.owner, channel.index, state)
+    if (message.kind === 'channelUpdate') oracle.proposed(name(this.owner.peer), state, channel.state.version)
   }
 }
 
