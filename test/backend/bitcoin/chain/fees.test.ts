@@ -98,7 +98,7 @@ describe('bitcoin/chain: fee estimator', () => {
     expect(await failure(fees.refresh())).to.include({ code: 'CLOSED' })
   })
 
-  it('what a channel goes by -> the least is the lowest of a day, a commitment pays no more than gets it relayed', async () => {
+  it('f 19: what a channel goes by -> the least is the lowest of a day, a commitment pays no more than gets it relayed', async () => {
     const source = new MadeChain()
     const fees = new FeeEstimator(source)
     source.feeTable = async () => table(253, { 2: 400, 6: 300, 12: 290, 1008: 260 })
