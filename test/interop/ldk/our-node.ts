@@ -4,7 +4,7 @@ import { type Hex, toHex } from '../../../channel/index.js'
 import type { Ldk } from '../../../scripts/ldk/ldk.js'
 import { Remote } from '../../../scripts/remote.js'
 import { VALUE } from './meeting.js'
-import type { Ended, PartyCalls, PartyOptions, Told } from './party.js'
+import type { Ended, PartyCalls, PartyChannel, PartyOptions, Told } from './party.js'
 import type { Regtest } from './regtest.js'
 
 /** Our node: its process comes and goes. */
@@ -45,12 +45,18 @@ export class OurNode {
   /** Opens a channel that both can use. */
   async opened(ldk: Ldk, push: bigint): Promise<{ readonly channel: bigint; readonly id: Hex }> {
     const channel = await this.call('open', { value: VALUE, push })
-    const [view] = await this.call('channels', null)
-    const id = view?.id ?? '0x'
+    const { id = '0x' } = await this.view(channel)
     await this.regtest.mine()
     await this.call('usable', channel)
     await ldk.call('usable', id)
     return { channel, id }
+  }
+
+  /** What it says of a channel. */
+  async view(channel: bigint): Promise<PartyChannel> {
+    const found = (await this.call('channels', null)).find((one) => one.channel === channel)
+    if (found === undefined) throw new Error(`there is no channel ${channel}`)
+    return found
   }
 
   /** It has read the chain up to its newest block. */

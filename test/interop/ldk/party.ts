@@ -225,6 +225,8 @@ async function begin(options: PartyOptions, tell: (told: Told) => void) {
 
     release: (hash: Hex) => payments.release(hash),
 
+    cancel: (hash: Hex) => payments.cancel(hash),
+
     /** Where LDK is now. */
     connect: (port: number) => node.connect(peer.id, `tcp://127.0.0.1:${port}`),
 
