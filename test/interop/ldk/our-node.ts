@@ -1,11 +1,17 @@
 // Our node in a process of its own, as a test holds it: it can be killed, and goes on from its disk.
 import { randomBytes } from 'node:crypto'
-import { type Hex, toHex } from '../../../channel/index.js'
+import { fromHex, type Hex, toHex } from '../../../channel/index.js'
+import { createIdentity } from '../../../peer/index.js'
 import type { Ldk } from '../../../scripts/ldk/ldk.js'
 import { Remote } from '../../../scripts/remote.js'
 import { VALUE } from './meeting.js'
 import type { Ended, PartyCalls, PartyChannel, PartyOptions, Told } from './party.js'
 import type { Regtest } from './regtest.js'
+
+/** Who is reached where. */
+type Place = Pick<Ldk, 'id' | 'port'>
+
+const NOWHERE: Place = { id: '0x', port: 0 }
 
 /** Our node: its process comes and goes. */
 export class OurNode {
@@ -20,7 +26,7 @@ export class OurNode {
 
   private constructor(
     readonly regtest: Regtest,
-    { id, port }: Ldk,
+    { id, port }: Place,
   ) {
     const { url, credentials } = regtest.bitcoind
     this.#options = {
@@ -31,6 +37,7 @@ export class OurNode {
       wallet: `ours ${randomID()}`,
       peer: { id, port },
     }
+    this.id = createIdentity(fromHex(this.#options.identity)).id
   }
 
   /** A new one, with coins, that knows where LDK is. */
@@ -40,6 +47,23 @@ export class OurNode {
     await regtest.give(await node.call('address', null), 0.02, 3)
     await node.seen()
     return node
+  }
+
+  /** Two, of which each knows where the other is. The first has coins. */
+  static async pair(regtest: Regtest): Promise<readonly [OurNode, OurNode]> {
+    const [first, second] = [new OurNode(regtest, NOWHERE), new OurNode(regtest, NOWHERE)]
+    first.knows(second)
+    await first.start()
+    second.knows(first)
+    await second.start()
+    await regtest.give(await first.call('address', null), 0.02)
+    await first.call('connect', second.port)
+    return [first, second]
+  }
+
+  /** Where its peer is: heard of when it starts. */
+  knows({ id, port }: Place): void {
+    Object.assign(this.#options, { peer: { id, port } })
   }
 
   /** Opens a channel that both can use. */
