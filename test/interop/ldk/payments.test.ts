@@ -29,9 +29,9 @@ describe('interop/ldk: payments', () => {
     channels = [first.channel, (await party.opened(ldk, PUSH)).channel]
   })
   after(async () => {
-    expect(party.errors).to.deep.equal([])
     await party.stop()
     await regtest[Symbol.asyncDispose]()
+    expect(party.errors).to.deep.equal([])
   })
   afterEach(() => rest())
 

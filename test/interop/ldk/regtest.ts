@@ -8,6 +8,7 @@ import { toHex } from '../../../channel/index.js'
 import { type Bitcoind, bitcoindCall, startBitcoind } from '../../../scripts/bitcoind.js'
 import { record } from '../../../scripts/ldk/chain.js'
 import { Ldk, type NodeOptions } from '../../../scripts/ldk/ldk.js'
+import { invalidate, mineEmpty } from '../../backend/bitcoin/chain/node.js'
 
 /** bitcoind's name for the wallet that pays for LDK and for the machine on its own. */
 const WALLET = 'tests'
@@ -61,6 +62,13 @@ export class Regtest implements AsyncDisposable {
   /** Makes blocks of whatever waits; every LDK node that runs has read them afterwards. */
   async mine(count = 1): Promise<void> {
     await this.bitcoind.rpc('generatetoaddress', [count, this.#address])
+    await this.sync()
+  }
+
+  /** The newest blocks are gone, and as many and one more are there in their place, with nothing in them. */
+  async undo(depth: number): Promise<void> {
+    await invalidate(this.bitcoind, depth)
+    await mineEmpty(this.bitcoind, depth + 1)
     await this.sync()
   }
 

@@ -12,7 +12,6 @@ import {
 import type { PaymentEvent } from '../../../../backend/bitcoin/payments/index.js'
 import {
   displayID,
-  encodeTransaction,
   sha256,
   type Transaction,
   transactionID,
@@ -244,15 +243,6 @@ export class World {
     expect(left, this.errors.join()).to.deep.equal(this.parties.map(() => []))
   }
 
-  /** One block with these transactions and nothing else. */
-  async mineOnly(...transactions: readonly Transaction[]): Promise<void> {
-    const hex = transactions.map((one) => Buffer.from(encodeTransaction(one)).toString('hex'))
-    const info = await this.bitcoind.rpc('getdescriptorinfo', [
-      `raw(03${(++blocks).toString(16).padStart(6, '0')})`,
-    ])
-    await this.bitcoind.rpc('generateblock', [(info as { descriptor: string }).descriptor, hex])
-  }
-
   async synced(): Promise<void> {
     const height = await this.height()
     for (const { node } of this.parties) {
@@ -298,5 +288,3 @@ export class World {
     await this.source.close()
   }
 }
-
-let blocks = 0

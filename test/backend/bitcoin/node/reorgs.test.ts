@@ -1,13 +1,13 @@
 // Blocks that are undone under whole nodes, on a real chain: the funding of a channel is not in them any more, or what closed
 // it is not, and something else comes in its place. Not a satoshi is lost but to fees.
 import { expect } from 'chai'
-import { sha256, type Transaction } from '../../../../backend/bitcoin/script/index.js'
+import { encodeTransaction, sha256, type Transaction } from '../../../../backend/bitcoin/script/index.js'
 import { toHex } from '../../../../channel/bytes.js'
 import { isError } from '../../../../channel/errors.js'
 import { msat } from '../../../../channel/units.js'
 import { memoryTransport } from '../../../../peer/index.js'
 import { type Bitcoind, startBitcoind } from '../../../../scripts/bitcoind.js'
-import { invalidate } from '../chain/node.js'
+import { invalidate, mineEmpty } from '../chain/node.js'
 import { CAPACITY, Party, World } from './regtest.js'
 
 const DEPTHS = [1, 2, 3, 4, 5] as const
@@ -110,8 +110,8 @@ describe('LightningNode: reorgs', function () {
   /** Other blocks are there in place of the newest ones, and one more: the first has a transaction, the others nothing. */
   async function undone(depth: number, transaction?: Transaction): Promise<void> {
     await invalidate(bitcoind, depth)
-    await world.mineOnly(...(transaction === undefined ? [] : [transaction]))
-    for (let i = 0; i < depth; i++) await world.mineOnly()
+    const chosen = transaction === undefined ? [] : [toHex(encodeTransaction(transaction)).slice(2)]
+    await mineEmpty(bitcoind, depth + 1, chosen)
     await world.synced()
   }
 
