@@ -9,7 +9,8 @@ import { createIdentity, memoryTransport, PeerBus } from '../../../../peer/index
 import { MemoryStore } from '../../../../persistence/index.js'
 import { failure } from '../../../client/parties.js'
 import { MadeChain } from '../chain/made.js'
-import { preimageOf, TestNode, TestWallet, TestWorld } from './world.js'
+import { TestWallet } from './test-wallet.js'
+import { preimageOf, TestNode, TestWorld } from './world.js'
 
 describe('LightningNode: without sight of the chain', () => {
   describe('over a source', () => {

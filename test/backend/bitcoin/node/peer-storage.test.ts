@@ -7,7 +7,8 @@ import { sha256, transactionID } from '../../../../backend/bitcoin/script/index.
 import { msat, sat } from '../../../../channel/units.js'
 import { StoppedClock } from '../../../peer/support.js'
 import { type StrangeChannel, Stranger, until } from './stranger.js'
-import { CHAIN_HASH, type TestNode, TestWorld } from './world.js'
+import { CHAIN_HASH } from './test-chain.js'
+import { type TestNode, TestWorld } from './world.js'
 
 const blobOf = (fill: number, length = 1000) => new Uint8Array(length).fill(fill)
 

@@ -22,7 +22,8 @@ import { type LightningMessage, lightningMessages } from '../../../../backend/bi
 import { toHex } from '../../../../channel/bytes.js'
 import { blockHeight, feeratePerKw, sat } from '../../../../channel/units.js'
 import { createIdentity, PeerBus, type PeerID } from '../../../../peer/index.js'
-import { CHAIN_HASH, type TestNode, type TestWorld } from './world.js'
+import { CHAIN_HASH } from './test-chain.js'
+import type { TestNode, TestWorld } from './world.js'
 
 const FEATURES: readonly FeatureName[] = [
   'option_static_remotekey',

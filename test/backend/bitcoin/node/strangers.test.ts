@@ -16,7 +16,8 @@ import { decodeField } from '../../../../peer/wire/tlv.js'
 import { secp256k1 } from '../../../../wallet/secp256k1.js'
 import { messagesOf } from '../arbitrary.js'
 import { Stranger, until } from './stranger.js'
-import { CHAIN_HASH, preimageOf, type TestNode, TestWorld } from './world.js'
+import { CHAIN_HASH } from './test-chain.js'
+import { preimageOf, type TestNode, TestWorld } from './world.js'
 
 type RawHandler = Parameters<NodeBus['onRaw']>[1]
 

@@ -1,0 +1,79 @@
+// A wallet in memory that mints its own coins.
+import { p2wpkh, sha256, type Transaction } from '../../../../backend/bitcoin/script/index.js'
+import type {
+  Coin,
+  Funded,
+  FundRequest,
+  InputsRequest,
+  Reservation,
+  ReservedInputs,
+} from '../../../../backend/bitcoin/wallet/index.js'
+import { toHex } from '../../../../channel/bytes.js'
+import { sat } from '../../../../channel/units.js'
+
+/** A wallet whose coins are from nowhere. It is durable, as a wallet must be. */
+export class TestWallet {
+  readonly reserved = new Map<string, Reservation>()
+  readonly scripts: Uint8Array[] = []
+  isPoor = false
+  #count = 0
+
+  constructor(readonly name: string) {}
+
+  async changeScript(): Promise<Uint8Array> {
+    const script = p2wpkh(sha256(this.#bytes(`script ${this.#count++}`)).subarray(0, 33))
+    this.scripts.push(script)
+    return script
+  }
+
+  async fund({ purpose, outputs }: FundRequest): Promise<Funded> {
+    if (this.isPoor) throw new Error('no coins')
+    const outpoint = { txid: sha256(this.#bytes(`coin ${this.#count++}`)), index: 0 }
+    const transaction: Transaction = {
+      version: 2,
+      inputs: [{ outpoint, sequence: 0xffff_fffd, witness: [] }],
+      outputs,
+      locktime: 0,
+    }
+    const id = toHex(outpoint.txid.subarray(0, 16))
+    const reservation: Reservation = { id, purpose, outpoints: [outpoint] }
+    this.reserved.set(id, reservation)
+    return { reservation, transaction, coins: [], fee: sat(0n), psbt: new Uint8Array() }
+  }
+
+  async reserveInputs({ purpose, amount, feerate }: InputsRequest): Promise<ReservedInputs> {
+    const weight = 272
+    const outpoint = { txid: sha256(this.#bytes(`coin ${this.#count++}`)), index: 0 }
+    const cost = BigInt(Math.ceil((feerate * weight) / 1000))
+    const script = await this.changeScript()
+    const coin: Coin = {
+      outpoint,
+      amount: sat(amount + cost),
+      script,
+      kind: 'p2wpkh',
+      isReserved: true,
+    }
+    const id = toHex(outpoint.txid.subarray(0, 16))
+    const reservation: Reservation = { id, purpose, outpoints: [outpoint] }
+    this.reserved.set(id, reservation)
+    return { reservation, coins: [coin], changeScript: await this.changeScript(), weights: [weight] }
+  }
+
+  async sign(transaction: Transaction): Promise<Transaction> {
+    return transaction
+  }
+
+  async published(): Promise<void> {}
+
+  async reservations(): Promise<readonly Reservation[]> {
+    return [...this.reserved.values()]
+  }
+
+  async release(id: string): Promise<void> {
+    this.reserved.delete(id)
+  }
+
+  #bytes(what: string): Uint8Array {
+    return new TextEncoder().encode(`${this.name} ${what}`)
+  }
+}
