@@ -11,6 +11,7 @@ import {
   findHtlc,
   hasToSign,
   learnPreimage,
+  type OpenHtlc,
   type Removal,
   removeHtlc,
 } from './book.js'
@@ -49,6 +50,16 @@ export function unwant(live: Live, reference: string): Step {
 /** Whether a `flush` would sign anything. */
 export function wantsFlush(live: Live): boolean {
   return canSign(live) && (live.intents.length > 0 || hasToSign(live.book, 'local'))
+}
+
+/**
+ * Whether somebody waits for what a `flush` would sign. Nobody does if it only takes out of the peer's commitment what the
+ * peer itself removed: then it may wait for company for a moment, and the next HTLC need not wait for its revocation.
+ */
+export function isFlushUrgent({ intents, book }: Live): boolean {
+  const isAcknowledged = ({ offerer, stage }: OpenHtlc) => offerer === 'local' && stage === 'removalAcked'
+  const others = { ...book, htlcs: book.htlcs.filter((one) => !isAcknowledged(one)) }
+  return intents.length > 0 || hasToSign(others, 'local')
 }
 
 /**

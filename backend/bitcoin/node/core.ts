@@ -138,13 +138,13 @@ export class Core implements SwitchChannels, Commands {
     const { draft, htlcs } = this.#machines
     draft.begin()
     for (const input of inputs) this.#handle(input)
-    this.#machines.flush()
+    const isUnfinished = this.#machines.flush()
     for (const { peer, state, written } of draft.changed) {
       if (isLive(state) === (written !== undefined)) continue
       this.#storage.changed(peer)
       this.#addresses.look(peer)
     }
-    return draft.finish(htlcs.takeWrites())
+    return { ...draft.finish(htlcs.takeWrites()), isUnfinished }
   }
 
   /** The last turn is durable: what changed is what our user sees from now on. */

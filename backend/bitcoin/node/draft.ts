@@ -39,7 +39,7 @@ export class Draft {
   }
 
   /** The turn is over. @param others to be written with it */
-  finish(others: readonly Write[]): Turn {
+  finish(others: readonly Write[]): Pick<Turn, 'writes' | 'effects'> {
     for (const entry of this.#changed) this.#record(entry)
     return { writes: [...this.#writes, ...others], effects: this.#effects }
   }

@@ -93,4 +93,6 @@ export interface Turn {
   readonly writes: readonly Write[]
   /** In this order. */
   readonly effects: readonly NodeEffect[]
+  /** Another turn is wanted soon, even if nothing happens. */
+  readonly isUnfinished: boolean
 }

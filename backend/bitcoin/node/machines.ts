@@ -3,7 +3,15 @@
 import { absurd, PerkunasError } from '../../../channel/errors.js'
 import type { PeerID } from '../../../peer/index.js'
 import type { FeeTable } from '../chain/index.js'
-import { type ChannelEnv, type ChannelInput, isLive, type Step, step, wantsFlush } from '../channel/index.js'
+import {
+  type ChannelEnv,
+  type ChannelInput,
+  isFlushUrgent,
+  isLive,
+  type Step,
+  step,
+  wantsFlush,
+} from '../channel/index.js'
 import type { FeatureName } from '../features.js'
 import {
   type MonitorEnv,
@@ -46,6 +54,8 @@ export class Machines implements AroundMachines {
   fees: FeeTable
   readonly #resolver: ResolverPolicy
   readonly #toFlush = new Set<Entry>()
+  /** Of the turn before: nobody waits for it, but it waits no longer. */
+  #deferred: ReadonlySet<Entry> = new Set()
 
   constructor({ env, fees, resolver, htlcs }: MachinesOptions) {
     this.env = env
@@ -142,12 +152,23 @@ export class Machines implements AroundMachines {
     }
   }
 
-  /** Signs, for each channel once, all that this turn made it want. */
-  flush(): void {
+  /**
+   * Signs, for each channel once, all that this turn made it want. What nobody waits for is left to the next turn: whoever
+   * is told in this one that a payment is over may want another one, and both go into one commitment.
+   *
+   * @returns whether something is left
+   */
+  flush(): boolean {
+    const deferred = new Set<Entry>()
+    for (const entry of this.#deferred) this.#toFlush.add(entry)
     for (const entry of this.#toFlush) {
       this.#toFlush.delete(entry)
-      if (isLive(entry.state) && wantsFlush(entry.state)) this.input(entry, { kind: 'flush' })
+      if (!isLive(entry.state) || !wantsFlush(entry.state)) continue
+      if (this.#deferred.has(entry) || isFlushUrgent(entry.state)) this.input(entry, { kind: 'flush' })
+      else deferred.add(entry)
     }
+    this.#deferred = deferred
+    return deferred.size > 0
   }
 
   /** A message to a peer, if it is there. */

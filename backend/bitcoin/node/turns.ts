@@ -10,6 +10,7 @@ import type { Entry } from './entries.js'
 import { asError, asStoreError } from './faults.js'
 import { Inbox } from './inbox.js'
 import type { Commands, NodeInput } from './input.js'
+import { Unsigned } from './unsigned.js'
 import { Waiters } from './waiters.js'
 
 /** Inputs that one turn takes at most, and the time after which it takes no more, in milliseconds. */
@@ -43,6 +44,7 @@ export class Turns {
   readonly #inbox = new Inbox<PeerID | typeof OWN, NodeInput>()
   /** Peers that are not read, since too much of theirs waits. */
   readonly #held = new Map<PeerID, () => void>()
+  readonly #unsigned = new Unsigned()
   #isWorking = false
   #stopped: PerkunasError | undefined
   #idle: (() => void) | undefined
@@ -64,7 +66,8 @@ export class Turns {
   /** To be handled in a turn soon. */
   push(input: NodeInput, source: PeerID | typeof OWN = OWN): void {
     if (this.#stopped !== undefined) return
-    this.#inbox.push(source, input)
+    if (source !== OWN) this.#take(source, this.#unsigned.before(source, input))
+    else this.#inbox.push(source, input)
     if (this.#isWorking) return
     this.#isWorking = true
     this.#options.schedule(() => void this.#work())
@@ -73,7 +76,7 @@ export class Turns {
   /** What a peer says. @returns when more of it is to be read */
   receive(input: NodeInput, peer: PeerID): void | Promise<void> {
     this.push(input, peer)
-    if (this.#inbox.waiting(peer) < MAX_WAITING) return
+    if (this.#waiting(peer) < MAX_WAITING) return
     return new Promise((resolve) => {
       const before = this.#held.get(peer)
       this.#held.set(peer, () => {
@@ -122,6 +125,7 @@ export class Turns {
     if (this.#stopped !== undefined) return false
     this.#stopped = error
     this.#inbox.clear()
+    this.#unsigned.clear()
     for (const go of this.#held.values()) go()
     this.#held.clear()
     this.waiters.end(error)
@@ -140,10 +144,14 @@ export class Turns {
   async #work(): Promise<void> {
     const { schedule, failed } = this.#options
     try {
-      while (this.#stopped === undefined && !this.#inbox.isEmpty) {
-        await this.#turn()
+      let isUnfinished = false
+      const isOver = () => !isUnfinished && this.#inbox.isEmpty && this.#unsigned.isEmpty
+      const goesOn = () => this.#stopped === undefined && !isOver()
+      while (goesOn()) {
+        for (const [peer, updates] of this.#unsigned.due(this.#inbox.isEmpty)) this.#take(peer, updates)
+        if (isUnfinished || !this.#inbox.isEmpty) isUnfinished = await this.#turn()
         // Sockets have their chance.
-        if (!this.#inbox.isEmpty) await new Promise<void>((resolve) => schedule(resolve))
+        if (goesOn()) await new Promise<void>((resolve) => schedule(resolve))
       }
     } catch (cause) {
       failed(asError(cause, 'node'))
@@ -152,27 +160,38 @@ export class Turns {
     this.#idle?.()
   }
 
-  async #turn(): Promise<void> {
+  #take(peer: PeerID, inputs: readonly NodeInput[]): void {
+    for (const input of inputs) this.#inbox.push(peer, input)
+  }
+
+  #waiting(peer: PeerID): number {
+    return this.#inbox.waiting(peer) + this.#unsigned.waiting(peer)
+  }
+
+  /** @returns whether it wants another one */
+  async #turn(): Promise<boolean> {
     const { core, store, keep, perform, changed: tell, failed } = this.#options
-    const { writes, effects } = core.turn(this.#taken())
+    const { writes, effects, isUnfinished } = core.turn(this.#taken())
     if (writes.length > 0) {
       try {
         await store.commit(writes)
       } catch (cause) {
-        return failed(asStoreError(cause))
+        failed(asStoreError(cause))
+        return false
       }
-      if (this.#stopped !== undefined) return
+      if (this.#stopped !== undefined) return false
     }
     const changed = core.committed()
     const kept = keep(changed)
     if (kept !== undefined) {
       await kept
-      if (this.#stopped !== undefined) return
+      if (this.#stopped !== undefined) return false
     }
     for (const effect of effects) perform(effect)
     tell(changed)
     this.waiters.check()
     this.#goOnReading()
+    return isUnfinished
   }
 
   *#taken(): Generator<NodeInput> {
@@ -187,7 +206,7 @@ export class Turns {
 
   #goOnReading(): void {
     for (const [peer, go] of this.#held) {
-      if (this.#inbox.waiting(peer) > MAX_WAITING / 2) continue
+      if (this.#waiting(peer) > MAX_WAITING / 2) continue
       this.#held.delete(peer)
       go()
     }

@@ -6,14 +6,14 @@ export const BITCOIN_MUTATIONS: readonly Mutation[] = [
   {
     name: 'send before the records are durable',
     file: 'backend/bitcoin/node/turns.js',
-    find: 'const { writes, effects } = core.turn(this.#taken()); if (writes.length > 0) {',
+    find: 'const { writes, effects, isUnfinished } = core.turn(this.#taken()); if (writes.length > 0) {',
     replace:
-      "const all = core.turn(this.#taken()); const { writes } = all; for (const e of all.effects) if (e.kind === 'send') perform(e); const effects = all.effects.filter((e) => e.kind !== 'send'); if (writes.length > 0) {",
+      "const all = core.turn(this.#taken()); const { writes, isUnfinished } = all; for (const e of all.effects) if (e.kind === 'send') perform(e); const effects = all.effects.filter((e) => e.kind !== 'send'); if (writes.length > 0) {",
   },
   {
     name: 'go on after a failed commit',
     file: 'backend/bitcoin/node/turns.js',
-    find: 'return failed(asStoreError(cause));',
+    find: 'failed(asStoreError(cause)); return false;',
     replace: 'void cause;',
   },
   {

@@ -13,6 +13,9 @@ const world = new TestWorld()
 const [a, b] = [world.node('a'), world.node('b')] as const
 let channel: bigint
 
+/** Its message type (BOLT 2). */
+const COMMITMENT_SIGNED = 132
+
 function id(n: number): Hex {
   return toHex(sha256(Uint8Array.of(n)))
 }
@@ -71,6 +74,23 @@ describe('LightningNode: payments', () => {
     const received = told.find((event) => event.payment.paymentHash === paid.paymentHash)
     expect(received?.kind).equals('received')
     listening.unsubscribe()
+  })
+
+  it('one after another: the signature that adds the next takes out the last', async () => {
+    await settled(a.running)
+    const { bus } = a
+    if (bus === undefined) throw new Error('a does not run')
+    const send = bus.sendRaw.bind(bus)
+    let signatures = 0
+    bus.sendRaw = (to, type, payload) => {
+      if (type === COMMITMENT_SIGNED) signatures++
+      send(to, type, payload)
+    }
+    for (let n = 100; n < 110; n++) await keysend(n, 5_000n)
+    await settled(a.running)
+    bus.sendRaw = send
+    // One for each and one that takes out the last, unless a preimage and its signature come far apart. Alone it were 20.
+    expect(signatures).within(11, 19)
   })
 
   it('a held payment is released or cancelled by its payee', async () => {
