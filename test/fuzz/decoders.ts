@@ -1,5 +1,9 @@
 // Every function that reads bytes or text that others wrote, with valid examples of what it reads.
+import { readFileSync } from 'node:fs'
+import { decodeContents, encodeContents } from '../../backend/bitcoin/backup/contents.js'
+import { openBackup } from '../../backend/bitcoin/backup/index.js'
 import { decodeBlock } from '../../backend/bitcoin/chain/block.js'
+import { CHANNEL_ROWS, restoredChannels } from '../../backend/bitcoin/channel/index.js'
 import { decodeChannelType } from '../../backend/bitcoin/channel-type.js'
 import { parseSeedQuery, parseSeedResult } from '../../backend/bitcoin/dns.js'
 import { faultOfFeatures, negotiate } from '../../backend/bitcoin/features.js'
@@ -16,6 +20,7 @@ import { decodeOnionMessagePayload, peelOnionMessage } from '../../backend/bitco
 import { decodePayload, readInstruction } from '../../backend/bitcoin/onion/payload.js'
 import { decodeRecipientData, readRecipientData } from '../../backend/bitcoin/onion/recipient-data.js'
 import { peelOnion } from '../../backend/bitcoin/onion/sphinx.js'
+import { PAYMENT_ROWS, restoredPayments } from '../../backend/bitcoin/payments/index.js'
 import { isShutdownScript } from '../../backend/bitcoin/script/closing.js'
 import { readWitnessSignature } from '../../backend/bitcoin/script/signature.js'
 import { decodeTransaction } from '../../backend/bitcoin/script/transaction.js'
@@ -30,7 +35,7 @@ import { shownStates } from '../../backend/ethereum/calls.js'
 import { decodeCursor, encodeCursor } from '../../backend/ethereum/cursor.js'
 import { receiverOfAuthorization } from '../../backend/sim/contract.js'
 import { SIM_BACKEND } from '../../backend/sim/encode.js'
-import { blockHeight, sat, toHex } from '../../channel/index.js'
+import { blockHeight, fromHex, type Hex, sat, toHex } from '../../channel/index.js'
 import { messages } from '../../client/messages.js'
 import { created, progressed, restored } from '../../client/records.js'
 import { towerMessages } from '../../client/tower/messages.js'
@@ -42,6 +47,7 @@ import { step as handshake, initiate, respond } from '../../peer/noise.js'
 import { MemoryStore } from '../../persistence/memory.js'
 import { openEnvelope, sealEnvelope } from '../../persistence/record.js'
 import { addressOf, recoverPersonal, secp256k1, verifyPersonal } from '../../wallet/index.js'
+import { bytesOf } from '../backend/bitcoin/backup/world.js'
 import { makeBlock } from '../backend/bitcoin/chain/made.js'
 import { at, propose, reachActing, settleDown } from '../client/conversations.js'
 import { bytesIn, textsIn } from './inputs.js'
@@ -144,6 +150,29 @@ const tower = `0x02${'70'.repeat(32)}` as const
 const life = spoken()
 const watch = watchedOver()
 const key = 'channel/0x11/terms'
+
+/** Each recorded row of a folder's tests, by itself broken, with a checksum that fits, among the others as they are. */
+function rowsOf(
+  folder: string,
+  read: (rows: Iterable<readonly [string, Uint8Array]>) => unknown,
+): ByteDecoder[] {
+  const file = new URL(`../../../test/backend/bitcoin/${folder}/rows-1.json`, import.meta.url)
+  const recorded: Readonly<Record<string, Hex>> = JSON.parse(readFileSync(file, 'utf8'))
+  const rows = new Map(Object.entries(recorded).map(([at, value]) => [at, fromHex(value)]))
+  return [...rows].map(([at, value]) => {
+    const { payload, ...kind } = openEnvelope(at, value)
+    return {
+      name: `${folder} records: ${at}`,
+      runs: 20,
+      read: (bytes) => read(new Map(rows).set(at, sealEnvelope(at, { ...kind, payload: bytes }))),
+      samples: [payload.slice()],
+    }
+  })
+}
+
+const backupFile = new URL('../../../test/backend/bitcoin/backup/backup-1.hex', import.meta.url)
+const backup = fromHex(`0x${readFileSync(backupFile, 'utf8').trim()}`)
+const backupSeed = bytesOf('seed')
 
 /** All that read bytes. */
 export const BYTE_DECODERS: readonly ByteDecoder[] = [
@@ -366,6 +395,15 @@ export const BYTE_DECODERS: readonly ByteDecoder[] = [
     name: 'shutdown scripts',
     read: (script) => isShutdownScript(script, { anySegwit: true, simpleClose: true }),
     samples: [Uint8Array.of(0, 20, ...new Uint8Array(20)), Uint8Array.of(0x6a, 6, 1, 2, 3, 4, 5, 6)],
+  },
+  // What a Lightning node finds on its disk.
+  ...rowsOf('channel', (rows) => restoredChannels([...rows].filter(([at]) => at.startsWith(CHANNEL_ROWS)))),
+  ...rowsOf('payments', (rows) => restoredPayments([...rows].filter(([at]) => at.startsWith(PAYMENT_ROWS)))),
+  { name: 'backups', read: (bytes) => openBackup(bytes, backupSeed), samples: [backup] },
+  {
+    name: 'contents of backups',
+    read: decodeContents,
+    samples: [encodeContents(openBackup(backup, backupSeed))],
   },
   // Ethereum
   {
