@@ -12,7 +12,7 @@ import {
 } from './fees.js'
 import type { ChainSource, FeeTable, SourceOptions } from './source.js'
 
-/** For how many answers the lowest feerate is remembered that a peer's commitment may pay: a day, asked once a block. */
+/** For how many answers the lowest feerates are remembered that a peer's commitment may pay: a day, asked once a block. */
 const REMEMBERED = 144
 /** A commitment can be bumped by its anchor, so it need not pay more than gets it into mempools: 10 sat/vB. */
 const COMMITMENT_CAP: FeeratePerKw = feeratePerKw(2500)
@@ -21,7 +21,8 @@ const COMMITMENT_CAP: FeeratePerKw = feeratePerKw(2500)
 export class FeeEstimator {
   readonly #source: Pick<ChainSource, 'feeTable'>
   #table: FeeTable = UNKNOWN_FEES
-  readonly #lowest: number[] = []
+  /** What gets into blocks at all, and what is relayed. */
+  readonly #lowest: { readonly mined: number; readonly relayed: number }[] = []
 
   constructor(source: Pick<ChainSource, 'feeTable'>) {
     this.#source = source
@@ -43,7 +44,7 @@ export class FeeEstimator {
       const answer = await this.#source.feeTable(options)
       // Estimates are missing for hours after a node's start; the last ones are nearer than any guess.
       this.#table = answer.estimates.length > 0 ? answer : { ...this.#table, floor: answer.floor }
-      this.#lowest.push(feerateFor(this.#table, 'background'))
+      this.#lowest.push(this.#cheapest)
       if (this.#lowest.length > REMEMBERED) this.#lowest.shift()
       return undefined
     } catch (error) {
@@ -69,14 +70,24 @@ export class FeeEstimator {
   /** As a channel's machine wants them. */
   channelFees(): FeeEstimates {
     const claim = this.feerate('claim')
+    const lowest = [...this.#lowest, this.#cheapest]
     return {
       commitment: feeratePerKw(Math.min(claim, Math.max(COMMITMENT_CAP, this.#table.floor))),
-      minimum: feeratePerKw(Math.min(...this.#lowest, this.feerate('background'), claim)),
+      fixedCommitment: claim,
+      // No more than what we would offer ourselves at any time of that day, whatever our own mempool is like.
+      minimum: feeratePerKw(Math.min(COMMITMENT_CAP, ...lowest.map(({ relayed }) => relayed))),
+      fixedMinimum: feeratePerKw(Math.min(claim, ...lowest.map(({ mined }) => mined))),
       maximum: feeratePerKw(
         Math.min(MAXIMUM_FEERATE, Math.max(10 * this.feerate('urgent'), 25 * MINIMUM_FEERATE)),
       ),
       sane: this.feerate('urgent'),
+      opening: this.feerate('opening'),
       closing: this.feerate('closing'),
     }
+  }
+
+  get #cheapest(): { readonly mined: number; readonly relayed: number } {
+    const { floor } = this.#table
+    return { mined: this.feerate('background'), relayed: Math.max(MINIMUM_FEERATE, floor) }
   }
 }

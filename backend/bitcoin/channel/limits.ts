@@ -22,7 +22,7 @@ import {
   tallyOf,
   withOffer,
 } from './tally.js'
-import type { Terms } from './terms.js'
+import { formatOfTerms, type Terms } from './terms.js'
 
 /** From here on a lock time is no block height. */
 const TIME_LOCKTIME = 500_000_000
@@ -99,14 +99,18 @@ export function faultOfReceivedFee(live: Live, feerate: FeeratePerKw, env: Chann
   const { terms, book } = live
   if (terms.opener !== 'remote') return 'update_fee from who does not pay the fee'
   if (feerate < MIN_FEERATE) return `update_fee: feerate_per_kw of ${feerate} below ${MIN_FEERATE}`
-  if (faultOfFeerate(feerate, env.fees) !== undefined) return undefined
+  if (doubtOfReceivedFee(live, feerate, env) !== undefined) return undefined
   const tallies = talliesOf(terms, changeFee(book, feerate), 'remote')
   return exceedsExposure(terms, tallies, env) ? 'update_fee exceeds the dust exposure' : undefined
 }
 
 /** Why we would not have a feerate that breaks no rule: the peer's estimate is not ours, which time may mend. */
-export function doubtOfReceivedFee(feerate: FeeratePerKw, { fees }: ChannelEnv): string | undefined {
-  const doubt = faultOfFeerate(feerate, fees)
+export function doubtOfReceivedFee(
+  { terms }: Pick<Live, 'terms'>,
+  feerate: FeeratePerKw,
+  { fees }: ChannelEnv,
+): string | undefined {
+  const doubt = faultOfFeerate(feerate, fees, formatOfTerms(terms))
   return doubt === undefined ? undefined : `update_fee: ${doubt}`
 }
 

@@ -46,11 +46,25 @@ import {
   sideOfOpen,
   typeOf,
 } from './parameters.js'
-import { type ChannelPolicy, delayFor, depthFor, inFlightFor, reserveFor } from './policy.js'
+import {
+  type ChannelPolicy,
+  commitmentFeerate,
+  delayFor,
+  depthFor,
+  inFlightFor,
+  reserveFor,
+} from './policy.js'
 import { fundedReady } from './ready.js'
 import type { Accepted, Asked, AwaitingFunding, AwaitingFundingSigned, Live, Opening } from './state.js'
 import { type ChannelEnv, type ChannelKeys, followed, type Step, send, tell, to } from './step.js'
-import { channelIDOf, fundingKeys, type ProposedTerms, type SideTerms, type Terms } from './terms.js'
+import {
+  channelIDOf,
+  formatOfTerms,
+  fundingKeys,
+  type ProposedTerms,
+  type SideTerms,
+  type Terms,
+} from './terms.js'
 
 /** What an opener wants. */
 export interface OpenRequest {
@@ -64,7 +78,7 @@ export interface OpenRequest {
   readonly isAnnounced?: boolean
   /** By default anchors, with an alias for what is not announced, if both can. */
   readonly type?: ChannelType
-  /** By default `env.fees.commitment`. */
+  /** Of commitments; by default what `env.fees` says of those of that type. */
   readonly feerate?: FeeratePerKw
   /** Blocks that the peer's share waits if it closes alone; by default the policy's. */
   readonly toSelfDelay?: BlockDelta
@@ -84,8 +98,9 @@ export interface OpenRequest {
  */
 export function openChannel(request: OpenRequest, env: ChannelEnv): Step {
   const { keyIndex, temporaryID, capacity, shutdownScript, features, alias } = request
-  const { push = msat(0n), isAnnounced = false, feerate = env.fees.commitment } = request
+  const { push = msat(0n), isAnnounced = false } = request
   const type = request.type ?? defaultType(features, isAnnounced)
+  const { feerate = commitmentFeerate(env.fees, formatOfTerms({ type })) } = request
   const keys = env.keys(keyIndex)
   const side = ourSide(env.policy, { keys, capacity, isAnnounced, dustLimitOfPeer: env.policy.dustLimit })
   const local = { ...side, toSelfDelay: request.toSelfDelay ?? side.toSelfDelay }
@@ -209,7 +224,7 @@ export function receivedAccept(state: Opening, message: AcceptChannel, env: Chan
       features,
       age: 0,
     },
-    { effects: [{ kind: 'fund', amount: terms.capacity, script, feerate: terms.feerate }] },
+    { effects: [{ kind: 'fund', amount: terms.capacity, script, feerate: env.fees.opening }] },
   )
 }
 

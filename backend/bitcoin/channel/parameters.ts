@@ -5,7 +5,7 @@ import { type FeeratePerKw, toMsat } from '../../../channel/units.js'
 import { type ChannelType, decodeChannelType, featuresOfType } from '../channel-type.js'
 import type { FeatureName } from '../features.js'
 import type { Basepoints } from '../keys/index.js'
-import { isShutdownScript } from '../script/index.js'
+import { type CommitmentFormat, isShutdownScript } from '../script/index.js'
 import type { AcceptChannel, OpenChannel } from '../wire/index.js'
 import {
   type ChannelPolicy,
@@ -15,7 +15,7 @@ import {
   LARGE_CHANNEL,
   MAX_HTLCS,
   MAX_TO_SELF_DELAY,
-  MIN_FEERATE,
+  minimumFeerate,
 } from './policy.js'
 import { costOf, formatOf, formatOfTerms, type ProposedTerms, type SideTerms } from './terms.js'
 
@@ -68,7 +68,7 @@ export function faultOfOpen(
   if (funding > 21n * 10n ** 14n) return 'funding_satoshis is more than there is'
   if (funding < policy.minimumFunding) return `funding_satoshis below our minimum of ${policy.minimumFunding}`
   if (pushMsat > toMsat(funding)) return 'push_msat exceeds funding_satoshis'
-  const faultFee = faultOfFeerate(feeratePerKw, fees)
+  const faultFee = faultOfFeerate(feeratePerKw, fees, format)
   if (faultFee !== undefined) return faultFee
   const side = sideOfOpen(message)
   const fault = faultOfSide(side, funding, { policy, features })
@@ -146,9 +146,11 @@ function faultOfSide(side: SideTerms, funding: bigint, { policy, features }: Bou
 /** A feerate that we would not live with. */
 export function faultOfFeerate(
   feerate: FeeratePerKw,
-  { minimum, maximum }: FeeEstimates,
+  fees: FeeEstimates,
+  format: CommitmentFormat,
 ): string | undefined {
-  const least = Math.max(minimum, MIN_FEERATE)
+  const { maximum } = fees
+  const least = minimumFeerate(fees, format)
   if (feerate < least) return `feerate_per_kw of ${feerate} below ${least}`
   if (feerate > maximum) return `feerate_per_kw of ${feerate} above ${maximum}`
   return undefined

@@ -37,16 +37,39 @@ export interface ChannelPolicy {
 
 /** Fees as an estimator has them. */
 export interface FeeEstimates {
-  /** What our commitments should pay. */
+  /** What our commitments should pay that anchors can add to. */
   readonly commitment: FeeratePerKw
-  /** The least that a commitment of a peer must pay, the lowest of a day or so: below it the channel fails. */
+  /** What those should pay that nothing can be added to: it has to get them into blocks. */
+  readonly fixedCommitment: FeeratePerKw
+  /** The least that a peer's commitment with anchors must pay: what gets relayed, on the cheapest day. */
   readonly minimum: FeeratePerKw
+  /** The least that one without must pay: what got into blocks at all, the lowest of a day or so. */
+  readonly fixedMinimum: FeeratePerKw
   /** More than this is no fee that anybody means. */
   readonly maximum: FeeratePerKw
   /** What commitments pay beyond this counts as dust exposure. */
   readonly sane: FeeratePerKw
+  /** What a funding transaction should pay, which nobody bumps. */
+  readonly opening: FeeratePerKw
   /** What a closing transaction should pay. */
   readonly closing: FeeratePerKw
+}
+
+/** What commitments of that form should pay. */
+export function commitmentFeerate(
+  { commitment, fixedCommitment }: FeeEstimates,
+  format: CommitmentFormat,
+): FeeratePerKw {
+  return isFixed(format) ? fixedCommitment : commitment
+}
+
+/** The least that they must pay. */
+export function minimumFeerate({ minimum, fixedMinimum }: FeeEstimates, format: CommitmentFormat): number {
+  return Math.max(MIN_FEERATE, isFixed(format) ? fixedMinimum : minimum)
+}
+
+function isFixed(format: CommitmentFormat): boolean {
+  return FORMATS[format].anchors === 'none'
 }
 
 /** The defaults. */
@@ -87,13 +110,15 @@ export const EXPIRY_GRACE = 3
 export const CLAIM_BUFFER = 36
 /** An expiry this far away is nobody's: a later one is refused where HTLCs are added. */
 export const MAX_EXPIRY_DISTANCE = 2016
+/** Blocks in which a feerate of the opener that we doubt may become one that we take; then the channel fails. */
+export const DOUBT_BLOCKS = 6
 /** Ticks that a peer has for an answer that the channel waits for. */
 export const ANSWER_TICKS = 2
 /** Ticks that our user has to take a channel. */
 export const ASKED_TICKS = 2
 /** Ticks that a channel has to get its first commitments. */
 export const YOUNG_TICKS = 60
-/** HTLCs below this are not worth a commitment on chain. */
+/** HTLCs that are together below this are not worth a commitment on chain. */
 export const WORTH_CLOSING: Sat = sat(1000n)
 /** Closing transactions of the peer's making that we sign and remember, of one channel. */
 export const MAX_CLOSINGS = 20

@@ -155,7 +155,7 @@ function restored(keyIndex: bigint, parts: ReadonlyMap<string, Uint8Array>): Cha
 }
 
 function packed(live: Live) {
-  const { phase, terms: _, batch: __, intents: ___, link: ____, ...rest } = live
+  const { phase, terms: _, batch: __, intents: ___, link: ____, doubtedSince: _____, ...rest } = live
   const { signed, complete } = live.closing
   const { htlcs, ...kept } = dropUnsigned(live.book)
   return {
@@ -218,7 +218,9 @@ function removals(prefix: string, live: Live): readonly Write[] {
 /** Whether two states have the same row: what the peer did not sign makes no difference. */
 function isSameState(before: Live, after: Live): boolean {
   const names = Object.keys({ ...before, ...after }) as (keyof Live)[]
-  const own = names.filter((name) => !['book', 'link', 'batch', 'intents', 'terms'].includes(name))
+  const own = names.filter(
+    (name) => !['book', 'link', 'doubtedSince', 'batch', 'intents', 'terms'].includes(name),
+  )
   if (own.some((name) => before[name] !== after[name])) return false
   if (before.book === after.book) return true
   const a = dropUnsigned(before.book)

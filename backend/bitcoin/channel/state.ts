@@ -90,6 +90,8 @@ export interface Live {
   readonly lastSent: 'signature' | 'revocation'
   readonly intents: readonly Intent[]
   readonly link: Link
+  /** Height since which a feerate of the opener is doubted. Not part of the record either. */
+  readonly doubtedSince?: number
   readonly ready: Ready
   readonly shutdown: Shutdowns
   readonly closing: ClosingProgress

@@ -11,6 +11,7 @@ import type {
 import { changeFee, findHtlc, type Removal, removeHtlc } from './book.js'
 import { failed, warned } from './failure.js'
 import { doubtOfReceivedFee, faultOfReceived, faultOfReceivedFee } from './limits.js'
+import { DOUBT_BLOCKS } from './policy.js'
 import { disconnected } from './reestablish.js'
 import type { Live } from './state.js'
 import { type ChannelEnv, type Step, to } from './step.js'
@@ -78,15 +79,21 @@ export function receivedMalformed(live: Live, message: UpdateFailMalformedHtlc, 
 /**
  * `update_fee`. What we would not pay ourselves costs the connection and not the channel, as BOLT 2 leaves open: when fees
  * change, one side sees it blocks before the other, and who began in a dear hour takes it for usual. The batch that it is in
- * is not taken, so the commitments pay what they did; the opener repeats it.
+ * is not taken, so the commitments pay what they did; the opener repeats it. It has to repeat exactly that, so if blocks go by
+ * and we still would not have it, nothing else can ever be agreed on: then the channel fails, as BOLT 2 leaves open, too.
  */
 export function receivedFee(live: Live, { feeratePerKw }: UpdateFee, env: ChannelEnv): Step {
   const fault = faultOfReceivedFee(live, feeratePerKw, env)
   if (fault !== undefined) return violated(live, fault, env)
-  const doubt = doubtOfReceivedFee(feeratePerKw, env)
+  const doubt = doubtOfReceivedFee(live, feeratePerKw, env)
+  if (doubt === undefined) {
+    const { doubtedSince: _, ...rest } = live
+    return to({ ...rest, book: changeFee(live.book, feeratePerKw) })
+  }
+  const { doubtedSince = env.height } = live
+  if (env.height >= doubtedSince + DOUBT_BLOCKS) return violated(live, doubt, env)
   // What the opener has sent by now, its signature too, is not to be heard any more.
-  if (doubt !== undefined) return warned(disconnected(live), doubt)
-  return to({ ...live, book: changeFee(live.book, feeratePerKw) })
+  return warned({ ...disconnected(live), doubtedSince }, doubt)
 }
 
 function removed(

@@ -3,6 +3,8 @@ import type { Hex } from '../../../channel/bytes.js'
 import { blockHeight } from '../../../channel/units.js'
 import { type Block, cursorRecord } from '../chain/index.js'
 import { isLive } from '../channel/index.js'
+import { commitmentFeerate } from '../channel/policy.js'
+import { formatOfTerms } from '../channel/terms.js'
 import { isAtRest, type SpendingTransaction } from '../monitor/index.js'
 import type { Entry } from './entries.js'
 import type { NodeInput } from './input.js'
@@ -81,10 +83,10 @@ export function blockDisconnected(
 export function feesChanged(machines: Machines, { table, channels }: NodeInput & { kind: 'fees' }): void {
   machines.env = { ...machines.env, fees: channels }
   machines.fees = table
-  const { commitment: feerate } = channels
   for (const entry of machines.entries.all) {
     const { state } = entry
     if (!isUsable(state) || state.terms.opener !== 'local') continue
+    const feerate = commitmentFeerate(channels, formatOfTerms(state.terms))
     const now = state.book.changes.at(-1)?.feerate ?? state.book.feerate
     const isNear = Math.abs(feerate - now) * FEE_TOLERANCE < now
     if (!isNear) machines.input(entry, { kind: 'want', intent: { kind: 'fee', feerate } })

@@ -684,7 +684,10 @@ export class Ours implements AsyncDisposable {
       height: blockHeight(this.#height),
       fees: {
         commitment: feeratePerKw(this.feerate),
+        fixedCommitment: feeratePerKw(this.feerate),
         minimum: feeratePerKw(253),
+        fixedMinimum: feeratePerKw(253),
+        opening: feeratePerKw(this.feerate),
         maximum: feeratePerKw(100_000),
         sane: feeratePerKw(2500),
         closing: feeratePerKw(this.feerate),

@@ -98,6 +98,22 @@ describe('bitcoin/chain: fee estimator', () => {
     expect(await failure(fees.refresh())).to.include({ code: 'CLOSED' })
   })
 
+  it('with anchors all that a node like us offers on the same day is taken, however full mempools are', async () => {
+    const source = new MadeChain()
+    const fees = new FeeEstimator(source)
+    const dear = { 2: 40_000, 6: 30_000, 12: 25_000, 144: 8000, 1008: 6000 }
+    const offered: number[] = []
+    for (const floor of [2000, 3200, 5000, 253]) {
+      for (let i = 0; i < 200; i++) {
+        source.feeTable = async () => table(floor, dear)
+        await fees.refresh()
+        offered.push(fees.channelFees().commitment)
+        const day = offered.slice(-144)
+        expect(fees.channelFees().minimum).to.be.at.most(Math.min(...day))
+      }
+    }
+  })
+
   it('f 19: what a channel goes by -> the least is the lowest of a day, a commitment pays no more than gets it relayed', async () => {
     const source = new MadeChain()
     const fees = new FeeEstimator(source)
@@ -107,13 +123,16 @@ describe('bitcoin/chain: fee estimator', () => {
     await fees.refresh()
     expect(fees.channelFees()).to.deep.equal({
       commitment: 2500,
-      minimum: 260,
+      fixedCommitment: 30_000,
+      minimum: 253,
+      fixedMinimum: 260,
       maximum: 250_000,
       sane: 40_000,
+      opening: 20_000,
       closing: 20_000,
     })
     for (let i = 0; i < 144; i++) await fees.refresh()
-    expect(fees.channelFees().minimum).to.equal(10_000)
+    expect(fees.channelFees()).to.include({ minimum: 253, fixedMinimum: 10_000 })
     expect(Object.keys(TARGETS)).to.include('sweep')
   })
 })

@@ -268,6 +268,62 @@ describe('BOLT 2, "Updating Fees"', () => {
         expect(pair.live(party).book, party.name).to.deep.include({ feerate, changes: [] })
     }
   })
+  it('with anchors what is relayed is enough, without it must get into blocks', () => {
+    for (const [type, isTaken] of [
+      [undefined, true],
+      [STATIC, false],
+    ] as const) {
+      const pair = new Pair({ fees: { commitment: 2000, minimum: 253, fixedMinimum: 1877 } })
+      pair.reachNormal(type === undefined ? {} : { type })
+      pair.want(pair.alice, { kind: 'fee', feerate: feeratePerKw(1000) })
+      pair.settle()
+      expect(pair.live(pair.bob).book.feerate).to.equal(isTaken ? 1000 : 2000)
+      expect(pair.isConnected).to.equal(isTaken)
+    }
+  })
+  it('doubted for six blocks -> error: the opener has to repeat it, and nothing else could ever be agreed on', () => {
+    const pair = new Pair({ fees: { commitment: 2000, minimum: 1877 } }).reachNormal()
+    const { alice, bob } = pair
+    pair.want(alice, { kind: 'fee', feerate: feeratePerKw(1000) })
+    pair.settle()
+    const { height } = bob.env
+    for (const blocks of [0, 5]) {
+      bob.env = { ...bob.env, height: blockHeight(height + blocks) }
+      for (let i = 0; i < 3; i++) {
+        pair.connect()
+        pair.settle()
+      }
+      expect(bob.state?.phase).to.equal('normal')
+      expect(last(bob, 'warning').kind).to.equal('warning')
+    }
+    bob.env = { ...bob.env, height: blockHeight(height + 6) }
+    pair.connect()
+    pair.settle()
+    expect(pair.live(bob).failure).to.deep.include({ cause: 'violation' })
+    expect(errorOf(bob)).to.match(/below 1877/)
+  })
+  it('one that was doubted and is taken -> the next has its own six blocks', () => {
+    const pair = new Pair({ fees: { commitment: 2000, minimum: 1877 } }).reachNormal()
+    const { alice, bob } = pair
+    const { height } = bob.env
+    const at = (blocks: number, minimum: number) => {
+      bob.env = {
+        ...bob.env,
+        height: blockHeight(height + blocks),
+        fees: { ...bob.env.fees, minimum: feeratePerKw(minimum) },
+      }
+    }
+    pair.want(alice, { kind: 'fee', feerate: feeratePerKw(1000) })
+    pair.settle()
+    at(5, 253)
+    pair.connect()
+    pair.settle()
+    expect(pair.live(bob).book.feerate).to.equal(1000)
+    at(8, 1877)
+    pair.want(alice, { kind: 'fee', feerate: feeratePerKw(900) })
+    pair.settle()
+    expect(bob.state?.phase).to.equal('normal')
+  })
   it('one that the opener can not pay -> error when it is signed', () => {
     const pair = new Pair({ real: true, fees: { sane: 100_000 } }).reachNormal({ push: msat(980_000_000n) })
     const { channelID } = pair.live(pair.alice).terms

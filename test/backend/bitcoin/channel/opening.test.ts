@@ -87,6 +87,23 @@ describe('BOLT 2: open_channel, as its receiver', () => {
     pair.commit(pair.bob, receivedOpen(message, { keyIndex: 0n, features: FEATURES_OF_BOTH }, pair.bob.env))
     expect(errorOf(pair.bob)).to.match(/channel_type is missing/)
   })
+  it('the funding pays what gets it into a block, and the commitment what its form needs', () => {
+    for (const [type, feerate] of [
+      [undefined, 2500],
+      [{ commitments: 'static_remotekey', scidAlias: false, zeroconf: false }, 30_000],
+    ] as const) {
+      const pair = new Pair({ fees: { commitment: 2500, fixedCommitment: 30_000, opening: 25_000 } })
+      pair.open(type === undefined ? {} : { type })
+      pair.deliverAll()
+      pair.input(pair.bob, { kind: 'accept', shutdownScript: scriptOf('bob') })
+      pair.deliverAll()
+      const funding = pair.alice.effects.find((effect) => effect.kind === 'fund')
+      expect(funding?.kind === 'fund' && funding.feerate).to.equal(25_000)
+      expect(pair.alice.state?.phase === 'awaitingFunding' && pair.alice.state.terms.feerate).to.equal(
+        feerate,
+      )
+    }
+  })
   it('our own funding_pubkey comes back -> error', () => {
     const pair = new Pair()
     const { funding } = pair.bob.env.keys(0n).basepoints

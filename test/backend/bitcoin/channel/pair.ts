@@ -157,7 +157,7 @@ export class Pair {
       if (one.kind === 'put') party.disk.set(one.key, one.value)
       else party.disk.delete(one.key)
     }
-    const lasting = isLive(next) ? disconnected(next) : next
+    const lasting = isLive(next) ? lastingOf(next) : next
     expect(this.restored(party), `${party.name}: decode(encode(state))`).to.deep.equal(lasting)
     if (isLive(next)) expect(faultOfChannel(next), party.name).to.equal(undefined)
   }
@@ -276,9 +276,12 @@ export class Pair {
         height: blockHeight(100),
         fees: {
           commitment: feeratePerKw(fees.commitment ?? 1000),
+          fixedCommitment: feeratePerKw(fees.fixedCommitment ?? fees.commitment ?? 1000),
           minimum: feeratePerKw(fees.minimum ?? 253),
+          fixedMinimum: feeratePerKw(fees.fixedMinimum ?? fees.minimum ?? 253),
           maximum: feeratePerKw(fees.maximum ?? 100_000),
           sane: feeratePerKw(fees.sane ?? 2500),
+          opening: feeratePerKw(fees.opening ?? 1000),
           closing: feeratePerKw(fees.closing ?? 1000),
         },
         policy: { ...CHANNEL_POLICY, ...policies[name] },
@@ -375,4 +378,10 @@ export function busyPair(): Pair {
   while (pair.deliver(bob)) {}
   pair.add(alice, 31_000_000n, 7)
   return pair
+}
+
+/** What outlives a restart. */
+function lastingOf(live: Live): Live {
+  const { doubtedSince: _, ...rest } = disconnected(live)
+  return rest
 }

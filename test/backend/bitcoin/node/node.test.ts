@@ -147,6 +147,20 @@ describe('LightningNode', () => {
     world.chain.fees = { ...world.chain.fees, estimates: [{ blocks: 6, feerate: feeratePerKw(1700) }] }
     await world.chain.mine(1)
     for (const node of [a, b]) await node.until(0n, feerate(1700))
+    // A full mempool: estimates are far above what our commitments need to pay, for longer than anybody remembers.
+    const dear = { 2: 40_000, 6: 30_000, 12: 25_000, 144: 8000, 1008: 6000 }
+    const estimates = Object.entries(dear).map(([blocks, rate]) => ({
+      blocks: Number(blocks),
+      feerate: feeratePerKw(rate),
+    }))
+    for (const [floor, count] of [
+      [2000, 150],
+      [3200, 1],
+    ] as const) {
+      world.chain.fees = { floor: feeratePerKw(floor), estimates }
+      await world.chain.mine(count)
+      for (const node of [a, b]) await node.until(0n, feerate(Math.max(2500, floor)))
+    }
     const [his] = b.claimable(0n)
     expect(his).to.deep.equal({ kind: 'onClose', amount: 300_000n })
     expect(a.obligations()).to.deep.equal([{ channel: 0n, kind: 'watch', within: 144 }])

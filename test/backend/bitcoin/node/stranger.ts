@@ -65,7 +65,10 @@ export class Stranger {
       height: blockHeight(100),
       fees: {
         commitment: feerate,
+        fixedCommitment: feerate,
         minimum: feeratePerKw(253),
+        fixedMinimum: feeratePerKw(253),
+        opening: feerate,
         maximum: feeratePerKw(100_000),
         sane: feerate,
         closing: feerate,
