@@ -1,11 +1,13 @@
 // Block heights at which a channel must go on chain, or may be forgotten.
 import { toSat } from '../../../channel/units.js'
+import { isTrimmed, trimThreshold } from '../script/index.js'
 import type { OpenHtlc } from './book.js'
 import { failed } from './failure.js'
 import { CLAIM_BUFFER, EXPIRY_GRACE, WORTH_CLOSING } from './policy.js'
 import { isForgotten } from './ready.js'
 import type { Live } from './state.js'
 import { type ChannelEnv, type Step, tell, to } from './step.js'
+import { formatOfTerms } from './terms.js'
 
 /** Something to be done by a height. */
 export interface Obligation {
@@ -18,13 +20,38 @@ export interface Obligation {
  *
  * What we offered must have been taken out some blocks after its expiry, or whoever we forwarded it for gets it back while
  * the peer can still claim it; what we have the preimage of, before its offerer can time it out. What is worth less than
- * a commitment on chain is not fought for.
+ * a commitment on chain is not fought for, until with all that was not fought for before it is: a payment may have many
+ * small parts.
  */
-export function obligations({ book }: Live): readonly Obligation[] {
+export function obligations(live: Live): readonly Obligation[] {
+  const all = deadlines(live)
+  const isLarge = ({ htlc }: Obligation) => toSat(htlc.amount) >= WORTH_CLOSING
+  const small = all.filter((one) => !isLarge(one))
+  const found = all.filter(isLarge)
+  let sum = 0n
+  let from = 0
+  for (const [i, { height, htlc }] of small.entries()) {
+    sum += toSat(htlc.amount)
+    if (sum < WORTH_CLOSING || small[i + 1]?.height === height) continue
+    found.push(...small.slice(from, i + 1).map((one) => ({ height, htlc: one.htlc })))
+    from = i + 1
+  }
+  return found.sort((a, b) => a.height - b.height)
+}
+
+/** Of what has a deadline and an output of its own in our commitment, or is worth it anyhow; the earliest first. */
+function deadlines({ book, terms }: Live): readonly Obligation[] {
+  const format = formatOfTerms(terms)
+  const fee = { feerate: book.feerate, dustLimit: terms.local.dustLimit }
+  const least = {
+    local: trimThreshold(format, fee, 'offered'),
+    remote: trimThreshold(format, fee, 'received'),
+  }
   return book.htlcs
     .flatMap((htlc) => {
       const { offerer, stage, preimage, cltvExpiry, amount } = htlc
-      if (stage === 'offered' || toSat(amount) < WORTH_CLOSING) return []
+      const isLost = toSat(amount) < WORTH_CLOSING && isTrimmed(amount, least[offerer])
+      if (stage === 'offered' || isLost) return []
       if (offerer === 'local') {
         return preimage === undefined ? [{ height: cltvExpiry + EXPIRY_GRACE, htlc }] : []
       }

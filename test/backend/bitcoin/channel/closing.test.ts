@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import { step } from '../../../../backend/bitcoin/channel/channel.js'
+import { obligations } from '../../../../backend/bitcoin/channel/expiry.js'
 import type { FeatureName } from '../../../../backend/bitcoin/features.js'
 import { p2wpkh, transactionID } from '../../../../backend/bitcoin/script/index.js'
 import type { ClosingSigned, Shutdown } from '../../../../backend/bitcoin/wire/index.js'
@@ -328,6 +329,36 @@ describe('closing alone', () => {
     pair.disconnect()
     at(pair, 463)
     pair.want(pair.bob, { kind: 'remove', id: 0n, removal: { kind: 'fulfill', preimage: preimageOf(1) } })
+    at(pair, 463)
+    expect(pair.bob.state?.phase).to.equal('normal')
+    at(pair, 464)
+    expect(pair.live(pair.bob).failure?.cause).to.equal('expiry')
+    expect(pair.alice.state?.phase).to.equal('normal')
+  })
+  it('small ones are fought for from the deadline on at which they are worth it together', () => {
+    const pair = shared()
+    // Two that fall due together, one before, and one that has no output.
+    for (const [i, amount, expiry] of [
+      [0, 400_000n, 490],
+      [1, 353_000n, 495],
+      [2, 400_000n, 500],
+      [3, 400_000n, 500],
+      [4, 900_000n, 600],
+    ] as const)
+      pair.add(pair.alice, amount, i, expiry)
+    pair.settle()
+    pair.disconnect()
+    for (let i = 0n; i < 5n; i++) {
+      const removal = { kind: 'fulfill', preimage: preimageOf(Number(i)) } as const
+      pair.want(pair.bob, { kind: 'remove', id: i, removal })
+    }
+    const due = obligations(pair.live(pair.bob)).map(({ height, htlc }) => [htlc.id, height])
+    expect(due).to.deep.equal([
+      [0n, 464],
+      [2n, 464],
+      [3n, 464],
+      [4n, 564],
+    ])
     at(pair, 463)
     expect(pair.bob.state?.phase).to.equal('normal')
     at(pair, 464)
