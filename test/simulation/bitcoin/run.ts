@@ -69,9 +69,11 @@ function build(random: Random, trace: Trace): BitcoinStage {
         if (party.isHonest && party.canLeave && blind.chance(0.5))
           party.cutChain(blind.between(1, MAX_BLIND) * BLOCK_MS)
       }
+      if (blind.chance(0.4)) crowdAfterCommitment(scene, miner, blind)
     },
     isHonest: (peer) => parties.some(({ id, isHonest }) => isHonest && id === peer),
   }
+  const miner = minerOf(scene, parties)
   const count = Number(random.weighted({ 2: 6, 3: 3, 4: 1 }))
   const cheats = random.chance(0.5) ? 0 : 1
   const isCheatFirst = random.chance(0.5)
@@ -83,7 +85,7 @@ function build(random: Random, trace: Trace): BitcoinStage {
     for (let i = 0n; i < 10n; i++) ledger.mint(WEALTH / 10n, wallet.script)
   }
   for (let i = 0; i < 3; i++) ledger.mine()
-  return { scene, parties, miner: minerOf(scene, parties) }
+  return { scene, parties, miner }
 }
 
 function minerOf({ time, ledger, tell }: BitcoinScene, parties: readonly BitcoinParty[]): Miner {

@@ -47,6 +47,9 @@ const KINDS = {
   recant: 2,
 } as const
 
+/** The share of chances that a cheat takes. */
+const CHEATS = 0.25
+
 /** Blocks that nothing is undone below. */
 const MAX_REORG = 5
 
@@ -121,9 +124,11 @@ export function takeBitcoinStep(stage: BitcoinStage, random: Random): void {
       for (const each of parties) each.remember()
       return
     case 'cheat':
-      return random.pick(parties.filter(({ isHonest }) => !isHonest))?.cheat(random.int(100))
-    case 'recant':
-      return random.pick(parties.filter(({ isHonest }) => !isHonest))?.recant(random.between(0, 5))
+    case 'recant': {
+      // It is over for a cheat then: about half of them wait for the end.
+      const cheat = random.chance(CHEATS) ? parties.find(({ isHonest }) => !isHonest) : undefined
+      return kind === 'cheat' ? cheat?.cheat(random.int(100)) : cheat?.recant(random.between(0, 5))
+    }
   }
 }
 
