@@ -5,6 +5,7 @@ import { mutated } from './mutant.js'
 import { MUTATIONS } from './mutations.js'
 import { runAll } from './pool.js'
 import { run } from './run.js'
+import { runOn } from './worlds.js'
 
 describe('simulation', () => {
   before(() => setMaxListeners(0))
@@ -51,6 +52,11 @@ describe('simulation', () => {
     for (const seed of [3, 3, 4]) hashes.push((await run({ seed, steps: 60 })).hash)
     expect(hashes[0]).equals(hashes[1])
     expect(hashes[0]).not.equals(hashes[2])
+  })
+
+  it('on Bitcoin too', async () => {
+    const told = () => runOn({ seed: 3, steps: 40, ledger: 'bitcoin', keepTrace: true })
+    expect((await told()).trace).deep.equals((await told()).trace)
   })
 
   for (const mutation of [...MUTATIONS, ...BITCOIN_MUTATIONS]) {

@@ -112,6 +112,28 @@ export class BitcoinLedger {
     return sum
   }
 
+  /**
+   * What the holder of a commitment has taken of it for this script after the delay, of its HTLC transactions too: by
+   * `<signature> <> <script>` (BOLT 3, "to_local Output", "HTLC-Timeout and HTLC-Success Transactions").
+   */
+  takenAfterDelay(commitment: string, script: Uint8Array): bigint {
+    const payee = toHex(script)
+    const ids = new Set([commitment])
+    let sum = 0n
+    for (const { known, spent } of this.#blocks) {
+      const amounts = new Map(spent)
+      for (const { tx, id, outpoints, scripts } of known) {
+        for (const [i, key] of outpoints.entries()) {
+          if (!ids.has(key.split(':')[0] ?? '')) continue
+          const { witness = [] } = tx.inputs[i] ?? {}
+          if (witness.length !== 3 || witness[1]?.length !== 0) ids.add(id)
+          else if (scripts.has(payee)) sum += amounts.get(key)?.amount ?? 0n
+        }
+      }
+    }
+    return sum
+  }
+
   /** The block of a height in the chain of now. */
   block(height: number): Block | undefined {
     return this.#blocks[height - (this.#blocks[0]?.height ?? 0)]

@@ -29,6 +29,9 @@ export class PaymentOracle {
   /** What openers give with a channel, by its session. */
   readonly #gifts = new Map<bigint, { from: Hex; to: Hex; amount: bigint; isReal: boolean }>()
 
+  /** Commitments on chain that their holder had revoked to somebody honest. */
+  readonly revoked = new Set<Hex>()
+
   /** Notes a violation. */
   violated(invariant: Invariant, words: string): void {
     this.violations.push({ invariant, words })

@@ -4,6 +4,7 @@ import { NETWORKS } from '../../../backend/bitcoin/chain/index.js'
 import { type ChannelView, type LightningNode, lightningInit } from '../../../backend/bitcoin/node/index.js'
 import { BitcoinBackend } from '../../../backend/bitcoin/protocol/index.js'
 import { lightningMessages } from '../../../backend/bitcoin/wire/index.js'
+import { toHex } from '../../../channel/index.js'
 import {
   accept,
   type Channel,
@@ -152,6 +153,10 @@ export class BitcoinProcess extends Life<Owner, BitcoinScene> {
     }
     for (const view of node.channels()) look(view)
     node.changes$.subscribe((key) => look(node.channel(key)))
+    node.events$.subscribe((event) => {
+      const isCheated = event.kind === 'chain' && event.event.kind === 'spent' && event.event.by === 'revoked'
+      if (isCheated && owner.isHonest) scene.oracle.revoked.add(toHex(event.event.txid))
+    })
     node.payments.events$.subscribe(({ kind, payment }) => {
       if (!this.isAlive || kind === 'held' || kind === 'cancelled') return
       // Who lives on an old disk does not know what it was told.

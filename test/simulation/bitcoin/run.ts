@@ -24,6 +24,8 @@ const ROUNDS = 120
 const LATE_REORGS = 12
 /** What an honest party may lose of each channel beside fees: HTLCs and balances below the dust limit, anchors. Satoshis. */
 const DUST = 20_000n
+/** Blocks that anybody may have to wait for its share. */
+const MAX_DELAY = 16
 
 /** Runs a seed. */
 export function runBitcoin(options: RunOptions): Promise<RunResult> {
@@ -164,6 +166,8 @@ async function finale(stage: BitcoinStage, random: Random): Promise<void> {
     if (round > 6 && honest.every(isAtRest)) break
     await pass(4 * BLOCK_MS)
   }
+  // A cheat may still wait for what it hopes to get.
+  if (scene.oracle.revoked.size > 0) await pass(MAX_DELAY * BLOCK_MS)
   judge(scene, honest, parties)
   scene.tell(`the end at ${time.now()}`)
 }
@@ -234,6 +238,13 @@ function judge(
   let sum = ledger.fees()
   for (const [, { amount }] of ledger.outputs) sum += amount
   if (sum !== ledger.minted) oracle.violated('conservation', `${sum} of ${ledger.minted}`)
+  for (const { name, wallet } of all.filter(({ isHonest }) => !isHonest)) {
+    for (const id of oracle.revoked) {
+      const taken = ledger.takenAfterDelay(id, wallet.script)
+      if (taken > DUST)
+        oracle.violated('agreed balance kept', `${name} has got ${taken} of a commitment that it had revoked`)
+    }
+  }
   for (const party of honest) {
     const has = party.wallet.wealth
     const due = WEALTH + oracle.balance(party) / 1000n
