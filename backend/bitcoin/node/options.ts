@@ -32,7 +32,7 @@ export interface LightningNodeOptions {
   readonly payments?: Partial<PaymentsPolicy>
   /** What decides about HTLCs, if not the node's own payments. */
   readonly htlcs?: HtlcSwitch
-  /** What signers remember beside the store; see `StepCounter`. By default what this process has seen. */
+  /** What signers remember beside the store; see `StepCounter`, `fileCounter`. By default what this process has seen. */
   readonly steps?: StepCounter
   /**
    * Keeps a backup, see {@link LightningNode.recover}: when the node starts with channels, and whenever one begins or is
