@@ -3,6 +3,7 @@ import { equalBytes } from '../../../channel/bytes.js'
 import { isShutdownScript } from '../script/index.js'
 import type { Shutdown } from '../wire/index.js'
 import { isSettled } from './book.js'
+import { hasSignedEnough } from './closing.js'
 import { isAwaitingRevocation } from './commitments.js'
 import { refusedCommand, warned } from './failure.js'
 import { refused } from './intents.js'
@@ -23,7 +24,10 @@ export function shutdown(live: Live, script: Uint8Array | undefined): Step {
   return to(next, { handoffs, effects: [...effects, tell({ kind: 'shuttingDown', by: 'local' })] })
 }
 
-/** `shutdown`, answered at once: what we sent is signed already. */
+/**
+ * `shutdown`, answered at once: what we sent is signed already. With option_simple_close its script may be another one than
+ * before, as it may in closing_complete.
+ */
 export function receivedShutdown(live: Live, { scriptpubkey }: Shutdown): Step {
   const { upfrontShutdown } = live.terms.remote
   if (upfrontShutdown !== undefined && !equalBytes(upfrontShutdown, scriptpubkey)) {
@@ -33,14 +37,17 @@ export function receivedShutdown(live: Live, { scriptpubkey }: Shutdown): Step {
     return warned(live, 'shutdown: scriptpubkey is not of a standard form')
   }
   const { remote } = live.shutdown
-  if (remote !== undefined && !equalBytes(remote, scriptpubkey)) {
+  const isOther = remote !== undefined && !equalBytes(remote, scriptpubkey)
+  if (isOther && (!closingForms(live.features).simpleClose || hasSignedEnough(live))) {
     return warned(live, 'shutdown: scriptpubkey is not the one of before')
   }
   const isNew = remote === undefined
   const heard: Live = {
     ...live,
-    phase: live.phase === 'negotiating' ? 'negotiating' : 'shuttingDown',
+    // What we offered pays where the peer is no more: it is made anew.
+    phase: live.phase === 'negotiating' && !isOther ? 'negotiating' : 'shuttingDown',
     shutdown: { ...live.shutdown, remote: scriptpubkey },
+    closing: isOther ? { ...live.closing, signed: live.closing.signed + 1 } : live.closing,
   }
   const event = isNew ? [tell({ kind: 'shuttingDown', by: 'remote' })] : []
   if (heard.shutdown.local !== undefined) return to(heard, { effects: event })
