@@ -4,14 +4,14 @@ import type { LightningMessage } from '../wire/index.js'
 import { answerTo, type ChannelMessageKind, isChannelMessage, situationOf } from './answers.js'
 import { receivedCommitment, receivedRevocation } from './commit.js'
 import { blockReached } from './expiry.js'
-import { failed, refusedCommand, shownText, warned } from './failure.js'
+import { failed, isHeldBack, refusedCommand, shownText, warned, withCommitment } from './failure.js'
 import type { ChannelInput } from './input.js'
 import { flush, unwant, want } from './intents.js'
 import { offerClosing, receivedClosingSigned } from './legacy-close.js'
 import { accept, funded, receivedAccept, receivedFundingCreated, receivedFundingSigned } from './open.js'
 import { ANSWER_TICKS, ASKED_TICKS, YOUNG_TICKS } from './policy.js'
 import { depthReached, receivedReady } from './ready.js'
-import { connected, disconnected, receivedReestablish } from './reestablish.js'
+import { connected, disconnected, receivedEarlyError, receivedReestablish } from './reestablish.js'
 import { isClean, receivedShutdown, shutdown } from './shutdown.js'
 import {
   bumpClosing,
@@ -64,6 +64,7 @@ function handle(state: ChannelState, input: ChannelInput, env: ChannelEnv): Step
     case 'fundingFailed':
       return state.phase === 'awaitingFunding' ? ended(state, input.reason, env) : to(state)
     case 'forceClose':
+      if (isLive(state) && isHeldBack(state)) return withCommitment(state, 'command', env)
       return state.phase === 'closed' || state.phase === 'failed'
         ? refusedCommand(state, ['normal'])
         : failed(state, env, { cause: 'command', reason: 'closed by its user' })
@@ -136,7 +137,9 @@ function handled(
   }
   if (message.kind === 'error') {
     const reason = `the peer says: ${shownText(message.data)}`
-    return failed(state, env, { cause: 'peerError', reason, silent: true })
+    return isLive(state) && awaitsNumbers(state)
+      ? receivedEarlyError(state, reason, env)
+      : failed(state, env, { cause: 'peerError', reason, silent: true })
   }
   if (state.phase === 'opening' && message.kind === 'accept_channel')
     return receivedAccept(state, message, env)
@@ -218,6 +221,10 @@ function ticked(state: ChannelState, env: ChannelEnv): Step {
   return ticks < ANSWER_TICKS
     ? to(next)
     : to(next, { effects: [{ kind: 'disconnect', reason: 'the peer does not answer' }] })
+}
+
+function awaitsNumbers({ phase, link }: Live): boolean {
+  return phase !== 'failed' && link.kind === 'reestablishing' && link.isHeard !== true
 }
 
 function isLiveUp(state: ChannelState): boolean {

@@ -13,11 +13,13 @@ import {
   dustLimitOf,
   encodeTransaction,
   feeOf,
+  type Transaction,
   transactionID,
+  weightOf,
 } from '../script/index.js'
 import { viewOf } from './book.js'
 import { signerOf } from './commitments.js'
-import { MAX_CLOSINGS } from './policy.js'
+import { LOCKTIME_SLACK, MAX_CLOSINGS } from './policy.js'
 import type { ClosingProgress, Live } from './state.js'
 import { type ChannelEnv, type Effect, type Step, tell } from './step.js'
 import { fundingKeys } from './terms.js'
@@ -69,30 +71,65 @@ export function signOurs<S extends string>(
   return signerOf(live.terms, env).signClosing(live.signer, { closing, side: given.side, balance, fee })
 }
 
-/** What follows from the signatures of both: the transaction is published. */
+/**
+ * What follows from the signatures of both: the transaction is published, and of several the one that pays most settles how
+ * the channel ends. One that no node relays settles nothing: it is known, since it may confirm some day, and that is all.
+ */
 export function completed(
   live: Live,
-  closing: Closing<string>,
+  { closing, isOurs }: { readonly closing: Closing<string>; readonly isOurs: boolean },
   signatures: { readonly local: Uint8Array; readonly remote: Uint8Array },
+  { height }: Pick<ChannelEnv, 'height'>,
 ): Omit<Step, 'handoffs'> & { readonly next: Live } {
   const transaction = completeClosing(closing, [signatures.local, signatures.remote])
   const { complete } = live.closing
   const isSame =
     complete !== undefined && equalBytes(transactionID(complete), transactionID(closing.transaction))
+  const signed = live.closing.signed + (isSame ? 0 : 1)
+  if (!isRelayed(live, transaction, height)) {
+    return {
+      next: { ...live, closing: { ...live.closing, signed } },
+      monitor: [{ kind: 'closing', transaction: closing.transaction, isComplete: false }],
+      effects: [],
+    }
+  }
+  const isBest = complete === undefined || isSame || paysMore(live, transaction, complete)
   const progress: ClosingProgress = {
     ...live.closing,
-    complete: transaction,
-    signed: live.closing.signed + (isSame ? 0 : 1),
+    signed,
+    complete: isBest ? transaction : complete,
   }
+  // The peer gets no more time by replacing its own.
+  const isNewOfOurs = isBest && isOurs && !isSame
+  const patience =
+    live.patience?.closing === undefined || isNewOfOurs
+      ? { ...live.patience, closing: height }
+      : live.patience
   const effects: readonly Effect[] = [
     { kind: 'publish', what: 'closing', transaction },
     ...(isSame ? [] : [tell({ kind: 'closing', transaction } as const)]),
   ]
   return {
-    next: { ...live, closing: progress },
+    next: { ...live, closing: progress, patience },
     monitor: [{ kind: 'closing', transaction, isComplete: true }],
     effects,
   }
+}
+
+/** Whether nodes take it now: a satoshi for each virtual byte, and no lock time beyond the next blocks. */
+function isRelayed(live: Live, transaction: Transaction, height: number): boolean {
+  const isFinal = transaction.locktime <= height + LOCKTIME_SLACK
+  return isFinal && 4n * feePaid(live, transaction) >= BigInt(weightOf(transaction))
+}
+
+function paysMore(live: Live, one: Transaction, other: Transaction): boolean {
+  const weight = (transaction: Transaction) => BigInt(weightOf(transaction))
+  return feePaid(live, one) * weight(other) > feePaid(live, other) * weight(one)
+}
+
+/** What goes to the miners, outputs that were left out included. */
+function feePaid({ terms }: Live, { outputs }: Transaction): bigint {
+  return outputs.reduce((left: bigint, { amount }) => left - amount, terms.capacity)
 }
 
 /** Whether the peer has had us sign as many as we remember: there is no end of replacements. */

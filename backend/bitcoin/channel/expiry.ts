@@ -2,9 +2,9 @@
 import { toSat } from '../../../channel/units.js'
 import { isTrimmed, trimThreshold } from '../script/index.js'
 import type { OpenHtlc } from './book.js'
-import { failed } from './failure.js'
-import { CLAIM_BUFFER, EXPIRY_GRACE, WORTH_CLOSING } from './policy.js'
-import { isForgotten } from './ready.js'
+import { failed, isHeldBack, withCommitment } from './failure.js'
+import { CLAIM_BUFFER, CLOSING_PATIENCE, ERROR_PATIENCE, EXPIRY_GRACE, WORTH_CLOSING } from './policy.js'
+import { isConfirmed, isForgotten } from './ready.js'
 import type { Live } from './state.js'
 import { type ChannelEnv, type Step, tell, to } from './step.js'
 import { formatOfTerms } from './terms.js'
@@ -60,7 +60,13 @@ function deadlines({ book, terms }: Live): readonly Obligation[] {
     .sort((a, b) => a.height - b.height)
 }
 
-/** A new height. */
+/** Whether blocks should have had a closing that both signed, and nothing speaks for it that they will. */
+function isOverdue(live: Live, { height }: Pick<ChannelEnv, 'height'>): boolean {
+  const since = live.patience?.closing
+  return since !== undefined && isConfirmed(live) && height >= since + CLOSING_PATIENCE
+}
+
+/** A new height. @param live with nothing on chain that spends its funding, if it has patience with something */
 export function blockReached(live: Live, env: ChannelEnv): Step {
   if (isForgotten(live, env)) {
     const { channelID, keyIndex } = live.terms
@@ -70,7 +76,15 @@ export function blockReached(live: Live, env: ChannelEnv): Step {
       { effects: [tell({ kind: 'closed', reason })] },
     )
   }
+  if (isOverdue(live, env)) {
+    if (isHeldBack(live)) return withCommitment(live, 'expiry', env)
+    if (live.phase !== 'failed')
+      return failed(live, env, { cause: 'expiry', reason: 'no block takes the closing that both signed' })
+  }
   if (live.phase === 'failed') return to(live)
+  const { error } = live.patience ?? {}
+  if (error !== undefined && env.height >= error.at + ERROR_PATIENCE)
+    return failed(live, env, { cause: 'peerError', reason: error.reason, silent: true })
   const [first] = obligations(live)
   if (first === undefined || env.height < first.height) return to(live)
   const { id, offerer } = first.htlc

@@ -46,7 +46,7 @@ export function shownText(data: Uint8Array): string {
 
 /**
  * Ends a channel at once: before its first commitments it is forgotten, later our newest commitment is published, unless
- * that would be wrong.
+ * that would be wrong, or the peer is to blame after both signed a closing, which gets its time first.
  *
  * @param how `silent`: the peer is not told, since it told us or can't hear
  */
@@ -100,23 +100,38 @@ function failedLive(
     })
   }
   const { complete } = live.closing
-  if (complete !== undefined) {
-    // Both agreed on how it ends, and nothing is open: that is better for both than a commitment.
+  if (complete !== undefined && (cause === 'peerError' || cause === 'violation')) {
+    // Both agreed on how it ends, and nothing is open: for a while that is better for both than a commitment.
     return to(next, {
       monitor: [{ kind: 'failed', cause }],
       handoffs: refused,
       effects: [...error, { kind: 'publish', what: 'closing', transaction: complete }, event],
     })
   }
+  const { next: ended, monitor, effects } = withCommitment(next, cause, env)
+  return to(ended, { monitor, handoffs: refused, effects: [...error, ...effects, event] })
+}
+
+/** Whether a channel has failed, and its commitment waits for a closing that both signed. */
+export function isHeldBack({ phase, failure, closing, signer }: Live): boolean {
+  const { cause } = failure ?? {}
+  const isOurs = cause === 'peerError' || cause === 'violation'
+  return phase === 'failed' && isOurs && closing.complete !== undefined && signer.published === undefined
+}
+
+/**
+ * Our newest commitment goes to the monitor, beside whatever closing both signed: a closing may be such that no block ever
+ * takes it, and only one of them can confirm.
+ */
+export function withCommitment(live: Live, cause: FailureCause, env: ChannelEnv): Step {
   const signed = signerOf(live.terms, env).signLocal(live.signer, currentLocal(live), live.signatures)
   const { transaction } = signed
-  const number = signed.commitment.params.number
+  const { number } = signed.commitment.params
   return to(
-    { ...next, signer: signed.next },
+    { ...live, signer: signed.next },
     {
       monitor: [{ kind: 'failed', cause, publish: { number, transaction } }],
-      handoffs: refused,
-      effects: [...error, { kind: 'publish', what: 'commitment', transaction }, event],
+      effects: [{ kind: 'publish', what: 'commitment', transaction }],
     },
   )
 }
@@ -131,6 +146,11 @@ export function refusal(
   return { kind: 'refused', reference, error }
 }
 
+/** A command that can't be done. */
+export function refusedWith(state: ChannelState, error: PerkunasError): Step {
+  return to(state, { effects: [{ kind: 'refuse', error }] })
+}
+
 /** A command that can't be done now. */
 export function refusedCommand(state: ChannelState, expected: readonly string[]): Step {
   const channel = wireID(state)
@@ -138,7 +158,7 @@ export function refusedCommand(state: ChannelState, expected: readonly string[])
     const { reason } = state.failure
     const message = `channel ${channel} is the peer's to close: ${reason}`
     const lost = new PerkunasError('DATA_LOSS', message, { channel })
-    return to(state, { effects: [{ kind: 'refuse', error: lost }] })
+    return refusedWith(state, lost)
   }
   const actual = state.phase
   const error = new PerkunasError(
@@ -146,7 +166,7 @@ export function refusedCommand(state: ChannelState, expected: readonly string[])
     `channel ${channel} is ${actual}, and should be ${expected.join(' or ')}`,
     { channel, expected, actual },
   )
-  return to(state, { effects: [{ kind: 'refuse', error }] })
+  return refusedWith(state, error)
 }
 
 /**

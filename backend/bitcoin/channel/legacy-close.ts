@@ -77,7 +77,12 @@ function agreed(
 ): Step {
   const signature = signOurs(live, closing, { side: 'local', fee: feeOfOurs(live, fee) }, env)
   const range = live.closing.offered?.range ?? rangeOf(live, env)
-  const { next, monitor, effects } = completed(live, closing, { local: signature, remote: theirs })
+  const { next, monitor, effects } = completed(
+    live,
+    { closing, isOurs: false },
+    { local: signature, remote: theirs },
+    env,
+  )
   if (isAnswered) return to(next, { monitor, effects })
   // Its answer has our own form of the outputs, of which the peer may know another.
   const own = build(live, fee, 'local') ?? closing

@@ -120,6 +120,12 @@ export const ASKED_TICKS = 2
 export const YOUNG_TICKS = 60
 /** HTLCs that are together below this are not worth a commitment on chain. */
 export const WORTH_CLOSING: Sat = sat(1000n)
+/** Blocks that a closing has to get into one, after which our commitment is published beside it: a day. */
+export const CLOSING_PATIENCE = 144
+/** Blocks that a peer that says `error` has to tell how far it is, before we close for it. */
+export const ERROR_PATIENCE = 6
+/** How far a lock time of a closing may lie ahead of us: its maker may know some blocks more. */
+export const LOCKTIME_SLACK = 6
 /** Closing transactions of the peer's making that we sign and remember, of one channel. */
 export const MAX_CLOSINGS = 20
 

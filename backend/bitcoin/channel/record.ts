@@ -4,6 +4,7 @@
 //     lightning/<key index>/state        with every step that changes it
 //     lightning/<key index>/batch        when we sign, until it is revoked
 //     lightning/<key index>/intents      when they change
+//     lightning/<key index>/patience     when it begins, or what it is for changes
 //     lightning/<key index>/onion/<id>   once, until the HTLC is locked
 //
 // A step's writes are the difference between two states. What lasts only as long as a connection is not in it: whoever is
@@ -22,6 +23,7 @@ import {
   failure,
   features,
   intents,
+  patience,
   pointSchema,
   proposedTerms,
   readiness,
@@ -73,6 +75,7 @@ const ROWS = {
   batch: rowType('lightning-batch', batchMessages),
   intents: rowType('lightning-intents', intents),
   onion: rowType('lightning-onion', bytes(1366)),
+  patience: rowType('lightning-patience', patience),
 }
 
 /**
@@ -136,6 +139,7 @@ function restored(keyIndex: bigint, parts: ReadonlyMap<string, Uint8Array>): Cha
   if (fixed === undefined) throw invalidRow(`${prefix}terms`, 'it is missing')
   const { stands, phase: _, ...rest } = state
   const batch = batchOf(read(ROWS.batch, 'batch'), `${prefix}batch`)
+  const waits = read(ROWS.patience, 'patience')
   const live: Live = {
     ...rest,
     phase: stands,
@@ -150,12 +154,22 @@ function restored(keyIndex: bigint, parts: ReadonlyMap<string, Uint8Array>): Cha
       }),
     },
     ...(batch === undefined ? {} : { batch }),
+    ...(waits === undefined ? {} : { patience: waits }),
   }
   return live
 }
 
 function packed(live: Live) {
-  const { phase, terms: _, batch: __, intents: ___, link: ____, doubtedSince: _____, ...rest } = live
+  const {
+    phase,
+    terms: _,
+    batch: __,
+    intents: ___,
+    link: ____,
+    doubtedSince: _____,
+    patience: ______,
+    ...rest
+  } = live
   const { signed, complete } = live.closing
   const { htlcs, ...kept } = dropUnsigned(live.book)
   return {
@@ -179,6 +193,11 @@ function partWrites(prefix: string, before: Live | undefined, after: Live): read
     const key = `${prefix}intents`
     if (after.intents.length > 0) writes.push(ROWS.intents.put(key, after.intents))
     else if (before !== undefined && before.intents.length > 0) writes.push({ kind: 'delete', key })
+  }
+  if (before?.patience !== after.patience) {
+    const key = `${prefix}patience`
+    if (after.patience !== undefined) writes.push(ROWS.patience.put(key, after.patience))
+    else if (before !== undefined) writes.push({ kind: 'delete', key })
   }
   if (before?.book !== after.book) writes.push(...onionWrites(prefix, before?.book, after.book))
   return writes
@@ -212,14 +231,17 @@ function hasOnion({ offerer, stage }: OpenHtlc): boolean {
 
 function removals(prefix: string, live: Live): readonly Write[] {
   const onions = [...onionsOf(live.book).keys()].map((id) => `onion/${id}`)
-  return ['terms', 'batch', 'intents', ...onions].map((part) => ({ kind: 'delete', key: `${prefix}${part}` }))
+  return ['terms', 'batch', 'intents', 'patience', ...onions].map((part) => ({
+    kind: 'delete',
+    key: `${prefix}${part}`,
+  }))
 }
 
 /** Whether two states have the same row: what the peer did not sign makes no difference. */
 function isSameState(before: Live, after: Live): boolean {
   const names = Object.keys({ ...before, ...after }) as (keyof Live)[]
   const own = names.filter(
-    (name) => !['book', 'link', 'doubtedSince', 'batch', 'intents', 'terms'].includes(name),
+    (name) => !['book', 'link', 'doubtedSince', 'batch', 'intents', 'patience', 'terms'].includes(name),
   )
   if (own.some((name) => before[name] !== after[name])) return false
   if (before.book === after.book) return true

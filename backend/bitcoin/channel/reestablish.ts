@@ -24,7 +24,7 @@ import { dropUnsigned } from './book.js'
 import { isAwaitingRevocation, signerOf } from './commitments.js'
 import { errorMessage, failed, warned } from './failure.js'
 import { fundedReady, readyMessage } from './ready.js'
-import type { Live } from './state.js'
+import { isLive, type Live } from './state.js'
 import { type ChannelEnv, type Effect, followed, type Step, send, tell, to } from './step.js'
 
 const NO_SECRET = new Uint8Array(32)
@@ -46,9 +46,19 @@ export function connected(live: Live, features: readonly FeatureName[], env: Cha
   if (live.phase !== 'failed') return to(fresh, { effects: [reestablish] })
   const { cause, reason } = live.failure ?? { cause: undefined, reason: 'the channel failed' }
   const error = send(errorMessage(channelID, reason))
-  if (cause !== 'dataLoss') return to(fresh, { effects: [error] })
-  // Some close when they see that we are behind, and some when they are asked to.
-  return to(fresh, { effects: [reestablish, error, tell({ kind: 'dataLoss', reason })] })
+  // Who lost data must see so before it closes for our error. Who has not closes when it sees that we are behind, or when it
+  // is asked to.
+  const lost = cause === 'dataLoss' ? [tell({ kind: 'dataLoss', reason })] : []
+  return to(fresh, { effects: [reestablish, error, ...lost] })
+}
+
+/**
+ * `error` of a peer that has not told how far it is. It may know that we are behind: what we would publish for it could be
+ * revoked. So that is waited for, and some blocks later done all the same.
+ */
+export function receivedEarlyError(live: Live, reason: string, { height }: ChannelEnv): Step {
+  if (live.patience?.error !== undefined) return to(live)
+  return to({ ...live, patience: { ...live.patience, error: { at: height, reason } } })
 }
 
 /** The peer is gone: what it did not sign never was, and a closing is negotiated anew. */
@@ -65,6 +75,15 @@ export function disconnected(live: Live): Live {
 /** `channel_reestablish`. */
 export function receivedReestablish(live: Live, message: ChannelReestablish, env: ChannelEnv): Step {
   if (live.link.kind !== 'reestablishing') return warned(live, 'channel_reestablish on a channel that is up')
+  const step = compared(live, message, env)
+  const { next } = step
+  const { error } = live.patience ?? {}
+  if (error === undefined || !isLive(next) || next.phase === 'failed') return step
+  const { reason } = error
+  return followed({ ...step, next }, (one) => failed(one, env, { cause: 'peerError', reason, silent: true }))
+}
+
+function compared(live: Live, message: ChannelReestablish, env: ChannelEnv): Step {
   const { nextCommitmentNumber, nextRevocationNumber, yourLastPerCommitmentSecret: secret } = message
   const { signed, released } = live.signer
   const keys = env.keys(live.terms.keyIndex)
@@ -88,7 +107,7 @@ export function receivedReestablish(live: Live, message: ChannelReestablish, env
   if (!fits && nextCommitmentNumber === 1n && nextRevocationNumber === 0n) {
     const reason = 'the peer says that it lost its data'
     const error = send(errorMessage(live.terms.channelID, reason))
-    return to(live, { effects: [error, tell({ kind: 'disagreement', reason })] })
+    return to(heard(live), { effects: [error, tell({ kind: 'disagreement', reason })] })
   }
   if (nextCommitmentNumber !== signed && !missedBatch)
     return disagreed(live, `next_commitment_number ${signed} expected`)
@@ -133,8 +152,13 @@ function repeatedRevocation({ terms, signer: record }: Live, env: ChannelEnv): E
   })
 }
 
+/** What the peer says does not fit, and that is all that it will say. */
+function heard(live: Live): Live {
+  return { ...live, link: { kind: 'reestablishing', ticks: 0, isHeard: true } }
+}
+
 function disagreed(live: Live, reason: string): Step {
-  return to(live, {
+  return to(heard(live), {
     effects: [
       send(errorMessage(live.terms.channelID, reason)),
       tell({ kind: 'disagreement', reason }),

@@ -42,6 +42,7 @@ import type { Attribution, Book } from './book.js'
 import type { Intent } from './input.js'
 import { MAX_HTLCS } from './policy.js'
 import { STAGE_NAMES } from './stages.js'
+import type { Patience } from './state.js'
 import type { ProposedTerms, SideTerms, Terms } from './terms.js'
 
 const MAX_SCRIPT = 10_000
@@ -290,6 +291,11 @@ export const readiness = object({
 export const shutdowns = object({ local: optional(script), remote: optional(script) })
 /** What lasts of a closing longer than a connection. */
 export const closing = object({ signed: uint(), complete: optional(transaction) })
+/** See {@link Patience}. */
+export const patience: Schema<Patience> = object({
+  closing: optional(uint(0xffff_ffff)),
+  error: optional(object({ at: uint(0xffff_ffff), reason: text(10_000) })),
+})
 /** Why a channel failed. */
 export const failureCause = oneOf(
   'command',

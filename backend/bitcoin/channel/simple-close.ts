@@ -1,6 +1,7 @@
 // The newer closing: each side makes and pays for its own transaction, and may replace it by one with a higher fee (BOLT 2,
 // "Closing Negotiation: closing_complete and closing_sig").
 import { equalBytes } from '../../../channel/bytes.js'
+import { PerkunasError } from '../../../channel/errors.js'
 import { type Sat, sat, toSat } from '../../../channel/units.js'
 import {
   buildClosing,
@@ -14,7 +15,7 @@ import {
 } from '../script/index.js'
 import type { ClosingComplete, ClosingSig } from '../wire/index.js'
 import { closingFee, closingFunding, completed, hasSignedEnough, shares, signOurs } from './closing.js'
-import { refusedCommand, warned } from './failure.js'
+import { refusedCommand, refusedWith, warned, wireID } from './failure.js'
 import { closingForms } from './parameters.js'
 import { MIN_FEERATE } from './policy.js'
 import { isClean } from './shutdown.js'
@@ -73,15 +74,20 @@ export function proposeClosing(live: Live, env: ChannelEnv, fee?: Sat): Step {
   )
 }
 
-/** Another transaction of ours with a higher fee. */
+/** Another transaction of ours with a higher fee. Refused while the one before it is not answered. */
 export function bumpClosing(live: Live, fee: Sat, env: ChannelEnv): Step {
-  if (
-    live.phase !== 'negotiating' ||
-    !isClean(live) ||
-    !isSimple(live) ||
-    live.closing.proposed !== undefined
-  )
-    return refusedCommand(live, ['negotiating'])
+  if (live.phase !== 'negotiating' || !isClean(live)) return refusedCommand(live, ['negotiating'])
+  if (live.closing.proposed !== undefined) return refusedCommand(live, ['answered'])
+  if (!isSimple(live)) {
+    const what = 'another fee without option_simple_close'
+    return refusedWith(live, new PerkunasError('UNSUPPORTED', `${wireID(live)}: ${what}`, { what }))
+  }
+  const most = toSat(shares(live).local.balance)
+  const least = closingFee(live, MIN_FEERATE)
+  if (fee < least || fee > most) {
+    const message = `a fee of ${fee} sat is not within ${least} and ${most}`
+    return refusedWith(live, new PerkunasError('INVALID_AMOUNT', message, { actual: fee }))
+  }
   return proposeClosing(live, env, fee)
 }
 
@@ -114,7 +120,7 @@ export function receivedClosingComplete(live: Live, message: ClosingComplete, en
     return warned(live, 'closing_complete: bad signature')
   const ours = signOurs(live, closing, { side: 'closee', fee: sat(0n) }, env)
   const heard: Live = { ...live, shutdown: { ...live.shutdown, remote: closerScriptpubkey } }
-  const step = completed(heard, closing, { local: ours, remote: theirs })
+  const step = completed(heard, { closing, isOurs: false }, { local: ours, remote: theirs }, env)
   const { channelID } = live.terms
   const answer: ClosingSig = {
     kind: 'closing_sig',
@@ -161,7 +167,12 @@ export function receivedClosingSig(live: Live, message: ClosingSig, env: Channel
     return warned(live, 'closing_sig: bad signature')
   const ours = signOurs(live, closing, { side: 'closer', fee: proposed.fee }, env)
   const { proposed: _, ...progress } = live.closing
-  const step = completed({ ...live, closing: progress }, closing, { local: ours, remote: theirs })
+  const step = completed(
+    { ...live, closing: progress },
+    { closing, isOurs: true },
+    { local: ours, remote: theirs },
+    env,
+  )
   return to(step.next, { monitor: step.monitor, effects: step.effects })
 }
 

@@ -96,6 +96,7 @@ export interface Live {
   readonly shutdown: Shutdowns
   readonly closing: ClosingProgress
   readonly failure?: Failure
+  readonly patience?: Patience
 }
 
 /** Updates with the signature over them. */
@@ -107,8 +108,8 @@ export interface Batch {
 /** The connection. Not part of the record: whoever is restored is not connected. */
 export type Link =
   | { readonly kind: 'down' }
-  /** channel_reestablish was sent and not received. `ticks` that this took. */
-  | { readonly kind: 'reestablishing'; readonly ticks: number }
+  /** channel_reestablish was sent, and none that fits was received. `ticks` that this took. `isHeard`: one that does not fit was. */
+  | { readonly kind: 'reestablishing'; readonly ticks: number; readonly isHeard?: true }
   /** `ticks` without the revocation that we wait for. */
   | { readonly kind: 'up'; readonly ticks: number }
 
@@ -141,8 +142,16 @@ export interface ClosingProgress {
   readonly proposed?: { readonly fee: Sat; readonly locktime: number }
   /** How many transactions the peer had us sign. */
   readonly signed: number
-  /** The last transaction that both signed. */
+  /** Of the transactions that both signed the one that pays most for its place in a block. */
   readonly complete?: Transaction
+}
+
+/** What is given some time before our commitment is published, as the height at which that began. */
+export interface Patience {
+  /** A closing that both signed, to get into a block. */
+  readonly closing?: number
+  /** The peer, to tell how far it is: it said `error` without that. */
+  readonly error?: { readonly at: number; readonly reason: string }
 }
 
 /** Fees that a side would agree to. */

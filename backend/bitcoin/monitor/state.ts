@@ -251,8 +251,16 @@ function learned(state: MonitorState, known: KnownPreimage): MonitorState {
 
 function closing(state: MonitorState, transaction: Transaction): MonitorState {
   const txid = transactionID(transaction)
-  const others = state.closings.filter((one) => !equalBytes(transactionID(one), txid))
+  const known = state.closings.find((one) => equalBytes(transactionID(one), txid))
+  // What is complete stays so.
+  if (known !== undefined && (isComplete(known) || !isComplete(transaction))) return state
+  const others = state.closings.filter((one) => one !== known)
   return { ...state, closings: [...others, transaction] }
+}
+
+/** Whether a closing has the signatures of both. */
+export function isComplete({ inputs }: Transaction): boolean {
+  return (inputs[0]?.witness.length ?? 0) > 0
 }
 
 function failed(state: MonitorState, { cause, publish }: MonitorFailure): MonitorState {

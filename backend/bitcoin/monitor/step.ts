@@ -19,7 +19,7 @@ import {
 import { isDone, settled } from './outcomes.js'
 import { preimagesIn } from './preimages.js'
 import type { MonitorTerms, MonitorUpdate } from './record.js'
-import { applyUpdates } from './state.js'
+import { applyUpdates, isComplete } from './state.js'
 import { depthOf, type View, viewOf, wantedRevoked } from './view.js'
 
 /**
@@ -62,7 +62,7 @@ export function step(monitor: Monitor | undefined, input: MonitorInput, env: Mon
 /** Whether it has nothing on chain and nothing to get there: it needs to hear of no block but one that spends what it watches. */
 export function isAtRest({ known, facts, orphan, pending, attempts, isResolved }: Monitor): boolean {
   if (isResolved) return true
-  const isClosing = known.closings.some(({ inputs }) => (inputs[0]?.witness.length ?? 0) > 0)
+  const isClosing = known.closings.some(isComplete)
   const isOnItsWay = orphan !== undefined || pending !== undefined || attempts.length > 0
   return known.failure === undefined && facts.length === 0 && !isOnItsWay && !isClosing
 }

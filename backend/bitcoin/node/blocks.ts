@@ -2,7 +2,7 @@
 import type { Hex } from '../../../channel/bytes.js'
 import { blockHeight } from '../../../channel/units.js'
 import { type Block, cursorRecord } from '../chain/index.js'
-import { isLive } from '../channel/index.js'
+import { isLive, type Live } from '../channel/index.js'
 import { commitmentFeerate } from '../channel/policy.js'
 import { formatOfTerms } from '../channel/terms.js'
 import { isAtRest, type SpendingTransaction } from '../monitor/index.js'
@@ -29,15 +29,20 @@ export function blockConnected(
   }
   const spends = machines.chain.spends(block)
   for (const entry of [...machines.entries.all]) {
-    const { monitor, state } = entry
+    const { monitor } = entry
     const transactions = spends.get(entry) ?? []
     if (monitor !== undefined && (transactions.length > 0 || !isAtRest(monitor)))
       monitorBlock(machines, entry, { hash, isTip, block, transactions })
-    if (isLive(state) && (state.book.htlcs.length > 0 || state.ready.depth === 0))
-      machines.input(entry, { kind: 'block' })
+    if (isLive(entry.state) && needsBlock(entry, entry.state, isTip)) machines.input(entry, { kind: 'block' })
   }
   if (isTip) for (const entry of machines.chain.unconfirmed()) machines.publishFunding(entry)
   machines.follow(machines.htlcs.reached(height))
+}
+
+/** Whether a channel asks for the height. Patience ends only at the tip, and only if nothing is on chain. */
+function needsBlock({ monitor }: Entry, { book, ready, patience }: Live, isTip: boolean): boolean {
+  const isWaiting = patience !== undefined && isTip && monitor?.facts.length === 0
+  return book.htlcs.length > 0 || ready.depth === 0 || isWaiting
 }
 
 /** What a monitor begins to watch may be spent in the same block. */

@@ -7,6 +7,11 @@ export function unknownChannel(channel: bigint): PerkunasError<'UNKNOWN_CHANNEL'
   return new PerkunasError('UNKNOWN_CHANNEL', message, { channel: `0x${channel.toString(16)}` })
 }
 
+/** What a caller gave is nothing that can be meant. */
+export function invalidArgument(argument: string, expected: string): PerkunasError<'INVALID_ARGUMENT'> {
+  return new PerkunasError('INVALID_ARGUMENT', `${argument} must be ${expected}`, { argument })
+}
+
 /** Anything, with the place where it happened. */
 export function asError(cause: unknown, what: string): PerkunasError {
   if (cause instanceof PerkunasError) return cause

@@ -2,14 +2,14 @@
 import { type Observable, Subject } from 'rxjs'
 import { toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
-import { msat } from '../../../channel/units.js'
+import { msat, type Sat } from '../../../channel/units.js'
 import type { PeerID } from '../../../peer/index.js'
 import type { ChannelInput } from '../channel/index.js'
 import type { ClaimableBalance } from '../monitor/index.js'
 import { type ChannelObligation, claimableOf, obligationsOfAll } from './chain-view.js'
 import type { NodeEvent } from './effects.js'
 import type { Entry } from './entries.js'
-import { asHandlerError, unknownChannel } from './faults.js'
+import { asHandlerError, invalidArgument, unknownChannel } from './faults.js'
 import type { LightningNodeOptions, OpenHandler, OpenOptions } from './options.js'
 import { type NodeParts, nodeParts } from './parts.js'
 import type { NodePayments } from './payments.js'
@@ -236,12 +236,25 @@ export class LightningNode implements AsyncDisposable {
   }
 
   /**
-   * Closes a channel alone, by publishing our newest commitment.
+   * Closes a channel alone, by publishing our newest commitment, also where both have signed a closing that no block takes.
    *
    * @throws PerkunasError PHASE_MISMATCH, UNKNOWN_CHANNEL
    */
   async forceClose(channel: bigint): Promise<void> {
     await this.#input(channel, { kind: 'forceClose' })
+  }
+
+  /**
+   * Replaces our transaction of a closing in agreement by one that pays more, as long as no block has one. The peer must be
+   * there and sign it: `events$` tells `closing` once it has.
+   *
+   * @param fee in all, of our share; what a closing weighs follows from the last one
+   * @throws PerkunasError PHASE_MISMATCH, also while the peer owes an answer to the one before; INVALID_AMOUNT if it is below
+   *   what is relayed or above our share; UNSUPPORTED if the peer does not know option_simple_close; UNKNOWN_CHANNEL
+   */
+  async bumpClosing(channel: bigint, fee: Sat): Promise<void> {
+    if (typeof fee !== 'bigint') throw invalidArgument('fee', 'an amount in satoshis')
+    await this.#input(channel, { kind: 'bumpClosing', fee })
   }
 
   /**

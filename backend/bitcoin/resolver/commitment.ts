@@ -9,7 +9,7 @@ import { claimsOf, contextOf } from '../monitor/claims.js'
 import { isSame } from '../monitor/facts.js'
 import type { Monitor, MonitorEffect, MonitorEnv } from '../monitor/machine.js'
 import { classifySpend, type FundingSpend } from '../monitor/spend.js'
-import type { MonitorState } from '../monitor/state.js'
+import { isComplete, type MonitorState } from '../monitor/state.js'
 import { type Transaction, transactionID, weightOf } from '../script/index.js'
 import { fundedAdvanced, priced } from './advance.js'
 import type { Attempt } from './attempt.js'
@@ -42,7 +42,7 @@ export function pursueFunding(monitor: Monitor, env: MonitorEnv, scope: Scope): 
     if (orphan !== undefined) effects.push(publish('commitment', orphan))
     // What was lost with our data may be newer than anything that we know.
     const isSafe = known.failure?.cause !== 'dataLoss'
-    const closing = known.closings.filter(({ inputs }) => (inputs[0]?.witness.length ?? 0) > 0).at(-1)
+    const closing = bestClosing(known)
     if (closing !== undefined && isSafe && known.failure?.publish === undefined)
       effects.push(publish('closing', closing))
   }
@@ -59,6 +59,19 @@ export function pursueFunding(monitor: Monitor, env: MonitorEnv, scope: Scope): 
     effects.push(...child.effects)
   }
   return { next, effects }
+}
+
+/** Of the closings that both signed, the one that pays most for its weight. */
+function bestClosing({ closings, terms }: MonitorState): Transaction | undefined {
+  const rate = (one: Transaction) => {
+    const left = one.outputs.reduce((sum: bigint, { amount }) => sum - amount, terms.funding.amount)
+    return Number(left) / weightOf(one)
+  }
+  const complete = closings.filter(isComplete)
+  return complete.reduce<Transaction | undefined>(
+    (best, one) => (best === undefined || rate(one) > rate(best) ? one : best),
+    undefined,
+  )
 }
 
 /** Whether a commitment of the peer's was in a mempool not long ago. */

@@ -1,9 +1,11 @@
 import { expect } from 'chai'
 import { step } from '../../../../backend/bitcoin/channel/channel.js'
+import { closingFunding, shares } from '../../../../backend/bitcoin/channel/closing.js'
 import { obligations } from '../../../../backend/bitcoin/channel/expiry.js'
 import type { FeatureName } from '../../../../backend/bitcoin/features.js'
-import { p2wpkh, transactionID } from '../../../../backend/bitcoin/script/index.js'
-import type { ClosingSigned, Shutdown } from '../../../../backend/bitcoin/wire/index.js'
+import { channelSecrets } from '../../../../backend/bitcoin/keys/index.js'
+import { buildClosing, p2wpkh, signClosing, transactionID } from '../../../../backend/bitcoin/script/index.js'
+import type { ClosingComplete, ClosingSigned, Shutdown } from '../../../../backend/bitcoin/wire/index.js'
 import { toHex } from '../../../../channel/bytes.js'
 import { blockHeight, feeratePerKw, msat, type Sat, sat } from '../../../../channel/units.js'
 import {
@@ -13,6 +15,7 @@ import {
   last,
   Pair,
   type PairOptions,
+  type Party,
   preimageOf,
   scriptOf,
   sent,
@@ -190,13 +193,56 @@ describe('BOLT 2, "Closing Negotiation: closing_signed"', () => {
     }
     expect(pair.live(bob).closing.signed).to.be.at.most(20)
   })
-  it('an error after both signed -> the closing is published, not a commitment', () => {
-    const pair = shared()
-    pair.input(pair.alice, { kind: 'shutdown' })
-    pair.settle()
-    const { channelID } = pair.live(pair.bob).terms
-    pair.input(pair.bob, { kind: 'received', message: { kind: 'error', channelID, data: new Uint8Array() } })
-    expect(pair.bob.published.map(({ what }) => what)).to.deep.equal(['closing', 'closing'])
+  it('an error after both signed -> the closing is published, and our commitment when a day has not confirmed it', () => {
+    const pair = agreed()
+    const { bob } = pair
+    const { channelID } = pair.live(bob).terms
+    pair.input(bob, { kind: 'received', message: { kind: 'error', channelID, data: new Uint8Array() } })
+    expect(whatOf(bob)).to.deep.equal(['closing', 'closing'])
+    at(pair, 100 + 143)
+    expect(whatOf(bob)).to.deep.equal(['closing', 'closing'])
+    pair.crash(bob)
+    at(pair, 100 + 144)
+    expect(whatOf(bob)).to.deep.equal(['closing', 'closing', 'commitment'])
+    expect(bob.monitor.at(-1)).to.deep.include({ kind: 'failed', cause: 'expiry' })
+    at(pair, 100 + 145)
+    expect(whatOf(bob)).to.have.length(3)
+  })
+  it('force-close after both signed -> our commitment, and once', () => {
+    const pair = agreed()
+    const { bob } = pair
+    pair.input(bob, { kind: 'forceClose' })
+    expect(whatOf(bob)).to.deep.equal(['closing', 'commitment'])
+    expect(bob.monitor.at(-1)).to.have.nested.property('publish.number', 0n)
+    pair.input(bob, { kind: 'forceClose' })
+    expect(effectKinds(bob).at(-1)).to.equal('refuse')
+  })
+  it('force-close while a closing has its time after an error -> our commitment at once', () => {
+    const pair = agreed()
+    const { bob } = pair
+    const { channelID } = pair.live(bob).terms
+    pair.input(bob, { kind: 'received', message: { kind: 'error', channelID, data: new Uint8Array() } })
+    pair.input(bob, { kind: 'forceClose' })
+    expect(whatOf(bob)).to.deep.equal(['closing', 'closing', 'commitment'])
+    expect(effectKinds(bob).at(-1)).to.equal('publish')
+  })
+  it('no block takes what both signed for a day -> the channel fails, and our commitment is published', () => {
+    const pair = agreed()
+    at(pair, 100 + 143)
+    expect(pair.both.map(({ state }) => state?.phase)).to.deep.equal(['negotiating', 'negotiating'])
+    for (const party of pair.both) pair.crash(party)
+    at(pair, 100 + 144)
+    expect(pair.both.map((party) => whatOf(party))).to.deep.equal([
+      ['closing', 'commitment'],
+      ['closing', 'commitment'],
+    ])
+    expect(pair.live(pair.alice).failure?.cause).to.equal('expiry')
+  })
+  it('an unconfirmed funding is no reason to close alone', () => {
+    const pair = agreed()
+    pair.input(pair.bob, { kind: 'depth', confirmations: 0 })
+    at(pair, 100 + 500)
+    expect(whatOf(pair.bob)).to.deep.equal(['closing'])
   })
 })
 
@@ -255,6 +301,92 @@ describe('BOLT 2, "Closing Negotiation: closing_complete and closing_sig"', () =
       expect(textOf(pair)).to.match(text)
       expect(pair.bob.published).to.have.length(0)
     }
+  })
+  it('another fee that can not be: below what is relayed, above our share, in the older form', () => {
+    const pair = agreed({ features: SIMPLE })
+    for (const fee of [sat(1n), sat(600_001n), sat(2_100_000_000_000_000n)]) {
+      pair.input(pair.alice, { kind: 'bumpClosing', fee })
+      expect(refusalOf(pair), `${fee}`).to.equal('INVALID_AMOUNT')
+    }
+    const legacy = agreed()
+    legacy.input(legacy.alice, { kind: 'bumpClosing', fee: sat(5000n) })
+    expect(refusalOf(legacy)).to.equal('UNSUPPORTED')
+  })
+  for (const [name, offer] of [
+    ['pays nothing', { fee: 0n, locktime: 100 }],
+    ['pays less than is relayed', { fee: 150n, locktime: 100 }],
+    ['is locked for a century', { fee: 5000n, locktime: 4_100_000_000 }],
+    ['is locked for some hours', { fee: 5000n, locktime: 107 }],
+  ] as const) {
+    it(`a closing of the peer's that ${name} settles nothing, and takes nobody hostage`, () => {
+      const pair = shared({ real: true, features: SIMPLE })
+      const { alice } = pair
+      onlyPeerCompletes(pair, offer)
+      expect(sent(alice)).to.include('closing_sig')
+      expect(whatOf(alice)).to.deep.equal([])
+      expect(pair.live(alice).closing).to.deep.include({ signed: 1 })
+      expect(pair.live(alice).closing.complete).to.equal(undefined)
+      // It may confirm some day, all the same.
+      expect(alice.monitor.at(-1)).to.deep.include({ kind: 'closing', isComplete: false })
+      const { channelID } = pair.live(alice).terms
+      pair.input(alice, { kind: 'received', message: { kind: 'error', channelID, data: new Uint8Array() } })
+      expect(whatOf(alice)).to.deep.equal(['commitment'])
+    })
+  }
+  it('a lock time some blocks ahead of us is one of a peer that knows them', () => {
+    const pair = shared({ real: true, features: SIMPLE })
+    onlyPeerCompletes(pair, { fee: 5000n, locktime: 106 })
+    expect(whatOf(pair.alice)).to.deep.equal(['closing'])
+  })
+  it('of several closings the one that pays most counts, and only our own gets more time', () => {
+    const pair = shared({ real: true, features: SIMPLE })
+    const { alice } = pair
+    onlyPeerCompletes(pair, { fee: 5000n, locktime: 100 })
+    const best = pair.live(alice).closing.complete
+    pair.input(alice, { kind: 'received', message: completeOfBob(pair, { fee: 200n, locktime: 100 }) })
+    expect(pair.live(alice).closing.complete).to.equal(best)
+    at(pair, 150)
+    pair.input(alice, { kind: 'received', message: completeOfBob(pair, { fee: 6000n, locktime: 100 }) })
+    expect(pair.live(alice).closing.complete).to.not.equal(best)
+    expect(pair.live(alice).patience?.closing).to.equal(100)
+    pair.disconnect()
+    pair.connect()
+    pair.settle()
+    pair.input(alice, { kind: 'bumpClosing', fee: sat(9000n) })
+    pair.settle()
+    expect(pair.live(alice).patience?.closing).to.equal(150)
+    at(pair, 293)
+    expect(alice.state?.phase).to.equal('negotiating')
+    at(pair, 294)
+    expect(whatOf(alice).at(-1)).to.equal('commitment')
+  })
+  it('a peer that had another script in closing_complete may come back with the one of its shutdown', () => {
+    const pair = shared({ real: true, features: SIMPLE })
+    const { alice, bob } = pair
+    onlyPeerCompletes(pair, { fee: 5000n, locktime: 100 }, OTHER)
+    expect(pair.live(alice).shutdown.remote).to.deep.equal(OTHER)
+    pair.disconnect()
+    pair.connect()
+    pair.settle()
+    for (const party of pair.both) expect(sent(party), party.name).to.not.include('warning')
+    expect(pair.live(alice).shutdown.remote).to.deep.equal(scriptOf('bob'))
+    // Each has one of its own, signed by both.
+    const byAlice = alice.published.at(-1)?.transaction
+    expect(bob.published.map(({ transaction }) => transaction)).to.deep.include(byAlice)
+  })
+  it('a peer can not change its script without end', () => {
+    const pair = agreed({ features: SIMPLE })
+    const { channelID } = pair.live(pair.bob).terms
+    for (let i = 0; i < 30 && !sent(pair.bob).includes('warning'); i++) {
+      const scriptpubkey = i % 2 === 0 ? OTHER : scriptOf('alice')
+      pair.input(pair.bob, { kind: 'received', message: { kind: 'shutdown', channelID, scriptpubkey } })
+    }
+    expect(textOf(pair)).to.match(/not the one of before/)
+    expect(pair.live(pair.bob).closing.signed).to.equal(20)
+  })
+  it('in the older form the script stays', () => {
+    const pair = agreed()
+    expect(warningTo(pair, { scriptpubkey: OTHER })).to.match(/not the one of before/)
   })
   it('a closing_complete for a script that we have left is ignored', () => {
     const pair = shared({ features: SIMPLE })
@@ -376,6 +508,58 @@ describe('closing alone', () => {
 
 function shared(options: PairOptions = {}): Pair {
   return new Pair(options).reachNormal({ push: msat(400_000_000n) })
+}
+
+/** Both have signed a closing. */
+function agreed(options: PairOptions = {}): Pair {
+  const pair = shared(options)
+  pair.input(pair.alice, { kind: 'shutdown' })
+  pair.settle()
+  return pair
+}
+
+/** Alice closes; Bob does not answer her transaction, and sends one of his own. */
+function onlyPeerCompletes(pair: Pair, offer: Offer, script?: Uint8Array): void {
+  const { alice, bob } = pair
+  pair.input(alice, { kind: 'shutdown' })
+  pair.deliver(alice)
+  pair.deliver(bob)
+  alice.outbox = []
+  bob.outbox = []
+  pair.input(alice, { kind: 'received', message: completeOfBob(pair, offer, script) })
+  alice.outbox = []
+}
+
+interface Offer {
+  readonly fee: bigint
+  readonly locktime: number
+}
+
+/** Of a transaction with both outputs. */
+function completeOfBob(pair: Pair, { fee, locktime }: Offer, script = scriptOf('bob')): ClosingComplete {
+  const live = pair.live(pair.bob)
+  const { local, remote: closee } = shares(live)
+  const closer = { ...local, script }
+  const terms = { closer, closee, fee: sat(fee), locktime, variant: 'closer_and_closee_outputs' } as const
+  const closing = buildClosing({ funding: closingFunding(live), ...terms })
+  return {
+    kind: 'closing_complete',
+    channelID: live.terms.channelID,
+    closerScriptpubkey: closer.script,
+    closeeScriptpubkey: closee.script,
+    feeSatoshis: sat(fee),
+    locktime,
+    closerAndCloseeOutputs: signClosing(closing, channelSecrets(pair.bob.seed, 0n).funding),
+  }
+}
+
+function whatOf({ published }: Party): readonly string[] {
+  return published.map(({ what }) => what)
+}
+
+function refusalOf({ alice }: Pair): string | undefined {
+  const effect = alice.effects.at(-1)
+  return effect?.kind === 'refuse' ? effect.error.code : undefined
 }
 
 /** Alice has offered, and Bob has not heard it. */

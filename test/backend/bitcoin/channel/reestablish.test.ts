@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import type { ChannelInput } from '../../../../backend/bitcoin/channel/input.js'
 import { channelSecrets, commitmentSecret } from '../../../../backend/bitcoin/keys/index.js'
 import type { ChannelReestablish, LightningMessage } from '../../../../backend/bitcoin/wire/index.js'
-import { feeratePerKw, msat } from '../../../../channel/units.js'
+import { blockHeight, feeratePerKw, msat } from '../../../../channel/units.js'
 import { effectKinds, errorOf, kinds, Pair, type Party, preimageOf, sent, sentBy } from './pair.js'
 
 describe('BOLT 2, "Message Retransmission"', () => {
@@ -187,6 +187,63 @@ describe('BOLT 2, "Message Retransmission": numbers that do not fit', () => {
     expect(alice.published.map(({ what }) => what)).to.deep.equal(['commitment'])
   })
 
+  it('a channel that failed tells how far it is, and then error', () => {
+    const pair = paid()
+    pair.input(pair.alice, { kind: 'forceClose' })
+    reconnect(pair, { deliver: false })
+    expect(since(pair.alice)).to.deep.equal(['channel_reestablish', 'error'])
+    expect(last(pair.alice).nextCommitmentNumber).to.equal(pair.live(pair.alice).signer.validated)
+    pair.deliverAll()
+    expect(pair.live(pair.bob).failure?.cause).to.equal('peerError')
+    expect(pair.bob.published.map(({ what }) => what)).to.deep.equal(['commitment'])
+  })
+  it('we have lost data, and the peer has closed meanwhile -> nothing is published', () => {
+    const pair = outdated()
+    const { alice } = pair
+    pair.deliverAll()
+    expect(pair.live(alice).failure?.cause).to.equal('dataLoss')
+    expect(alice.published).to.have.length(0)
+  })
+  it('the peer says error before its numbers -> nothing is published until they come, for some blocks', () => {
+    const pair = outdated()
+    const { alice, bob } = pair
+    const [numbers, error] = bob.outbox
+    if (numbers === undefined || error === undefined) throw new Error('both')
+    bob.outbox = []
+    pair.input(alice, { kind: 'received', message: error })
+    reach(pair, 105)
+    expect(alice.published).to.have.length(0)
+    pair.disconnect()
+    pair.crash(alice)
+    pair.connect()
+    bob.outbox = []
+    pair.input(alice, { kind: 'received', message: numbers })
+    expect(pair.live(alice).failure?.cause).to.equal('dataLoss')
+    reach(pair, 200)
+    expect(alice.published).to.have.length(0)
+  })
+  it('numbers that fit, or none for some blocks, after error -> our newest commitment is published', () => {
+    for (const isHeard of [true, false]) {
+      const pair = paid()
+      const { alice } = pair
+      const { channelID } = pair.live(alice).terms
+      pair.disconnect()
+      pair.connect()
+      pair.input(alice, {
+        kind: 'received',
+        message: { kind: 'error', channelID, data: new TextEncoder().encode('no more') },
+      })
+      expect(alice.state?.phase).to.equal('normal')
+      if (isHeard) pair.deliver(pair.bob)
+      else reach(pair, 106)
+      expect(pair.live(alice).failure).to.deep.equal({
+        cause: 'peerError',
+        reason: 'the peer says: no more',
+      })
+      expect(alice.published.map(({ what }) => what)).to.deep.equal(['commitment'])
+    }
+  })
+
   const unproven: readonly (readonly [string, (pair: Pair) => Partial<ChannelReestablish>])[] = [
     [
       'claims that we are behind, with a wrong secret',
@@ -279,6 +336,29 @@ function paid(): Pair {
   pair.want(pair.bob, { kind: 'remove', id: 0n, removal: { kind: 'fulfill', preimage: preimageOf(1) } })
   pair.settle()
   return pair
+}
+
+/** Alice is back with what she had before the last payment, and Bob, who has closed meanwhile, has greeted her. */
+function outdated(): Pair {
+  const pair = new Pair({ real: true }).reachNormal({ push: msat(400_000_000n) })
+  const { alice, bob } = pair
+  const old = new Map(alice.disk)
+  pair.add(alice, 5_000_000n, 1)
+  pair.settle()
+  pair.disconnect()
+  pair.input(bob, { kind: 'forceClose' })
+  alice.disk.clear()
+  for (const [key, value] of old) alice.disk.set(key, value)
+  pair.crash(alice)
+  pair.connect()
+  return pair
+}
+
+/** Alice hears of a block at that height. */
+function reach(pair: Pair, height: number): void {
+  const { alice } = pair
+  alice.env = { ...alice.env, height: blockHeight(height) }
+  pair.input(alice, { kind: 'block' })
 }
 
 const mark = new WeakMap<Party, number>()

@@ -4,7 +4,7 @@ import { expect } from 'chai'
 import { claimsOf, claimsOfSecondLevel } from '../../../../backend/bitcoin/monitor/claims.js'
 import type { MonitorUpdate } from '../../../../backend/bitcoin/monitor/record.js'
 import { MONITOR_ROWS, REVOKED_ROWS, restoredMonitors } from '../../../../backend/bitcoin/monitor/rows.js'
-import { applyUpdates, faultOfMonitor } from '../../../../backend/bitcoin/monitor/state.js'
+import { applyUpdates, faultOfMonitor, isComplete } from '../../../../backend/bitcoin/monitor/state.js'
 import {
   commitmentNumberOf,
   obscure,
@@ -120,6 +120,8 @@ describe('monitor: what spent the funding output', () => {
     for (const party of pair.both) {
       const state = pair.monitor(party)
       expect(state.closings.length, party.name).to.be.greaterThan(0)
+      // Also with who answered, and signed the same once more: it is published until a block has it.
+      expect(state.closings.some(isComplete), `${party.name}: complete`).to.equal(true)
       for (const one of state.closings) expect(pair.classify(party, one).kind).to.equal('closing')
       const [closing] = state.closings
       if (closing === undefined) throw new Error('closing')
