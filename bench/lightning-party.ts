@@ -10,10 +10,10 @@ import { createIdentity, PeerBus } from 'perkunas/peer'
 import { tcpDialer, tcpListener } from 'perkunas/peer/tcp'
 import { LmdbStore } from 'perkunas/persistence/lmdb'
 import { secp256k1 } from 'perkunas/wallet'
-import { serve } from './child.js'
 import { median, quantile } from './figures.js'
 import { AMOUNT, CAPACITY } from './lightning-terms.js'
-import { openTable, serveEcho, timeParts, timeRoundTrip } from './updates-floor.js'
+import { partyCalls, serveParty } from './party.js'
+import { openTable } from './updates-floor.js'
 
 /** Who a process is. */
 export interface PartyOptions {
@@ -121,25 +121,7 @@ async function begin({ directory, url, cookieFile }: PartyOptions) {
       }
     },
 
-    parts: (_: null) => timeParts(directory, table),
-    serveEcho: (_: null) => serveEcho(),
-    roundTrip: (port: number) => timeRoundTrip(port),
-
-    /** Microseconds of processor time that this process has used. */
-    cpu(_: null): number {
-      const { user, system } = process.cpuUsage()
-      return user + system
-    },
-
-    /** Bytes in use after a garbage collection. */
-    async memory(_: null): Promise<{ readonly resident: number; readonly heap: number }> {
-      for (let i = 0; i < 3; i++) {
-        await new Promise((resolve) => setTimeout(resolve, 100))
-        globalThis.gc?.()
-      }
-      const { rss, heapUsed, external } = process.memoryUsage()
-      return { resident: rss, heap: heapUsed + external }
-    },
+    ...partyCalls(directory, table),
   }
   const end = async () => {
     await node.stop()
@@ -152,13 +134,4 @@ async function begin({ directory, url, cookieFile }: PartyOptions) {
   return { calls, end, about: { peer: bus.id, address, coins, provider: secp256k1.name } }
 }
 
-let end = async () => {}
-const calls: Record<string, (argument: never) => unknown> = {
-  async begin(options: PartyOptions) {
-    const party = await begin(options)
-    Object.assign(calls, party.calls)
-    end = party.end
-    return party.about
-  },
-}
-serve(calls, () => end())
+serveParty(begin)

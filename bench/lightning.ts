@@ -1,22 +1,19 @@
 // How many payments two Lightning nodes make over one channel: two processes over TCP with durable stores on a real chain,
 // one payment after another and many at a time, beside what parts of it cost in the same minute.
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Table from 'cli-table3'
 import { toHex } from 'perkunas/channel'
 import { type Bitcoind, startBitcoind } from '../scripts/bitcoind.js'
 import { Ldk } from '../scripts/ldk/ldk.js'
-import { type Child, start } from './child.js'
+import type { Child } from './child.js'
 import { median, quantile, rounded } from './figures.js'
 import type { Pace, PartyCalls } from './lightning-party.js'
 import { AMOUNT, CAPACITY } from './lightning-terms.js'
-import type { Parts } from './updates-floor.js'
+import { cpuOf, inRounds, measureIdle, middleCosts, progress, report, withParties } from './two-processes.js'
 
 /** Payments that are under way at a time. */
 const WIDTHS = [1, 30, 300] as const
-const ROUNDS = 5
 const SECONDS = 2
 const IDLE = 40
 
@@ -37,24 +34,16 @@ interface Result {
   readonly ratio?: number
 }
 
-/** Microseconds of the parts. */
-interface Costs extends Parts {
-  readonly roundTrip: number
-}
-
 /**
  * Runs it. `--json`: the last line of standard output is one JSON object. `--alone`: without two LDK nodes (WASM, nothing
  * stored) that do the same in turns. `--rounds=n`, 5 by default;
  * `--directory=path` under which the stores lie, the system's for temporary files by default.
  */
 export async function run(args: readonly string[]): Promise<void> {
-  const option = (name: string) => args.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3)
-  const rounds = Number(option('rounds') ?? ROUNDS)
-  const directory = mkdtempSync(join(option('directory') ?? tmpdir(), 'perkunas-bench-'))
   const module = new URL('./lightning-party.js', import.meta.url)
   await using bitcoind = await startBitcoind()
-  const [payer, payee]: readonly [Party, Party] = [start(module), start(module)]
-  try {
+  await withParties<PartyCalls>(module, args, async ({ parties, directory, rounds }) => {
+    const [payer, payee] = parties
     const { url, cookieFile } = bitcoind
     // A chain without blocks counts as one that is still being fetched.
     await mine(bitcoind, 1)
@@ -63,17 +52,16 @@ export async function run(args: readonly string[]): Promise<void> {
     // A coin for each channel: nothing unconfirmed is spent.
     await bitcoind.rpc('generatetoaddress', [IDLE + 2, about.coins])
     await mine(bitcoind, 101)
-    await open({ bitcoind, payer, payee }, other, 1, 1)
+    const scene = { bitcoind, payer, payee }
+    await open(scene, other, 1, 1)
     progress('the channel is open')
     await using rivals = args.includes('--alone') ? undefined : await startRivals()
     if (rivals !== undefined) progress('two LDK nodes have one, too')
-    const measured = await measure(payer, payee, { peer: other.peer, rounds, rivals })
-    const idle = await measureIdle({ bitcoind, payer, payee }, other)
-    report({ provider: about.provider, store: 'lmdb', ...measured, idle }, args.includes('--json'))
-  } finally {
-    await Promise.all([payer.stop(), payee.stop()])
-    rmSync(directory, { recursive: true, force: true })
-  }
+    const measured = await measure(parties, { peer: other.peer, rounds, rivals })
+    const idle = await measureIdle(parties, IDLE, () => open(scene, other, IDLE, IDLE + 1))
+    const table = tableOf(measured.results)
+    report({ provider: about.provider, ...measured, idle }, { table, json: args.includes('--json') })
+  })
 }
 
 interface Scene {
@@ -96,60 +84,34 @@ async function open({ bitcoind, payer, payee }: Scene, other: Other, count: numb
 }
 
 async function measure(
-  payer: Party,
-  payee: Party,
+  parties: readonly [Party, Party],
   given: { readonly peer: Other['peer']; readonly rounds: number; readonly rivals: Rivals | undefined },
 ) {
   const { peer, rounds, rivals } = given
-  const cpu = async () => {
-    const used = await Promise.all([payer, payee].map((party) => party.call('cpu', null)))
-    return used.reduce((sum, each) => sum + each, 0)
-  }
-  const parts: Costs[] = []
+  const [payer] = parties
   const runs = WIDTHS.map((inFlight) => {
     return { inFlight, paces: [] as (Pace & { readonly cpu: number })[], theirs: [] as Pace[] }
   })
-  // The first round lets the compiler see everything; it does not count.
-  for (let round = 0; round <= rounds; round++) {
-    const costs = await payer.call('parts', null)
-    const roundTrip = await payer.call('roundTrip', await payee.call('serveEcho', null))
-    if (round > 0) parts.push({ ...costs, roundTrip })
+  const costs = await inRounds(parties, rounds, async (counts) => {
     for (const { inFlight, paces, theirs } of runs) {
-      const before = await cpu()
+      const before = await cpuOf(parties)
       const pace = await payer.call('pay', { peer, inFlight, seconds: SECONDS })
-      const used = (await cpu()) - before
-      if (round > 0) paces.push({ ...pace, cpu: used / pace.payments })
+      const used = (await cpuOf(parties)) - before
+      if (counts) paces.push({ ...pace, cpu: used / pace.payments })
       const rival = await rivals?.pay(inFlight)
-      if (round > 0 && rival !== undefined) theirs.push(rival)
+      if (counts && rival !== undefined) theirs.push(rival)
     }
-    progress(round === 0 ? 'warm' : `round ${round} of ${rounds}`)
-  }
-  const middle = (part: keyof Costs) => median(parts.map((each) => each[part]))
-  return {
-    parts: {
-      sign: middle('sign'),
-      verify: middle('verify'),
-      commit: middle('commit'),
-      disk: middle('disk'),
-      roundTrip: middle('roundTrip'),
-    },
-    results: runs.map(
-      ({ inFlight, paces, theirs }): Result => ({
-        inFlight,
-        ...middleOf(paces),
-        cpu: rounded(median(paces.map((pace) => pace.cpu))),
-        ...(theirs.length === 0
-          ? {}
-          : {
-              ldk: middleOf(theirs),
-              ratio: rounded(
-                median(paces.map((pace, i) => perSecond(pace) / perSecond(theirs[i] ?? pace))),
-                2,
-              ),
-            }),
-      }),
-    ),
-  }
+  })
+  const results = runs.map(({ inFlight, paces, theirs }): Result => {
+    const ratio = () => median(paces.map((pace, i) => perSecond(pace) / perSecond(theirs[i] ?? pace)))
+    return {
+      inFlight,
+      ...middleOf(paces),
+      cpu: rounded(median(paces.map((pace) => pace.cpu))),
+      ...(theirs.length === 0 ? {} : { ldk: middleOf(theirs), ratio: rounded(ratio(), 2) }),
+    }
+  })
+  return { parts: { ...middleCosts(costs) }, results }
 }
 
 function perSecond({ payments, seconds }: Pace): number {
@@ -200,17 +162,6 @@ async function startRivals(): Promise<Rivals> {
   }
 }
 
-/** Bytes that a channel takes that does nothing, in both processes. */
-async function measureIdle(scene: Scene, other: Other) {
-  const both = [scene.payer, scene.payee]
-  const before = await Promise.all(both.map((party) => party.call('memory', null)))
-  await open(scene, other, IDLE, IDLE + 1)
-  const after = await Promise.all(both.map((party) => party.call('memory', null)))
-  const each = (part: 'resident' | 'heap') =>
-    after.map((now, i) => rounded((now[part] - (before[i]?.[part] ?? 0)) / IDLE))
-  return { channels: IDLE, residentBytesEach: each('resident'), heapBytesEach: each('heap') }
-}
-
 /** Blocks that nobody is paid for, with what is in the mempool. */
 async function mine(bitcoind: Bitcoind, count: number): Promise<void> {
   const info = await bitcoind.rpc('getdescriptorinfo', ['raw(51)'])
@@ -218,20 +169,7 @@ async function mine(bitcoind: Bitcoind, count: number): Promise<void> {
   await bitcoind.rpc('generatetodescriptor', [count, descriptor])
 }
 
-interface Report {
-  readonly provider: string
-  readonly store: string
-  readonly parts: Costs
-  readonly results: readonly Result[]
-  /** Of payer and payee. */
-  readonly idle: Awaited<ReturnType<typeof measureIdle>>
-}
-
-function report({ provider, store, parts, results, idle }: Report, json: boolean): void {
-  const { disk, ...costs } = parts
-  console.log(`secp256k1: ${provider}; store: ${store}; the disk syncs a block in ${disk.toFixed(0)} us`)
-  const each = Object.entries(costs).map(([part, time]) => `${part} ${time.toFixed(0)}`)
-  console.log(`parts in us: ${each.join(', ')}`)
+function tableOf(results: readonly Result[]): string {
   const table = new Table({
     head: ['in flight', 'payments/s', 'p50 ms', 'p99 ms', 'cpu us', 'LDK/s', 'p50 ms', 'p99 ms', 'ratio'],
     style: { head: [], border: [] },
@@ -240,19 +178,5 @@ function report({ provider, store, parts, results, idle }: Report, json: boolean
     const theirs = [ldk?.paymentsPerSecond ?? '', ldk?.p50 ?? '', ldk?.p99 ?? '', ratio ?? '']
     table.push([inFlight, paymentsPerSecond, p50, p99, cpu, ...theirs])
   }
-  console.log(table.toString())
-  const kilobytes = (bytes: readonly number[]) =>
-    bytes.map((each) => `${(each / 1024).toFixed(1)} kB`).join(' / ')
-  console.log(
-    `an idle channel: ${kilobytes(idle.residentBytesEach)} resident, ${kilobytes(idle.heapBytesEach)} of heap`,
-  )
-  if (!json) return
-  const microseconds = Object.fromEntries(
-    Object.entries(parts).map(([part, time]) => [part, rounded(time, 1)]),
-  )
-  console.log(JSON.stringify({ provider, store, parts: microseconds, results, idle }))
-}
-
-function progress(text: string): void {
-  console.error(`bench: ${text}`)
+  return table.toString()
 }

@@ -7,17 +7,9 @@ import { createIdentity, PeerBus } from 'perkunas/peer'
 import { tcpDialer, tcpListener } from 'perkunas/peer/tcp'
 import { LmdbStore } from 'perkunas/persistence/lmdb'
 import { MemoryWallet, secp256k1 } from 'perkunas/wallet'
-import { serve } from './child.js'
 import { median, quantile } from './figures.js'
-import {
-  openTable,
-  runFloor,
-  type Speed,
-  serveEcho,
-  serveFloor,
-  timeParts,
-  timeRoundTrip,
-} from './updates-floor.js'
+import { partyCalls, serveParty } from './party.js'
+import { openTable, runFloor, type Speed, serveFloor } from './updates-floor.js'
 import { type Contracts, openLedger } from './updates-ledger.js'
 
 /** Who a process is. */
@@ -107,27 +99,9 @@ async function begin({ directory, contracts }: PartyOptions) {
       return { updates: samples.length, seconds, p50: median(samples), p99: quantile(samples, 0.99) }
     },
 
-    parts: (_: null) => timeParts(directory, table),
-    serveEcho: (_: null) => serveEcho(),
-    roundTrip: (port: number) => timeRoundTrip(port),
+    ...partyCalls(directory, table),
     serveFloor: (count: number) => serveFloor(table, count),
     floor: (options: Parameters<typeof runFloor>[1]) => runFloor(table, options),
-
-    /** Microseconds of processor time that this process has used. */
-    cpu(_: null): number {
-      const { user, system } = process.cpuUsage()
-      return user + system
-    },
-
-    /** Bytes in use after a garbage collection. */
-    async memory(_: null): Promise<{ readonly resident: number; readonly heap: number }> {
-      for (let i = 0; i < 3; i++) {
-        await new Promise((resolve) => setTimeout(resolve, 100))
-        globalThis.gc?.()
-      }
-      const { rss, heapUsed, external } = process.memoryUsage()
-      return { resident: rss, heap: heapUsed + external }
-    },
   }
   const end = async () => {
     await client.close()
@@ -139,13 +113,4 @@ async function begin({ directory, contracts }: PartyOptions) {
   return { calls, end, about: { peer: bus.id, address, account: signer.address, provider: secp256k1.name } }
 }
 
-let end = async () => {}
-const calls: Record<string, (argument: never) => unknown> = {
-  async begin(options: PartyOptions) {
-    const party = await begin(options)
-    Object.assign(calls, party.calls)
-    end = party.end
-    return party.about
-  },
-}
-serve(calls, () => end())
+serveParty(begin)
