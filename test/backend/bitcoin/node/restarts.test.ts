@@ -48,7 +48,7 @@ describe('LightningNode: a bitcoind that is started again', function () {
     await alice.running.until(channel, ({ live }) => live?.isClosingAgreed === true)
     await world.mineOut(12)
     await world.expectExact(alice, bob, begun)
-    expect(world.errors).to.deep.equal([])
+    expect(faults()).to.deep.equal([])
   })
 
   it('killed when it has a funding in its mempool -> the funding is published again, and the channel comes to be', async () => {
@@ -62,7 +62,7 @@ describe('LightningNode: a bitcoind that is started again', function () {
     await world.mine(2)
     for (const { running } of [alice, bob]) await running.until(channel, ({ phase }) => phase === 'normal')
     await pays(alice, bob, 1, 1_000_000n)[0]
-    expect(world.errors).to.deep.equal([])
+    expect(faults()).to.deep.equal([])
   })
 
   it('killed with a commitment and claims in blocks that it forgets -> all is published again, HTLCs end as they should', async () => {
@@ -88,7 +88,7 @@ describe('LightningNode: a bitcoind that is started again', function () {
     expect(ends(alice)).to.deep.equal(['sent', 'cancelled'])
     expect(ends(bob)).to.deep.equal(['received', 'failed'])
     await world.expectExact(alice, bob, begun)
-    expect(world.errors).to.deep.equal([])
+    expect(faults()).to.deep.equal([])
   })
 
   it('a channel is closed alone while it is away -> the commitment is published when it is back', async () => {
@@ -101,9 +101,13 @@ describe('LightningNode: a bitcoind that is started again', function () {
     await world.expectExact(alice, bob, begun)
     const his = (await bob.coins()) - begun.bob
     expect(his <= 300_000n && his > 290_000n, `${his}`).to.equal(true)
-    // What could not be published was said, and is published with the next block.
-    expect(world.errors.filter((one) => !/no answer from/.test(one))).to.deep.equal([])
+    expect(faults()).to.deep.equal([])
   })
+
+  /** What went wrong beside that bitcoind was away: that is said, and what could not be published is with the next block. */
+  function faults(): readonly string[] {
+    return world.errors.filter((one) => !/no answer from/.test(one))
+  }
 
   async function down(how: 'stop' | 'kill'): Promise<void> {
     if (how === 'kill') process.kill(bitcoind.pid, 'SIGKILL')
