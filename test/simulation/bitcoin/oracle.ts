@@ -32,6 +32,8 @@ export class PaymentOracle {
   /** Commitments on chain that their holder had revoked to somebody honest. */
   readonly revoked = new Set<Hex>()
 
+  readonly #opened = new Set<bigint>()
+
   /** Notes a violation. */
   violated(invariant: Invariant, words: string): void {
     this.violations.push({ invariant, words })
@@ -57,8 +59,14 @@ export class PaymentOracle {
     this.#gifts.set(BigInt(session), { ...gift, isReal: false })
   }
 
+  /** Whether a channel had its funding at some time. */
+  wasOpened(session: bigint): boolean {
+    return this.#opened.has(session)
+  }
+
   /** A channel has its funding. */
   opened(session: bigint): void {
+    this.#opened.add(session)
     const gift = this.#gifts.get(session)
     if (gift !== undefined) gift.isReal = true
   }

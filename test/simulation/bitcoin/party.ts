@@ -132,6 +132,22 @@ export class BitcoinParty implements Owner {
     return undefined
   }
 
+  /**
+   * Whether a channel that somebody else opened to it lost its funding: it asks for fewer blocks than can be undone, so it
+   * trusts an opener that far, and one that went back to an old disk does not publish the funding again.
+   */
+  get isForsaken(): boolean {
+    const { oracle, ledger } = this.scene
+    return (this.process?.node?.channels() ?? []).some(
+      ({ live, opener, temporaryID }) =>
+        opener === 'remote' &&
+        live !== undefined &&
+        temporaryID !== undefined &&
+        oracle.wasOpened(BigInt(temporaryID)) &&
+        !ledger.has(live.channelID),
+    )
+  }
+
   /** Payments of its own that have no end. */
   get unended(): readonly string[] {
     const { outgoing } = this.process?.node?.payments.list() ?? { outgoing: [] }
