@@ -64,6 +64,20 @@ describe('LightningNode: strangers', () => {
     return { channel, outpoint }
   }
 
+  it('f 1: a peer names an output that its transaction does not have -> never ready, nothing of ours is published', async () => {
+    const mallory = await meet('mallory')
+    const channel = mallory.open(1, { push: msat(400_000_000n) })
+    await channel.until('awaitingFunding')
+    const funding = channel.funding()
+    await channel.fund({ txid: transactionID(funding), index: 1 })
+    await world.chain.broadcast([funding])
+    await world.chain.mine(6)
+    await until(() => alice.running.channel(0n)?.phase === 'failed')
+    channel.hear()
+    expect(mallory.heard.map(({ kind }) => kind)).to.not.include('channel_ready')
+    expect(world.chain.mempool.size).to.equal(0)
+  })
+
   it('f 25: the funding of a channel for another one of the same peer -> refused, the first goes on', async () => {
     const mallory = await meet('mallory')
     const { channel, outpoint } = await funded(mallory)
