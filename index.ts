@@ -33,6 +33,7 @@ export {
   type CommonOptions,
   type Decision,
   defaultTimeouts,
+  type LockOutcome,
   type ProposalDecision,
   type ProposalHandler,
   type ProposalOptions,

@@ -100,10 +100,11 @@ export interface Channel {
   forceUpdate(edit: (draft: Draft) => void, options?: ChannelCallOptions): Promise<State>
   /**
    * Locks money of ours for the other side under a hash. Resolves when the lock is agreed on for good: from then on it ends
-   * by `release` or `cancel` of the other side, or on the ledger after its deadline.
+   * by `release` or `cancel` of the other side, or on the ledger after its deadline; `events$` tells which, and the preimage.
    *
    * @throws PerkunasError UNSUPPORTED unless {@link Capabilities.locks} has 'hashTime'; INVALID_AMOUNT, INVALID_ARGUMENT,
-   *   PHASE_MISMATCH; UPDATE_TIMEOUT, ABORTED: the lock may still come to be
+   *   PHASE_MISMATCH; INVALID_TRANSITION: the channel does not take it, PEER_REJECTED: it was gone at once; UPDATE_TIMEOUT,
+   *   ABORTED: the lock may still come to be
    */
   lock(request: LockRequest, options?: ChannelCallOptions): Promise<HashTimeLock>
   /**

@@ -24,4 +24,4 @@ export type {
 } from './protocol.js'
 export type { ProposalDecision } from './sessions.js'
 export { localWatcher, type Unwatched, type WatchedChannel, type Watcher } from './watcher.js'
-export type { ChannelEvent, Decision } from './world.js'
+export type { ChannelEvent, Decision, LockOutcome } from './world.js'

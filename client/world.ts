@@ -1,5 +1,13 @@
 // What channels share: their client's means, and how they speak to its user.
-import type { Backend, Hex, LedgerEvent, PerkunasError, SignedState, State } from '../channel/index.js'
+import type {
+  Amount,
+  Backend,
+  Hex,
+  LedgerEvent,
+  PerkunasError,
+  SignedState,
+  State,
+} from '../channel/index.js'
 import type { PeerID } from '../peer/index.js'
 import type { Store } from '../persistence/index.js'
 import type { Clock } from './environment.js'
@@ -8,6 +16,13 @@ import type { Unwatched } from './watcher.js'
 
 /** What our user says to a proposed state. */
 export type Decision = { readonly accept: true } | { readonly accept: false; readonly reason: string }
+
+/** What became of a lock of ours. */
+export type LockOutcome =
+  /** The other side has taken it: whoever offered it knows the preimage of its hash now (32 bytes). */
+  | { readonly kind: 'released'; readonly preimage: Hex }
+  /** It is gone for good, or never came to be, and the money is ours; why, for people. */
+  | { readonly kind: 'cancelled'; readonly reason: string }
 
 /** What a channel is told about itself. */
 export type ChannelEvent =
@@ -22,6 +37,16 @@ export type ChannelEvent =
     }
   /** A watchtower was to have the newest state and has not: see `RemoteWatcher`. */
   | ({ readonly kind: 'atRisk' } & Unwatched)
+  /**
+   * What became of a lock of ours, by its hash; also of one whose call was refused, timed out or was aborted. Told when it is
+   * durable; as long as nobody listens it is kept, and a restart tells it again. So it may come more than once.
+   */
+  | {
+      readonly kind: 'unlocked'
+      readonly hash: Hex
+      readonly amount: Amount
+      readonly outcome: LockOutcome
+    }
   /** A participant or the ledger did something wrong; the channel goes on. */
   | { readonly kind: 'error'; readonly error: PerkunasError }
 

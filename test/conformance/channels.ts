@@ -1,7 +1,9 @@
 // What channels do for a client's user, whatever the ledger and whatever its protocol: the same program on all of them.
 // Cases are chosen by the capabilities. The verdict is what is owned on the ledger in the end.
 import { expect } from 'chai'
-import { accept, reject } from '../../client/index.js'
+import { filter, firstValueFrom } from 'rxjs'
+import type { Hex } from '../../channel/index.js'
+import { accept, type Channel, type LockOutcome, reject } from '../../client/index.js'
 import { balances, failure, pay, Scene, secret } from './channels-scene.js'
 import type { ChannelSetup, ChannelWorld } from './channels-setup.js'
 
@@ -253,6 +255,15 @@ function describeFree(scene: () => Promise<Scene>): void {
   })
 }
 
+/** What became of a lock. */
+async function outcomeOf(channel: Channel, hash: Hex): Promise<LockOutcome> {
+  const event = await firstValueFrom(
+    channel.events$.pipe(filter((one) => one.kind === 'unlocked' && one.hash === hash)),
+  )
+  if (event.kind !== 'unlocked') throw new Error('it was asked for')
+  return event.outcome
+}
+
 function describeLocks(scene: () => Promise<Scene>): void {
   it('a lock is released by its preimage: the money is the other side’s', async () => {
     const opening = await scene()
@@ -261,12 +272,14 @@ function describeLocks(scene: () => Promise<Scene>): void {
     const { unit } = opening.world
     const lock = await a.lock({ hash, amount: unit, deadline: await opening.deadline() })
     expect(lock).deep.include({ kind: 'hashTime', from: 0, amount: unit, hash })
+    const ended = outcomeOf(a, hash)
     const held = await opening.lockOf(b, hash)
     await failure(b.release(held, secret().preimage), 'INVALID_ARGUMENT')
     await failure(b.release(secret().hash, preimage), 'INVALID_ARGUMENT')
     await b.release(held, preimage)
     await opening.agree([a, b], opening.after(-1n))
     expect(a.locks).deep.equals([])
+    expect(await ended).deep.equals({ kind: 'released', preimage })
   })
 
   it('a lock is cancelled: the money is back', async () => {
@@ -277,6 +290,8 @@ function describeLocks(scene: () => Promise<Scene>): void {
     await b.cancel(await opening.lockOf(b, hash), 'no goods')
     await opening.agree([a, b], opening.initial)
     expect(b.locks).deep.equals([])
+    // Nobody listened until now: it was kept.
+    expect(await outcomeOf(a, hash)).deep.include({ kind: 'cancelled' })
   })
 
   it('what is locked is neither side’s to spend, and the sum stays', async () => {
@@ -305,6 +320,9 @@ function describeLocks(scene: () => Promise<Scene>): void {
     await opening.connected([a2, b2])
     await b2.release(await opening.lockOf(b2, hash), preimage)
     await opening.agree([a2, b2], opening.after(-1n))
+    await opening.party(0).kill()
+    await opening.handled(await opening.party(0).restart()).restore()
+    expect(await outcomeOf(opening.channel(0, a.id), hash)).deep.equals({ kind: 'released', preimage })
   })
 
   it('the payer gone: a lock whose preimage is known is taken on the ledger', async () => {

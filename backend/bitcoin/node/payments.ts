@@ -83,13 +83,14 @@ export class NodePayments {
    * a restart.
    *
    * @param payment `id`: 32 random bytes of the caller's
+   * @param options `isSettled`: whether the payment counts as {@link acknowledge}d when this resolves, as it does otherwise
    * @returns the payment when it has succeeded or failed; its status tells why
    * @throws PerkunasError INVALID_ARGUMENT, INVALID_MESSAGE, PAYMENT_REFUSED, PAYMENT_EXISTS before anything is sent; CLOSED;
    *   ABORTED ends the waiting, and nothing new is tried: what is under way may still be paid
    */
   async pay(
     payment: { readonly id: PaymentID; readonly request: PayRequest },
-    { signal }: { readonly signal?: AbortSignal } = {},
+    { signal, isSettled = true }: { readonly signal?: AbortSignal; readonly isSettled?: boolean } = {},
   ): Promise<OutgoingPayment> {
     demandObject(payment, 'payment')
     const { id } = payment
@@ -102,7 +103,7 @@ export class NodePayments {
       if (begun !== undefined && 'id' in begun && begun.status.kind !== 'pending') return begun
       const result = await this.#host.eventually(() => ended, signal)
       // Not waited for: at worst its end is told once more after a restart.
-      this.acknowledge({ kind: 'sent', payment: result }).catch(() => undefined)
+      if (isSettled) this.acknowledge({ kind: 'sent', payment: result }).catch(() => undefined)
       return result
     } catch (cause) {
       if (signal?.aborted) await this.#order({ kind: 'abandon', id }).catch(() => undefined)

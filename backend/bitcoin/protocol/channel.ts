@@ -1,5 +1,5 @@
 // The controller of one Lightning channel: what `Channel` promises, by the commands of a node. No protocol here.
-import { defer, type Observable, Subject, startWith } from 'rxjs'
+import { concat, defer, from, type Observable, Subject, startWith } from 'rxjs'
 import { equalBytes } from '../../../channel/bytes.js'
 import {
   type ChannelID,
@@ -29,6 +29,7 @@ import { sha256 } from '../script/index.js'
 import { paidBy } from './edit.js'
 import { BITCOIN, paramsOf } from './proposal.js'
 import { aborted, invalid, unsupported } from './refusals.js'
+import { Unheard } from './unheard.js'
 import { locksOf, type Seen, sidesOf, stateOf } from './view.js'
 
 /** What a channel needs of the protocol that it belongs to. */
@@ -66,6 +67,7 @@ export class LightningChannel implements Channel {
   #inFlight = 0
   /** For those that wait. */
   readonly #turns = new Waiters()
+  readonly #unheard = new Unheard<ChannelEvent>()
   #view: OpenView
   #state: State
   #phase: Phase
@@ -122,7 +124,7 @@ export class LightningChannel implements Channel {
   }
 
   get events$(): Observable<ChannelEvent> {
-    return this.#streams.events$.asObservable()
+    return defer(() => concat(from(this.#unheard.take()), this.#streams.events$))
   }
 
   /** The node's view, undefined once the channel is over. */
@@ -144,6 +146,13 @@ export class LightningChannel implements Channel {
   /** Tells our user. */
   tell(event: ChannelEvent): void {
     this.#streams.events$.next(event)
+  }
+
+  /** Tells our user what became of a lock of ours, now or when somebody listens. @param heard called when that was */
+  tellUnlocked(event: ChannelEvent, heard: () => void): void {
+    if (!this.#streams.events$.observed) return this.#unheard.add(event, heard)
+    this.tell(event)
+    heard()
   }
 
   /** Tells our user that only the peer may end the channel. */
@@ -197,6 +206,10 @@ export class LightningChannel implements Channel {
     const found = await this.#call('lock', options, this.#host.timeouts.update, async (signal) => {
       await this.#waitReady(signal)
       this.#demandSpendable(amount)
+      const giveUp = new AbortController()
+      const abort = () => giveUp.abort(signal.reason)
+      signal.addEventListener('abort', abort)
+      const search = new AbortController()
       const paid = this.#pay(
         {
           kind: 'hash',
@@ -206,11 +219,22 @@ export class LightningChannel implements Channel {
           amount: msat(amount),
           finalCltvExpiryDelta: blockDelta(delta),
         },
-        signal,
+        giveUp.signal,
+        false,
       )
-      const locked = this.#until(find, signal)
+      const locked = this.#until(find, AbortSignal.any([signal, search.signal]))
       // A lock lives on; that it ends otherwise before it stands is what we must hear of.
-      return await Promise.race([locked, paid.then(() => locked)])
+      const refused = paid.then((payment) => {
+        if (payment.status.kind === 'failed') throw this.#refusal(payment)
+        return locked
+      })
+      try {
+        return await Promise.race([locked, refused])
+      } finally {
+        // What stands is not given up any more, whatever becomes of the caller's signal.
+        signal.removeEventListener('abort', abort)
+        search.abort()
+      }
     })
     return found
   }
@@ -320,9 +344,9 @@ export class LightningChannel implements Channel {
     return lock
   }
 
-  #pay(request: PayRequest, signal: AbortSignal): Promise<OutgoingPayment> {
+  #pay(request: PayRequest, signal: AbortSignal, isSettled = true): Promise<OutgoingPayment> {
     const id = toHex(this.#host.entropy(32))
-    return this.#host.node.payments.pay({ id, request }, { signal })
+    return this.#host.node.payments.pay({ id, request }, { signal, isSettled })
   }
 
   #refusal({ status }: OutgoingPayment): PerkunasError {

@@ -19,6 +19,10 @@ export function paidBy(edit: (draft: Draft) => void, state: State, index: Index)
   }
   if (draft.isFinal) throw unsupported('a final state: settle ends the channel, and')
   if (draft.data !== state.data) throw unsupported('app data')
+  if (draft.assets !== state.allocation.assets) throw unsupported('an edit of the assets')
+  // The type has no such field, but whoever writes it expects that something comes of it.
+  if ('locked' in draft)
+    throw unsupported('an edit of what is locked: lock, release and cancel do that, and it')
   const [before = []] = state.allocation.balances
   const [after = []] = draft.balances
   const moved = before.map((amount, i) => (after[i] ?? 0n) - amount)

@@ -65,6 +65,7 @@ export function openingOf(options: ProposalOptions, self: PeerID, asset: Asset):
   if (first?.backend !== asset.backend || first.id !== asset.id || others.length > 0) {
     throw unsupported('any asset but this chain’s bitcoin, in thousandths of a satoshi,')
   }
+  if (isLocking(allocation)) throw unsupported('anything locked from the beginning')
   const [own, push] = rowOf(allocation?.balances, 'balances')
   const total = msat(own + push)
   if (total % 1000n !== 0n) {
@@ -120,6 +121,12 @@ export function paramsOf(peers: readonly PeerID[], delay: number, temporaryID: H
     virtualChannel: false,
     aux: NO_AUX,
   }
+}
+
+/** Whether an allocation wants something to be locked; whatever is no empty list does. */
+function isLocking(allocation: object | undefined): boolean {
+  if (allocation === undefined || !('locked' in allocation) || allocation.locked === undefined) return false
+  return !(Array.isArray(allocation.locked) && allocation.locked.length === 0)
 }
 
 /** @throws PerkunasError INVALID_ARGUMENT if it is no list: whoever calls need not have been compiled against our types */

@@ -12,6 +12,7 @@ import type { PeerID } from '../../../peer/index.js'
 import type { ChannelView, InboundChannel, LightningNode, OpenDecision } from '../node/index.js'
 import type { IncomingPayment, PaymentEvent } from '../payments/index.js'
 import { channelIDOf, isOpen, LightningChannel, type LightningChannelHost } from './channel.js'
+import { lockedIn, unlocked } from './outcome.js'
 import { openingOf, proposalOf } from './proposal.js'
 import { aborted } from './refusals.js'
 import { lockOf, proposalOfHtlc } from './view.js'
@@ -177,8 +178,19 @@ export class LightningProtocol implements RunningProtocol {
 
   #onPayment(event: PaymentEvent): void {
     if (event.kind === 'held') void this.#decideHeld(event.payment)
+    else if ((event.kind === 'sent' || event.kind === 'failed') && this.#tellUnlocked(event)) return
     // What came for an invoice is between the node and whoever made that.
     else if ('id' in event.payment || event.payment.invoice === undefined) void this.#acknowledge(event)
+  }
+
+  /** A lock of ours is over: it is acknowledged once our user has heard of it. @returns whether it was one */
+  #tellUnlocked(event: PaymentEvent & { readonly kind: 'sent' | 'failed' }): boolean {
+    const name = lockedIn(event.payment)
+    const channel = name === undefined ? undefined : this.#channels.get(BigInt(name))
+    const outcome = unlocked(event.payment)
+    if (channel === undefined || outcome === undefined) return false
+    channel.tellUnlocked(outcome, () => void this.#acknowledge(event))
+    return true
   }
 
   /** What somebody pays without having been asked is an update to decide on. What we can't take by ourselves is a lock. */

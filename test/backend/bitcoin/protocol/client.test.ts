@@ -3,7 +3,8 @@ import { expect } from 'chai'
 import type { NodeChain } from '../../../../backend/bitcoin/node/index.js'
 import { BitcoinBackend, type BitcoinBackendOptions } from '../../../../backend/bitcoin/protocol/index.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
-import { type Amount, transfer } from '../../../../channel/index.js'
+import { type Amount, isError, toHex, transfer } from '../../../../channel/index.js'
+import { msat } from '../../../../channel/units.js'
 import { accept, type Channel, Client, reject } from '../../../../client/index.js'
 import { createIdentity, memoryTransport, PeerBus, type RawHandler } from '../../../../peer/index.js'
 import { MemoryStore } from '../../../../persistence/index.js'
@@ -49,7 +50,11 @@ class Two implements AsyncDisposable {
   readonly #buses: readonly PeerBus[]
   readonly #propose: () => Promise<Channel>
 
-  private constructor(chain: LedgerChain, second: Partial<BitcoinBackendOptions>) {
+  private constructor(
+    chain: LedgerChain,
+    second: Partial<BitcoinBackendOptions>,
+    first: Partial<BitcoinBackendOptions>,
+  ) {
     this.chain = chain
     const transport = memoryTransport()
     const identities = ['first', 'second'].map((name) => createIdentity(bytesOf(`identity ${name}`)))
@@ -60,7 +65,7 @@ class Two implements AsyncDisposable {
         chain,
         wallet,
         seed: bytesOf(`seed ${i}`),
-        ...(i === 1 && second),
+        ...(i === 1 ? second : first),
       })
       const bus = new HeedfulBus({ identity, dialers: [transport.dialer], ...backend.bus })
       return { bus, backend, client: new Client({ bus, store: new MemoryStore(), backend }) }
@@ -87,9 +92,10 @@ class Two implements AsyncDisposable {
 
   static async begin(
     second: (chain: LedgerChain) => Partial<BitcoinBackendOptions> = () => ({}),
+    first: Partial<BitcoinBackendOptions> = {},
   ): Promise<Two> {
     const chain = new LedgerChain(new BitcoinLedger(200))
-    const two = new Two(chain, second(chain))
+    const two = new Two(chain, second(chain), first)
     await chain.mine()
     return two
   }
@@ -153,5 +159,19 @@ describe('bitcoin: clients', () => {
     await give(100_000_000n)
     await Promise.all([give(1_000_000n), giveUpTo(104_000_000n), give(5_000_000n), giveUpTo(109_000_000n)])
     expect(channel.state.allocation.balances).deep.equals([[CAPACITY - 109_000_000n, 109_000_000n]])
+  })
+
+  it('a lock that our own limits refuse is refused at once, and says why', async () => {
+    // Room for three of these, which no commitment has an output for.
+    const policy = { maxDustExposure: { fixed: msat(1_000_000n) } }
+    await using two = await Two.begin(undefined, { policy })
+    const channel = await two.open()
+    const deadline = BigInt(two.chain.ledger.tip.height) + 60n
+    const lock = (n: number) =>
+      channel.lock({ hash: toHex(bytesOf(`hash ${n}`)), amount: 300_000n, deadline })
+    for (let n = 0; n < 3; n++) await lock(n)
+    const refused = await lock(3).catch((error: unknown) => error)
+    expect(isError(refused, 'INVALID_TRANSITION') && refused.message).contains('dust')
+    expect(channel.locks.length).equals(3)
   })
 })

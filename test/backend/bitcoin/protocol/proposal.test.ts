@@ -78,6 +78,15 @@ describe('bitcoin: proposals', () => {
     })
   }
 
+  it('what is to be locked from the beginning is refused, and not passed over; nothing to be locked is nothing', () => {
+    const locking = (locked: unknown) => wish({ allocation: { ...wish().allocation, ...{ locked } } })
+    const sub = { channelID: `0x${'77'.repeat(32)}`, balances: [1n], indexMap: [] }
+    expect([[sub], sub, null, 5].map((locked) => code(locking(locked)))).deep.equals(
+      Array(4).fill('UNSUPPORTED'),
+    )
+    expect([[], undefined].map((locked) => code(locking(locked)))).deep.equals([undefined, undefined])
+  })
+
   it('what is of no such type, wherever it is, is refused by a typed error', () => {
     const junk = [null, 5, -5n, true, '', {}, [], [null], [[5, 5]], Symbol('x')]
     const wishes = junk.flatMap((value) => [
