@@ -42,21 +42,22 @@ export class Backups {
 
   constructor(source: BackupSource) {
     this.#source = source
-    this.isOutdated(source.known)
+    this.outdatedBy(source.known)
   }
 
-  /** Whether channels came into being or ended since it was last asked. */
-  isOutdated(changed: readonly Entry[]): boolean {
-    let isOutdated = false
-    for (const { keyIndex, state } of changed) {
-      const has = isLive(state)
+  /** Channels that came into being or ended since this was last asked. */
+  outdatedBy(changed: readonly Entry[]): readonly Entry[] {
+    const found: Entry[] = []
+    for (const entry of changed) {
+      const { keyIndex } = entry
+      const has = isLive(entry.state)
       if (has === this.#kept.has(keyIndex)) continue
-      isOutdated = true
+      found.push(entry)
       this.#blob = undefined
       if (has) this.#kept.add(keyIndex)
       else this.#kept.delete(keyIndex)
     }
-    return isOutdated
+    return found
   }
 
   /** Sealed, of now. */

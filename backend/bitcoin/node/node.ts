@@ -199,7 +199,11 @@ export class LightningNode implements AsyncDisposable {
       core.open(peer, { ...request, alias: this.#parts.alias() }),
     )
     try {
-      return await this.until(channel, (view) => view.live !== undefined, signal)
+      return await this.until(
+        channel,
+        (view) => view.live !== undefined && !this.#parts.hold.has(channel),
+        signal,
+      )
     } catch (cause) {
       if (signal?.aborted) this.#parts.turns.push({ kind: 'channel', channel, input: { kind: 'shutdown' } })
       throw cause
@@ -305,7 +309,7 @@ export class LightningNode implements AsyncDisposable {
     await this.#parts.turns.command((core) => core.resume())
     // Who starts on an empty store by mistake must not write over the backup of what was in the other one.
     // Soon: then our user listens to what goes wrong.
-    if (entries.length > 0) this.#parts.schedule(() => void this.#backUp())
+    if (entries.length > 0) this.#parts.schedule(() => this.#parts.hold.outdated([]))
     this.#endings.push(...this.#parts.connections.listen(), () => this.#parts.mempool.end())
     this.#parts.mempool.begin()
     this.#tickLater()

@@ -36,8 +36,8 @@ export interface LightningNodeOptions {
   readonly steps?: StepCounter
   /**
    * Keeps a backup, see {@link LightningNode.recover}: when the node starts with channels, and whenever one begins or is
-   * over. What a new channel leads to waits for its promise: no money is in a channel of which there is no backup. If it
-   * throws, that is reported and the node goes on.
+   * over, one after the other. What a new channel leads to waits for its promise: no money is in a channel of which there is
+   * no backup. All other channels go on meanwhile. If it throws, that is reported and the node goes on.
    */
   readonly onBackup?: (backup: Uint8Array) => void | Promise<void>
   readonly clock?: Clock

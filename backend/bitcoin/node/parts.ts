@@ -19,6 +19,7 @@ import { Ends } from './ends.js'
 import type { Entry } from './entries.js'
 import { asError } from './faults.js'
 import { Following } from './following.js'
+import { Hold } from './hold.js'
 import { Inbound } from './inbound.js'
 import { channelKeys } from './keys.js'
 import { Mempool } from './mempool.js'
@@ -41,6 +42,8 @@ export interface NodeParts {
   readonly coins: Coins
   readonly inbound: Inbound
   readonly backups: Backups
+  /** What waits for them. */
+  readonly hold: Hold
   /** Has a peer keep our backup, if it is there and does that for others. */
   readonly entrust: (peer: PeerID) => void
   readonly payments: NodePayments
@@ -119,10 +122,21 @@ export function nodeParts(options: LightningNodeOptions, found: Restored, hooks:
     store,
     clock,
     schedule,
-    keep: (changed) => (backups.isOutdated(changed) ? hooks.backUp() : undefined),
-    perform: (effect) => performer.perform(effect),
+    keep: (changed) => {
+      const outdated = backups.outdatedBy(changed)
+      if (outdated.length > 0) hold.outdated(outdated)
+    },
+    perform: (effect) => hold.perform(effect),
     changed: (changed) => hooks.changed(changed),
     failed: (error) => hooks.failed(error),
+  })
+  const hold = new Hold({
+    backUp: () => hooks.backUp(),
+    isKept: options.onBackup !== undefined,
+    perform: (effect) => {
+      if (turns.stopped === undefined) performer.perform(effect)
+    },
+    released: () => turns.waiters.check(),
   })
   const mempool = new Mempool({ chain, core, turns, clock, report })
   const stored = (peer: PeerID) => (core.keepsFor(peer) ? storedOf(store, peer, report) : undefined)
@@ -151,6 +165,7 @@ export function nodeParts(options: LightningNodeOptions, found: Restored, hooks:
     following,
     mempool,
     backups,
+    hold,
     payments,
     scripts,
     ends,

@@ -27,8 +27,8 @@ export interface TurnsOptions {
   readonly clock: Clock
   /** Calls back soon, other tasks in between. */
   readonly schedule: (task: () => void) => void
-  /** What effects wait for beside the commit. */
-  readonly keep: (changed: readonly Entry[]) => Promise<void> | undefined
+  /** After the commit and before its effects, some of which may have to wait. */
+  readonly keep: (changed: readonly Entry[]) => void
   readonly perform: (effect: NodeEffect) => void
   /** After the effects. */
   readonly changed: (changed: readonly Entry[]) => void
@@ -182,11 +182,7 @@ export class Turns {
       if (this.#stopped !== undefined) return false
     }
     const changed = core.committed()
-    const kept = keep(changed)
-    if (kept !== undefined) {
-      await kept
-      if (this.#stopped !== undefined) return false
-    }
+    keep(changed)
     for (const effect of effects) perform(effect)
     tell(changed)
     this.waiters.check()
