@@ -79,15 +79,13 @@ function statusOf(status: TrackerStatus, wasSynced: boolean, network: Network): 
   switch (status.kind) {
     case 'synced':
       return status.isStale && network !== 'regtest'
-        ? { isSynced: false, error: behind('the newest block is hours old') }
+        ? { isSynced: false, error: stale() }
         : { isSynced: true }
     case 'catchingUp':
       return { isSynced: wasSynced && status.of - status.height <= NEAR }
     case 'behind':
-      return {
-        isSynced: false,
-        error: behind(`it is on a branch with less work, at height ${status.height}`),
-      }
+      // In a reorg that is so for a moment.
+      return { isSynced: false }
     case 'failing':
       return { isSynced: false, error: status.error }
     case 'starting':
@@ -95,7 +93,7 @@ function statusOf(status: TrackerStatus, wasSynced: boolean, network: Network): 
   }
 }
 
-function behind(reason: string): PerkunasError<'LEDGER_UNREACHABLE'> {
-  const message = `the chain source: ${reason}`
+function stale(): PerkunasError<'LEDGER_UNREACHABLE'> {
+  const message = 'the chain source: its newest block is hours old'
   return new PerkunasError('LEDGER_UNREACHABLE', message, { ledger: 'bitcoin' })
 }
