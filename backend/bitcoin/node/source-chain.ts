@@ -18,13 +18,15 @@ export interface SourceChainOptions {
   readonly network: Network
   /** Milliseconds between two looks; by default the tracker's. */
   readonly pollingInterval?: number
-  /** Told of each change. */
+  /** Milliseconds that the source may fail, as one does that is started again, before the node is told; default 10 minutes. */
+  readonly patience?: number
+  /** Told of each change at once. */
   readonly onStatus?: (status: TrackerStatus) => void
 }
 
 /** See above. */
 export function sourceChain(options: SourceChainOptions): NodeChain {
-  const { source, network, pollingInterval, onStatus } = options
+  const { source, network, pollingInterval, patience = PATIENCE, onStatus } = options
   return {
     chainHash: NETWORKS[network].genesis,
     async follow(from, handler, tell) {
@@ -34,6 +36,11 @@ export function sourceChain(options: SourceChainOptions): NodeChain {
         isSynced = resolve
       })
       let wasSynced = false
+      let waiting: ReturnType<typeof setTimeout> | undefined
+      const say = (status: ChainStatus) => {
+        wasSynced = status.isSynced
+        tell?.(status)
+      }
       const tracker = new ChainTracker({
         source,
         network,
@@ -42,12 +49,15 @@ export function sourceChain(options: SourceChainOptions): NodeChain {
         onStatus: (status) => {
           onStatus?.(status)
           const next = statusOf(status, wasSynced, network)
-          wasSynced = next.isSynced
-          tell?.(next)
+          if (status.kind !== 'failing') {
+            clearTimeout(waiting)
+            waiting = undefined
+            say(next)
+          } else waiting ??= setTimeout(() => say(next), patience)
           if (status.kind === 'synced' || status.kind === 'behind') isSynced()
         },
       })
-      const ended = run(tracker, handler)
+      const ended = run(tracker, handler).finally(() => clearTimeout(waiting))
       await Promise.race([synced, ended])
       ended.catch(() => undefined)
       return {
@@ -71,6 +81,8 @@ async function run(tracker: ChainTracker, handler: (event: TrackedEvent) => Prom
   for await (const event of tracker.follow()) await handler(event)
 }
 
+/** About a block: HTLCs to us are claimed 36 of them before they expire. */
+const PATIENCE = 10 * 60_000
 /** What a node that catches up with a block or two is not behind by. */
 const NEAR = 3
 
