@@ -102,6 +102,8 @@ export const MAX_HTLCS = 483
 export const LARGE_CHANNEL: Sat = sat(1n << 24n)
 /** Blocks after which who did not fund forgets an unconfirmed channel. */
 export const FUNDING_DEADLINE = 2016
+/** Confirmations of a funding that is not the one that was agreed on, after which the channel is forgotten. */
+export const FALSE_DEPTH = 6
 /** Blocks before the output of a coinbase transaction can be spent. */
 export const COINBASE_MATURITY = 100
 /** Blocks after the expiry of what we offered in which the peer may still fail it. */

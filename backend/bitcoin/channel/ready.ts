@@ -5,7 +5,7 @@ import { fundingOutput } from '../script/index.js'
 import type { ChannelReady } from '../wire/index.js'
 import { failed } from './failure.js'
 import type { ChannelInput } from './input.js'
-import { COINBASE_MATURITY, FUNDING_DEADLINE } from './policy.js'
+import { COINBASE_MATURITY, FALSE_DEPTH, FUNDING_DEADLINE } from './policy.js'
 import type { Live } from './state.js'
 import { type ChannelEnv, type Effect, type Step, send, tell, to } from './step.js'
 import { fundingKeys, type Terms } from './terms.js'
@@ -15,6 +15,12 @@ export function depthReached(live: Live, input: ChannelInput & { kind: 'depth' }
   const { terms, ready } = live
   const { output, isCoinbase = false, shortChannelID } = input
   if (live.phase === 'failed') {
+    if (isFalse(live) && input.confirmations >= FALSE_DEPTH) {
+      const { channelID, keyIndex } = terms
+      const reason = live.failure?.reason ?? 'the funding is not what was agreed on'
+      const event = tell({ kind: 'closed', reason })
+      return to({ phase: 'closed', channelID, keyIndex, reason }, { effects: [event] })
+    }
     // Of use only to who may forget it, and no reason to write with every block.
     const isSame = (ready.depth === 0) === (input.confirmations === 0)
     return to(isSame ? live : { ...live, ready: { ...ready, depth: input.confirmations } })
@@ -87,6 +93,14 @@ export function isForgotten({ terms, ready }: Live, { height }: ChannelEnv): boo
     !ready.isSent &&
     height >= ready.since + FUNDING_DEADLINE
   )
+}
+
+/**
+ * Whether a peer's funding was found not to be what was agreed on. A transaction's ID names its outputs, so it never will be,
+ * and neither commitment can spend it.
+ */
+export function isFalse({ terms, failure, book }: Live): boolean {
+  return terms.opener === 'remote' && failure?.cause === 'funding' && book.htlcs.length === 0
 }
 
 /** Whether the funding has as many confirmations as were agreed on, or needs none. */

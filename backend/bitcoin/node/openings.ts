@@ -8,6 +8,7 @@ import {
   type ChannelState,
   faultOfAdmission,
   isLive,
+  type Live,
   type OpenRequest,
   openChannel,
   receivedOpen,
@@ -65,7 +66,7 @@ export class Openings {
     const occupants = [...machines.entries.all].map(({ peer, state }) => ({
       peer,
       temporaryID: 'terms' in state ? state.terms.temporaryID : state.channelID,
-      isFunded: isLive(state) && (state.ready.depth > 0 || state.terms.opener === 'local'),
+      isFunded: isLive(state) && isFunded(state),
     }))
     const fault = faultOfAdmission(occupants, { peer, temporaryID }, this.#admission)
     if (fault !== undefined) return this.refuse(peer, temporaryID, fault)
@@ -132,4 +133,9 @@ export class Openings {
     this.#machines.entries.add(entry)
     return entry
   }
+}
+
+/** What a peer calls the funding of a channel may confirm and be none. */
+function isFunded({ ready, terms, failure }: Live): boolean {
+  return terms.opener === 'local' || (ready.depth > 0 && failure?.cause !== 'funding')
 }

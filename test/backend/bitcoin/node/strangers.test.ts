@@ -222,6 +222,35 @@ describe('LightningNode: strangers', () => {
     expect(rows()).to.deep.equal([])
   })
 
+  it('fundings that confirm and are other transactions -> no room for more, and gone once they are final', async () => {
+    const mallory = await meet('mallory')
+    const empty = [...alice.store.snapshot().keys()].length
+    for (let i = 0; i < 4; i++) {
+      const outpoint = { txid: sha256(Uint8Array.of(i)), index: 0 }
+      const inputs = [{ outpoint, sequence: 0xffff_ffff, witness: [] }]
+      const outputs = [{ amount: sat(0n), script: Uint8Array.of(0x6a) }]
+      const other = { version: 2, inputs, outputs, locktime: 0 }
+      await mallory.open(i).fund({ txid: transactionID(other), index: 0 })
+      await world.chain.broadcast([other])
+    }
+    await world.chain.mine(1)
+    await until(() => alice.running.channels().every(({ live }) => live?.failure?.cause === 'funding'))
+    expect(alice.running.channels()).to.have.length(4)
+    const fifth = mallory.open(9)
+    await until(() => {
+      fifth.hear()
+      return fifth.state.phase === 'closed'
+    })
+    expect(mallory.errors().at(-1)).to.match(/too many/)
+    await world.chain.mine(4)
+    expect(alice.running.channels()).to.have.length(4)
+    await world.chain.mine(1)
+    await until(() => alice.running.channels().length === 0)
+    const left = () => [...alice.store.snapshot().keys()].filter((key) => !/cursor|next/.test(key))
+    await until(() => left().length <= empty)
+    await mallory.open(10).fund()
+  })
+
   it('f 37: a peer says more than is handled -> it is not read until some of that is done, others are, and nothing is lost', async () => {
     const [loud, quiet] = [await meet('loud'), await meet('quiet')].map(({ id }) => id)
     if (loud === undefined || quiet === undefined) throw new Error('nobody')
