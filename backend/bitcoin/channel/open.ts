@@ -32,6 +32,7 @@ import {
   txIDOfHash,
 } from '../wire/index.js'
 import { newBook } from './book.js'
+import { faultOfRequest } from './checks.js'
 import { currentLocal, monitorTerms, nextLocal, nextRemote, signerOf } from './commitments.js'
 import { errorMessage, failed, guarded } from './failure.js'
 import type { ChannelInput } from './input.js'
@@ -97,6 +98,8 @@ export interface OpenRequest {
  * @throws PerkunasError INVALID_PARAMS for a wish that can't come true
  */
 export function openChannel(request: OpenRequest, env: ChannelEnv): Step {
+  const unmeant = faultOfRequest(request)
+  if (unmeant !== undefined) throw new PerkunasError('INVALID_PARAMS', unmeant, { rule: unmeant })
   const { keyIndex, temporaryID, capacity, shutdownScript, features, alias } = request
   const { push = msat(0n), isAnnounced = false } = request
   const type = request.type ?? defaultType(features, isAnnounced)

@@ -10,6 +10,7 @@ import {
   type AdmissionLimits,
   type ChannelEnv,
   type ChannelInput,
+  type ChannelMessageKind,
   isChannelMessage,
   isLive,
   type OpenRequest,
@@ -201,6 +202,12 @@ export class Core implements SwitchChannels, Commands {
         return
       case 'message':
         return this.#received(input.peer, input.message)
+      case 'unsaid': {
+        const { peer, message, cause } = input
+        const entry = isChannelMessage(message) ? this.entries.named(peer, nameIn(message)) : undefined
+        if (entry !== undefined) machines.stop(entry, cause)
+        return
+      }
       case 'connected':
         blockConnected(machines, input)
         return this.#storage.reached(this.height)
@@ -240,7 +247,7 @@ export class Core implements SwitchChannels, Commands {
     if (!machines.peers.has(peer)) return
     if (message.kind === 'peer_storage') return this.#storage.received(peer, message.blob)
     if (!isChannelMessage(message)) return
-    const id = 'channelID' in message ? message.channelID : message.temporaryChannelID
+    const id = nameIn(message)
     const entry = this.entries.named(peer, id)
     if (entry !== undefined) {
       const refusal = message.kind === 'funding_created' ? this.#openings.refusal(entry, message) : undefined
@@ -260,4 +267,9 @@ export class Core implements SwitchChannels, Commands {
         return this.#openings.refuse(peer, id, 'unknown channel')
     }
   }
+}
+
+/** By which a message names its channel. */
+function nameIn(message: LightningMessage & { readonly kind: ChannelMessageKind }): Hex {
+  return 'channelID' in message ? message.channelID : message.temporaryChannelID
 }

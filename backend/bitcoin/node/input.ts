@@ -34,6 +34,13 @@ export type NodeInput =
   /** How far the chain can be relied on from now on. */
   | { readonly kind: 'chain'; readonly isSynced: boolean }
   | { readonly kind: 'tick' }
+  /** What was to be said to a peer can't be. */
+  | {
+      readonly kind: 'unsaid'
+      readonly peer: PeerID
+      readonly message: LightningMessage
+      readonly cause: unknown
+    }
   /** To one channel, if it is still there. */
   | { readonly kind: 'channel'; readonly channel: bigint; readonly input: ChannelInput }
   /** To its monitor. */

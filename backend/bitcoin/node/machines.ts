@@ -71,7 +71,7 @@ export class Machines implements AroundMachines {
     try {
       result = step(entry.state, input, this.env)
     } catch (cause) {
-      return this.#stop(entry, cause)
+      return this.stop(entry, cause)
     }
     this.apply(entry, result)
   }
@@ -117,7 +117,7 @@ export class Machines implements AroundMachines {
     try {
       result = monitorStep(monitor, input, this.monitorEnv(entry))
     } catch (cause) {
-      return this.#stop(entry, cause)
+      return this.stop(entry, cause)
     }
     if (result.next !== monitor) this.draft.change(entry)
     entry.monitor = result.next
@@ -207,7 +207,9 @@ export class Machines implements AroundMachines {
     }
   }
 
-  #stop(entry: Entry, cause: unknown): void {
+  /** A mistake of ours: nothing happens to the channel any more, and the others go on. */
+  stop(entry: Entry, cause: unknown): void {
+    if (entry.stopped !== undefined) return
     const where = `channel ${entry.keyIndex}`
     const reason = cause instanceof Error ? cause.message : String(cause)
     const error = new PerkunasError('INTERNAL', `${where} is stopped: ${reason}`, { where }, { cause })

@@ -4,6 +4,7 @@ import { toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import { msat, type Sat } from '../../../channel/units.js'
 import type { PeerID } from '../../../peer/index.js'
+import { faultOfIntent, faultOfRequest } from '../channel/checks.js'
 import type { ChannelInput } from '../channel/index.js'
 import type { ClaimableBalance } from '../monitor/index.js'
 import { type ChannelObligation, claimableOf, obligationsOfAll } from './chain-view.js'
@@ -184,6 +185,8 @@ export class LightningNode implements AsyncDisposable {
    */
   async open(options: OpenOptions, { signal }: { signal?: AbortSignal } = {}): Promise<ChannelView> {
     const { peer, address, capacity, push = msat(0n), shutdownScript, ...others } = options
+    const unmeant = faultOfRequest({ ...options, shutdownScript: shutdownScript ?? new Uint8Array() })
+    if (unmeant !== undefined) throw new PerkunasError('INVALID_PARAMS', unmeant, { rule: unmeant })
     this.connect(peer, address)
     await this.eventually(() => this.#parts.core.featuresOf(peer), signal)
     const script = shutdownScript ?? (await this.#options.wallet.changeScript())
@@ -213,7 +216,8 @@ export class LightningNode implements AsyncDisposable {
   /**
    * Waits until a channel is as wanted.
    *
-   * @throws PerkunasError PEER_REJECTED with the reason if it is over before, UNKNOWN_CHANNEL, ABORTED, CLOSED
+   * @throws PerkunasError PEER_REJECTED with the reason if it is over before, UNKNOWN_CHANNEL, ABORTED, CLOSED; INTERNAL if a
+   *   mistake of ours has stopped it
    */
   until(
     channel: bigint,
@@ -223,7 +227,9 @@ export class LightningNode implements AsyncDisposable {
     return this.eventually(() => {
       const view = this.channel(channel)
       if (view === undefined) throw this.#parts.ends.get(channel) ?? unknownChannel(channel)
-      return isWanted(view) ? view : undefined
+      if (isWanted(view)) return view
+      if (view.stopped !== undefined) throw view.stopped
+      return undefined
     }, signal)
   }
 
@@ -264,9 +270,11 @@ export class LightningNode implements AsyncDisposable {
   /**
    * Wants something of a channel, by the hand of whoever decides about HTLCs.
    *
-   * @throws PerkunasError UNKNOWN_CHANNEL, and why it can't be
+   * @throws PerkunasError UNKNOWN_CHANNEL, INVALID_ARGUMENT for what has no encoding, and why it can't be
    */
   async want(channel: bigint, input: ChannelInput & { kind: 'want' | 'unwant' }): Promise<void> {
+    const unmeant = input.kind === 'want' ? faultOfIntent(input.intent) : undefined
+    if (unmeant !== undefined) throw invalidArgument(`intent.${unmeant}`, 'of its kind and within its bounds')
     await this.#input(channel, input)
   }
 

@@ -4,7 +4,8 @@ import { blockHeight } from '../../../channel/units.js'
 import { type Clock, type PeerID, systemClock } from '../../../peer/index.js'
 import { nextTurn } from '../../../peer/turn.js'
 import type { Store } from '../../../persistence/index.js'
-import { ADMISSION_LIMITS, CHANNEL_POLICY } from '../channel/index.js'
+import { channelPolicy } from '../channel/checks.js'
+import { ADMISSION_LIMITS } from '../channel/index.js'
 import { memoryCounter } from '../keys/index.js'
 import { RESOLVER_POLICY } from '../monitor/index.js'
 import type { ShortChannelID } from '../wire/index.js'
@@ -97,7 +98,7 @@ export function nodeParts(options: LightningNodeOptions, found: Restored, hooks:
       chainHash: chain.chainHash,
       height: found.cursor?.height ?? blockHeight(0),
       fees: following.fees.channelFees(),
-      policy: { ...CHANNEL_POLICY, ...options.policy },
+      policy: channelPolicy(options.policy),
       keys: channelKeys({ seed, ownsScript: (script) => scripts.has(script), counter: steps }),
     },
     fees: following.fees.table,

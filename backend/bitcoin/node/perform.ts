@@ -36,7 +36,7 @@ export class Performer {
     const { connections, coins, inbound, store, wallet, tell, report } = this.#options
     switch (effect.kind) {
       case 'send':
-        return connections.send(effect)
+        return this.#send(effect)
       case 'disconnect':
         return connections.disconnect(effect)
       case 'entrust':
@@ -62,6 +62,18 @@ export class Performer {
         return tell(effect.event)
       case 'call':
         return effect.call()
+    }
+  }
+
+  /** What has no encoding is a mistake of ours, and stops the channel that it is about. */
+  #send(effect: NodeEffect & { kind: 'send' }): void {
+    const { connections, turns, report } = this.#options
+    try {
+      connections.send(effect)
+    } catch (cause) {
+      const { peer, message } = effect
+      report(asError(cause, message.kind))
+      turns.push({ kind: 'unsaid', peer, message, cause })
     }
   }
 

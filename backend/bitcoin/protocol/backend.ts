@@ -3,6 +3,7 @@ import type { Asset, Capabilities, Hex } from '../../../channel/index.js'
 import { PerkunasError } from '../../../channel/index.js'
 import type { ChannelProtocol, ProtocolBackend, ProtocolHost } from '../../../client/index.js'
 import type { Bus } from '../../../peer/index.js'
+import { channelPolicy } from '../channel/checks.js'
 import { MAX_HTLCS } from '../channel/policy.js'
 import {
   type LightningInit,
@@ -66,7 +67,9 @@ export class BitcoinBackend implements ProtocolBackend {
   /** The node of the client that runs, with all that Lightning has beyond channels: invoices and payments. */
   #node: Promise<LightningNode> | undefined
 
+  /** @throws PerkunasError INVALID_ARGUMENT if the policy has a figure that no channel can have */
   constructor(options: BitcoinBackendOptions) {
+    channelPolicy(options.policy)
     const { chainHash } = options.chain
     this.asset = bitcoinAsset(chainHash)
     this.bus = lightningInit(chainHash)

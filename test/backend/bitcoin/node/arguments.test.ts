@@ -1,0 +1,97 @@
+// What a program without types may give a node: refused where it is said, and never more than one channel's trouble.
+import { randomBytes } from 'node:crypto'
+import { expect } from 'chai'
+import type { LightningNode, OpenOptions } from '../../../../backend/bitcoin/node/index.js'
+import { PerkunasError } from '../../../../channel/errors.js'
+import { msat, sat } from '../../../../channel/units.js'
+import { type TestNode, TestWorld } from './world.js'
+
+const WISHES: Readonly<Record<string, object>> = {
+  'push below nothing': { push: -1n },
+  'more than all pushed': { push: 2n ** 65n },
+  'no capacity': { capacity: 0n },
+  'a capacity that is a number': { capacity: 5 },
+  'more than there is': { capacity: 2n ** 70n },
+  'a delay beyond its field': { toSelfDelay: 70_000 },
+  'a delay below nothing': { toSelfDelay: -1 },
+  'a fraction of a feerate': { feerate: 300.5 },
+  'a feerate that nobody relays': { feerate: 1 },
+  'a feerate beyond its field': { feerate: 2 ** 33 },
+  'a script that is text': { shutdownScript: 'x' },
+  'no type of channel': { type: { commitments: 'x', scidAlias: false, zeroconf: false } },
+}
+
+describe('LightningNode: arguments', () => {
+  let world: TestWorld
+  let a: LightningNode
+  let bob: TestNode
+
+  beforeEach(async () => {
+    world = new TestWorld()
+    bob = world.node('bob')
+    a = await world.node('alice').start()
+    await bob.start()
+    await a.open({ peer: bob.id, capacity: sat(1_000_000n), push: msat(300_000_000n) })
+    await world.chain.mine(6)
+    await a.until(0n, ({ phase }) => phase === 'normal')
+  })
+
+  afterEach(() => world.stop())
+
+  for (const [name, wish] of Object.entries(WISHES)) {
+    it(`open with ${name} -> INVALID_PARAMS, and the node goes on`, async () => {
+      const options: OpenOptions = Object.assign({ peer: bob.id, capacity: sat(1_000_000n) }, wish)
+      expect(await codeOf(a.open(options))).to.equal('INVALID_PARAMS')
+      expect(a.stopped).to.equal(undefined)
+      expect(a.channels()).to.have.length(1)
+    })
+  }
+
+  it('what is wanted of a channel and has no encoding -> INVALID_ARGUMENT, and the channel goes on', async () => {
+    const add = {
+      kind: 'add',
+      reference: 'one',
+      amount: msat(5000n),
+      paymentHash: new Uint8Array(32),
+      cltvExpiry: 300,
+      onion: new Uint8Array(1366),
+    } as const
+    for (const change of [
+      { onion: new Uint8Array(3) },
+      { paymentHash: new Uint8Array(3) },
+      { amount: -5n },
+      { cltvExpiry: 0.5 },
+      { kind: 'x' },
+    ]) {
+      const intent = Object.assign({}, add, change)
+      expect(await codeOf(a.want(0n, { kind: 'want', intent }))).to.equal('INVALID_ARGUMENT')
+    }
+    expect(a.stopped).to.equal(undefined)
+    expect(a.channel(0n)?.stopped).to.equal(undefined)
+  })
+
+  it('a message of ours that has no encoding costs its channel and no other', async () => {
+    const eve = world.node('eve')
+    // Temporary channel IDs are 32 bytes; here they are not.
+    const e = await eve.start({ entropy: (bytes) => randomBytes(bytes === 32 && isShort ? 3 : bytes) })
+    let isShort = false
+    await e.open({ peer: bob.id, capacity: sat(1_000_000n) })
+    isShort = true
+    expect(await codeOf(e.open({ peer: bob.id, capacity: sat(1_000_000n) }))).to.equal('INTERNAL')
+    isShort = false
+    expect(e.stopped).to.equal(undefined)
+    await e.open({ peer: bob.id, capacity: sat(1_000_000n) })
+    await world.chain.mine(6)
+    await e.until(0n, ({ phase }) => phase === 'normal')
+    await e.until(2n, ({ phase }) => phase === 'normal')
+  })
+})
+
+async function codeOf(call: Promise<unknown>): Promise<string> {
+  try {
+    await call
+    return 'done'
+  } catch (cause) {
+    return cause instanceof PerkunasError ? cause.code : `untyped: ${cause}`
+  }
+}
