@@ -71,8 +71,10 @@ describe('LightningNode: strangers', () => {
     const funding = channel.funding()
     await channel.fund({ txid: transactionID(funding), index: 1 })
     await world.chain.broadcast([funding])
-    await world.chain.mine(6)
+    await world.chain.mine(5)
     await until(() => alice.running.channel(0n)?.phase === 'failed')
+    await world.chain.mine(1)
+    await until(() => alice.running.channel(0n) === undefined)
     channel.hear()
     expect(mallory.heard.map(({ kind }) => kind)).to.not.include('channel_ready')
     expect(world.chain.mempool.size).to.equal(0)
@@ -235,6 +237,7 @@ describe('LightningNode: strangers', () => {
     }
     await world.chain.mine(1)
     await until(() => alice.running.channels().every(({ live }) => live?.failure?.cause === 'funding'))
+    await world.chain.mine(1)
     expect(alice.running.channels()).to.have.length(4)
     const fifth = mallory.open(9)
     await until(() => {
@@ -242,7 +245,7 @@ describe('LightningNode: strangers', () => {
       return fifth.state.phase === 'closed'
     })
     expect(mallory.errors().at(-1)).to.match(/too many/)
-    await world.chain.mine(4)
+    await world.chain.mine(3)
     expect(alice.running.channels()).to.have.length(4)
     await world.chain.mine(1)
     await until(() => alice.running.channels().length === 0)
