@@ -158,7 +158,10 @@ export type LedgerEventBody =
    */
   | {
       readonly kind: 'registered'
+      /** Where parties hold different signed transactions of one channel, the number of the one that is on the ledger. */
       readonly version: bigint
+      /** Whose transaction it is, where they do. */
+      readonly by?: Index
       readonly deadline: bigint
       readonly state: State | undefined
       readonly signatures: readonly Hex[] | undefined

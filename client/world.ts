@@ -2,6 +2,7 @@
 import type {
   Amount,
   Backend,
+  EventStatus,
   Hex,
   LedgerEvent,
   PerkunasError,
@@ -37,6 +38,16 @@ export type ChannelEvent =
     }
   /** A watchtower was to have the newest state and has not: see `RemoteWatcher`. */
   | ({ readonly kind: 'atRisk' } & Unwatched)
+  /**
+   * Who registered an older state lost that much of it to us, where the ledger punishes (`Capabilities.dispute`). It may come in
+   * parts, and each of them comes as a ledger's event does.
+   */
+  | {
+      readonly kind: 'punished'
+      readonly version: bigint
+      readonly amount: Amount
+      readonly status: EventStatus
+    }
   /**
    * What became of a lock of ours, by its hash; also of one whose call was refused, timed out or was aborted. Told when it is
    * durable; as long as nobody listens it is kept, and a restart tells it again. So it may come more than once.

@@ -32,3 +32,4 @@ export {
   type RevokedHtlc,
 } from './state.js'
 export { isAtRest, step } from './step.js'
+export { fundingSpent } from './told.js'

@@ -187,7 +187,11 @@ export type MonitorEvent =
       readonly kind: 'spent'
       readonly by: FundingSpend['kind']
       readonly txid: Uint8Array
+      /** Of its block. */
+      readonly height: number
       readonly depth: number
+      /** Of a commitment, as far as it says one: which of its holder's, and the newest of that side that we know of. */
+      readonly commitment?: { readonly number: bigint; readonly newest: bigint }
     }
   | {
       readonly kind: 'output'
@@ -195,13 +199,15 @@ export type MonitorEvent =
       readonly amount: Sat
       readonly by: 'us' | 'peer'
       readonly depth: number
+      /** The number of the revoked commitment that it was the peer's in, if we took it for that. */
+      readonly penalty?: bigint
     }
   /** What was in a block is not any more. */
   | { readonly kind: 'reorged'; readonly txid: Uint8Array; readonly height: number }
   /** It costs more than it is worth. */
   | { readonly kind: 'abandoned'; readonly outpoint: Outpoint; readonly amount: Sat }
-  /** Everything is final. */
-  | { readonly kind: 'resolved' }
+  /** Everything is final. `number` is that of the commitment on chain, if it was one. */
+  | { readonly kind: 'resolved'; readonly number?: bigint }
 
 /** A monitor with nothing on chain. */
 export function newMonitor(known: MonitorState): Monitor {

@@ -3,6 +3,7 @@ import type { Sat } from '../../../channel/units.js'
 import { commitmentStakes } from '../resolver/commitment.js'
 import type { Outpoint } from '../script/index.js'
 import type { Monitor, MonitorEnv } from './machine.js'
+import type { HtlcKey } from './record.js'
 import { revokedOf } from './state.js'
 import { viewOf } from './view.js'
 
@@ -13,7 +14,16 @@ export type ChainObligation =
   /** Our commitment must be in a block by then, so that its HTLCs can be claimed in time. */
   | { readonly kind: 'commitment'; readonly height: number; readonly value: Sat }
   /** The output must be spent by us by then. */
-  | { readonly kind: 'claim'; readonly height: number; readonly outpoint: Outpoint; readonly value: Sat }
+  | {
+      readonly kind: 'claim'
+      /** What gives it to us: that it was revoked, the preimage, or that its time is over. */
+      readonly by: 'penalty' | 'preimage' | 'timeout'
+      readonly height: number
+      readonly outpoint: Outpoint
+      readonly value: Sat
+      /** The HTLC that it is, where that is known. */
+      readonly htlc?: HtlcKey
+    }
 
 /** All that there are, the soonest first; what has no height comes before. */
 export function obligationsOf(monitor: Monitor, env: MonitorEnv): readonly ChainObligation[] {
@@ -29,10 +39,13 @@ export function obligationsOf(monitor: Monitor, env: MonitorEnv): readonly Chain
   }
   return view.outputs
     .flatMap(({ claim, spent }): readonly (ChainObligation & { readonly kind: 'claim' })[] => {
-      const { kind, recipe, deadline, outpoint, amount } = claim
+      const { kind, recipe, deadline, outpoint, amount, htlc } = claim
       if (spent !== undefined || kind === 'anchor' || recipe === undefined || deadline === undefined)
         return []
-      return [{ kind: 'claim', height: deadline, outpoint, value: amount }]
+      const isTimeout = htlc?.offerer === 'local'
+      const by = view.spend.kind === 'revoked' ? 'penalty' : isTimeout ? 'timeout' : 'preimage'
+      const which = htlc?.id === undefined ? {} : { htlc: { offerer: htlc.offerer, id: htlc.id } }
+      return [{ kind: 'claim', by, height: deadline, outpoint, value: amount, ...which }]
     })
     .sort((a, b) => a.height - b.height)
 }

@@ -20,7 +20,8 @@ import { isDone, settled } from './outcomes.js'
 import { preimagesIn } from './preimages.js'
 import type { MonitorTerms, MonitorUpdate } from './record.js'
 import { applyUpdates, isComplete } from './state.js'
-import { depthOf, type View, viewOf, wantedRevoked } from './view.js'
+import { eventsOf, numberOf } from './told.js'
+import { type View, viewOf, wantedRevoked } from './view.js'
 
 /**
  * What an input does to a monitor. Pure, but for the signer.
@@ -160,7 +161,7 @@ function concluded(before: Monitor, next: Monitor, env: MonitorEnv, scope: Scope
       effects.push({ kind: 'lookup', number: wanted })
     if (fresh.includes(view.fact))
       handoffs.push({ kind: 'channelSpent', by: view.spend.kind === 'closing' ? 'closing' : 'commitment' })
-    effects.push(...eventsOf(view, fresh, env).map(tell))
+    effects.push(...eventsOf(view, next, fresh, env).map(tell))
     const ended = settled(next, view, env)
     after = ended.next
     handoffs.push(...ended.handoffs)
@@ -229,24 +230,8 @@ function watchFunding({ setup, basepoints, funding }: MonitorTerms, { height }: 
   return { kind: 'watch', outpoint: funding.outpoint, script, from: height }
 }
 
-function eventsOf(
-  { fact: spend, spend: { kind }, outputs }: View,
-  fresh: readonly Fact[],
-  { height, policy }: MonitorEnv,
-): readonly MonitorEvent[] {
-  const told = (fact: Fact) => fresh.includes(fact) || depthOf(fact, height) === policy.finality
-  const events: MonitorEvent[] = []
-  if (told(spend)) events.push({ kind: 'spent', by: kind, txid: spend.txid, depth: depthOf(spend, height) })
-  for (const { claim, spent } of outputs) {
-    if (spent === undefined || !told(spent.fact)) continue
-    const { outpoint, amount } = claim
-    events.push({ kind: 'output', outpoint, amount, by: spent.by, depth: depthOf(spent.fact, height) })
-  }
-  return events
-}
-
 /** Nothing is watched any more, and coins are free. */
-function farewell({ known, attempts }: Monitor, { fact, outputs }: View): readonly MonitorEffect[] {
+function farewell({ known, attempts }: Monitor, { fact, spend, outputs }: View): readonly MonitorEffect[] {
   const watched: Outpoint[] = [
     known.terms.funding.outpoint,
     ...fact.transaction.outputs.map((_, index) => ({ txid: fact.txid, index })),
@@ -255,10 +240,11 @@ function farewell({ known, attempts }: Monitor, { fact, outputs }: View): readon
     if (!watched.some((one) => isSame(one, claim.outpoint))) watched.push(claim.outpoint)
   }
   const holding = attempts.filter(({ coins }) => coins.length > 0)
+  const number = numberOf(spend)
   return [
     { kind: 'unwatch', outpoints: watched },
     ...holding.map(({ id }) => ({ kind: 'release', attempt: id }) as const),
-    tell({ kind: 'resolved' }),
+    tell({ kind: 'resolved', ...(number === undefined ? {} : { number }) }),
   ]
 }
 

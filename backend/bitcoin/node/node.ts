@@ -6,8 +6,14 @@ import { msat, type Sat } from '../../../channel/units.js'
 import type { PeerID } from '../../../peer/index.js'
 import { faultOfIntent, faultOfRequest } from '../channel/checks.js'
 import type { ChannelInput } from '../channel/index.js'
-import type { ClaimableBalance } from '../monitor/index.js'
-import { type ChannelObligation, claimableOf, obligationsOfAll } from './chain-view.js'
+import type { ClaimableBalance, MonitorEvent } from '../monitor/index.js'
+import {
+  type ChannelObligation,
+  claimableOf,
+  obligationsOfAll,
+  obligationsOfOne,
+  spentIn,
+} from './chain-view.js'
 import type { NodeEvent } from './effects.js'
 import type { Entry } from './entries.js'
 import { asHandlerError, invalidArgument, unknownChannel } from './faults.js'
@@ -171,9 +177,19 @@ export class LightningNode implements AsyncDisposable {
     return claimableOf(this.#parts.core, channel)
   }
 
-  /** By when this node must be there, or something is lost; the soonest first. What has no height comes before. */
-  obligations(): readonly ChannelObligation[] {
-    return obligationsOfAll(this.#parts.core)
+  /**
+   * By when this node must be there, or something is lost; the soonest first. What has no height comes before.
+   *
+   * @param channel only of that one
+   */
+  obligations(channel?: bigint): readonly ChannelObligation[] {
+    const { core } = this.#parts
+    return channel === undefined ? obligationsOfAll(core) : obligationsOfOne(core, channel)
+  }
+
+  /** What the chain shows to have spent a channel's funding output: as it was, or would have been, told by `events$`. */
+  spent(channel: bigint): (MonitorEvent & { readonly kind: 'spent' }) | undefined {
+    return spentIn(this.#parts.core, channel)
   }
 
   /**

@@ -21,16 +21,24 @@ import {
 import { blockDelta, type Msat, msat } from '../../../channel/units.js'
 import type { Channel, ChannelCallOptions, ChannelEvent, Clock, Entropy } from '../../../client/index.js'
 import type { PeerID } from '../../../peer/index.js'
-import { type ChannelView, channelName, type LightningNode, type LiveView } from '../node/index.js'
+import type { MonitorEvent } from '../monitor/index.js'
+import {
+  type ChannelObligation,
+  type ChannelView,
+  channelName,
+  type LightningNode,
+  type LiveView,
+} from '../node/index.js'
 import { Waiters } from '../node/waiters.js'
 import type { OutgoingPayment, PayRequest } from '../payments/index.js'
 import { MIN_FINAL_CLTV_EXPIRY_DELTA, TRANSIT_BLOCKS } from '../payments/index.js'
 import { sha256 } from '../script/index.js'
 import { paidBy } from './edit.js'
+import { chainEvents, type Spent, spentEvents, type Told } from './ledger.js'
 import { BITCOIN, paramsOf } from './proposal.js'
 import { aborted, invalid, unsupported } from './refusals.js'
 import { Unheard } from './unheard.js'
-import { locksOf, type Seen, sidesOf, stateOf } from './view.js'
+import { lockID, locksOf, type Seen, sidesOf, stateOf } from './view.js'
 
 /** What a channel needs of the protocol that it belongs to. */
 export interface LightningChannelHost {
@@ -67,6 +75,8 @@ export class LightningChannel implements Channel {
   #inFlight = 0
   /** For those that wait. */
   readonly #turns = new Waiters()
+  /** What spent the funding output, once that is in a block. */
+  #spent: Spent | undefined
   readonly #unheard = new Unheard<ChannelEvent>()
   #view: OpenView
   #state: State
@@ -105,9 +115,12 @@ export class LightningChannel implements Channel {
   }
 
   get obligations(): readonly Obligation[] {
-    const all = this.#phase === 'withdrawn' ? [] : this.#view.live.obligations
-    const locks = this.locks
-    return all.map(({ height, htlc }) => {
+    if (this.#phase === 'withdrawn') return []
+    const { locks } = this
+    // From then on the chain says what there is to do.
+    if (this.#view.phase === 'failed')
+      return this.#host.node.obligations(this.key).flatMap((one) => chainObligation(one, this.#view))
+    return this.#view.live.obligations.map(({ height, htlc }) => {
       const lock = locks.find(
         ({ hash, from }) => hash === toHex(htlc.paymentHash) && from === this.#from(htlc.offerer),
       )
@@ -124,7 +137,7 @@ export class LightningChannel implements Channel {
   }
 
   get events$(): Observable<ChannelEvent> {
-    return defer(() => concat(from(this.#unheard.take()), this.#streams.events$))
+    return defer(() => concat(from([...this.#standing(), ...this.#unheard.take()]), this.#streams.events$))
   }
 
   /** The node's view, undefined once the channel is over. */
@@ -146,6 +159,21 @@ export class LightningChannel implements Channel {
   /** Tells our user. */
   tell(event: ChannelEvent): void {
     this.#streams.events$.next(event)
+  }
+
+  /** Tells our user what the chain shows. */
+  tellChain(event: MonitorEvent): void {
+    if (event.kind === 'spent') this.#spent = event
+    const spent = this.#spent
+    const isGone = event.kind === 'reorged' && spent !== undefined && equalBytes(event.txid, spent.txid)
+    const events =
+      event.kind === 'spent' || isGone
+        ? spent === undefined
+          ? []
+          : spentEvents(spent, this.#told(), isGone)
+        : chainEvents(event, this.#told())
+    if (isGone) this.#spent = undefined
+    for (const one of events) this.tell(one)
   }
 
   /** Tells our user what became of a lock of ours, now or when somebody listens. @param heard called when that was */
@@ -286,6 +314,19 @@ export class LightningChannel implements Channel {
   close(): void {
     this.complete()
     this.#host.forget(this)
+  }
+
+  /** What stands on the chain, for who begins to listen: also what happened before this process began. */
+  #standing(): readonly ChannelEvent[] {
+    if (this.#phase === 'withdrawn') return []
+    this.#spent = this.#host.node.spent(this.key)
+    return this.#spent === undefined ? [] : spentEvents(this.#spent, this.#told())
+  }
+
+  #told(): Told {
+    const { delay } = this.#view.live
+    const { id: channelID, index, state } = this
+    return { channelID, index, version: state.version, delay, height: this.#host.node.height }
   }
 
   /** Taken where it is seen to be free: of many who wait, each looks before the one before it goes on. */
@@ -468,6 +509,20 @@ export function isOpen(view: ChannelView): view is OpenView {
 /** A channel's ID: ours alone, since Lightning's own change while a channel opens. */
 export function channelIDOf(self: PeerID, key: bigint): ChannelID {
   return toHex(sha256(new TextEncoder().encode(`perkunas channel ${self} ${key}`)))
+}
+
+function chainObligation(one: ChannelObligation, { opener = 'local' }: OpenView): readonly Obligation[] {
+  switch (one.kind) {
+    case 'watch':
+      return []
+    case 'commitment':
+      return [{ action: 'goOnChain', deadline: BigInt(one.height) }]
+    case 'claim': {
+      const { by, height, htlc } = one
+      const action = ({ penalty: 'refute', preimage: 'claim', timeout: 'timeOut' } as const)[by]
+      return [{ action, deadline: BigInt(height), ...(htlc && { lock: lockID(htlc, opener) }) }]
+    }
+  }
 }
 
 function phaseOf({ phase }: OpenView): Phase {

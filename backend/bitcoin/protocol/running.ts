@@ -115,6 +115,7 @@ export class LightningProtocol implements RunningProtocol {
     const events = node.events$.subscribe((event) => {
       if (event.kind === 'stopped')
         this.#channels.get(event.channel)?.tell({ kind: 'error', error: event.error })
+      if (event.kind === 'chain') this.#channels.get(event.channel)?.tellChain(event.event)
       if (event.kind === 'channel' && event.event.kind === 'dataLoss')
         this.#channels.get(event.channel)?.tellDataLoss()
     })

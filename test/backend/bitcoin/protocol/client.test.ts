@@ -47,6 +47,9 @@ class Two implements AsyncDisposable {
   readonly secondBus: HeedfulBus
   /** The first's. */
   readonly backend: BitcoinBackend
+  readonly store: MemoryStore
+  readonly #others: { readonly bus: PeerBus; readonly client: Client }[] = []
+  readonly #alone: (store: MemoryStore) => Promise<Channel>
   readonly #buses: readonly PeerBus[]
   readonly #propose: () => Promise<Channel>
 
@@ -68,7 +71,8 @@ class Two implements AsyncDisposable {
         ...(i === 1 ? second : first),
       })
       const bus = new HeedfulBus({ identity, dialers: [transport.dialer], ...backend.bus })
-      return { bus, backend, client: new Client({ bus, store: new MemoryStore(), backend }) }
+      const store = new MemoryStore()
+      return { bus, backend, store, client: new Client({ bus, store, backend }) }
     })
     const [one, other] = made
     if (one === undefined || other === undefined) throw new Error('two are made')
@@ -76,6 +80,19 @@ class Two implements AsyncDisposable {
     this.second = other.client
     this.secondBus = other.bus
     this.backend = one.backend
+    this.store = one.store
+    this.#alone = async (store) => {
+      await one.bus.close()
+      await one.client.close()
+      const wallet = new SimWallet(chain.ledger, bytesOf('wallet 0'))
+      const backend = new BitcoinBackend({ chain, wallet, seed: bytesOf('seed 0') })
+      const bus = new PeerBus({ identity: createIdentity(bytesOf('identity first')), ...backend.bus })
+      const client = new Client({ bus, store, backend })
+      this.#others.push({ bus, client })
+      const [channel] = await client.restore()
+      if (channel === undefined) throw new Error('the store has a channel')
+      return channel
+    }
     this.#buses = made.map(({ bus }) => bus)
     this.#propose = async () => {
       if (!one.bus.isConnected(other.bus.id)) {
@@ -104,6 +121,11 @@ class Two implements AsyncDisposable {
     return this.#propose()
   }
 
+  /** The first again, with that store and no way to reach anybody; its channel. */
+  alone(store: MemoryStore): Promise<Channel> {
+    return this.#alone(store)
+  }
+
   /** Opens a channel, and accepts whatever is paid over it. */
   async open(): Promise<Channel> {
     this.second.handleProposals(accept)
@@ -119,8 +141,9 @@ class Two implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const bus of this.#buses) await bus.close()
-    for (const client of [this.first, this.second]) await client.close()
+    for (const bus of [...this.#buses, ...this.#others.map((one) => one.bus)]) await bus.close()
+    for (const client of [this.first, this.second, ...this.#others.map((one) => one.client)])
+      await client.close()
   }
 }
 
@@ -174,4 +197,81 @@ describe('bitcoin: clients', () => {
     expect(isError(refused, 'INVALID_TRANSITION') && refused.message).contains('dust')
     expect(channel.locks.length).equals(3)
   })
+
+  it('a dispute is told as every ledger tells one, and its claims are obligations', async () => {
+    await using two = await Two.begin()
+    const channel = await two.open()
+    const [peer] = two.second.channels()
+    if (peer === undefined) throw new Error('it is the second’s, too')
+    await channel.update((draft) => transfer(draft, { from: 0, to: 1, amount: 100_000_000n }))
+    const deadline = BigInt(two.chain.ledger.tip.height) + 60n
+    const lock = await channel.lock({ hash: toHex(bytesOf('hash')), amount: 10_000_000n, deadline })
+    const [ours, theirs] = [told(channel), told(peer)]
+    expect(channel.obligations.map(({ action }) => action)).deep.equals(['goOnChain'])
+    const settled = channel.settle({ timeout: 1 })
+    const node = await two.backend.node()
+    await node.eventually(() => (channel.phase === 'registering' ? true : undefined))
+    await two.chain.mine()
+    const { height } = two.chain.ledger.tip
+    const [registered] = ours
+    expect(registered).deep.include({ kind: 'registered', status: 'seen', by: 0 })
+    expect(theirs).deep.equals(ours)
+    expect(told(peer), 'who listens only now hears the same').deep.equals(theirs)
+    expect(registered?.deadline).equals(BigInt(height) + channel.params.challengeDuration)
+    expect(channel.obligations.map(({ action, lock: about }) => [action, about])).deep.equals([
+      ['timeOut', lock.id],
+    ])
+    for (let block = 0; block < 400 && channel.phase !== 'withdrawn'; block++) await two.chain.mine()
+    await settled
+    const kinds = ours.map((one) => [one.kind, one.status])
+    expect(kinds.slice(0, 2)).deep.equals([
+      ['registered', 'seen'],
+      ['registered', 'final'],
+    ])
+    expect(kinds).deep.include(['concluded', 'final'])
+    expect(kinds.filter(([kind]) => kind === 'concluded').length).equals(1)
+  })
+
+  it('who publishes what was revoked is seen at once, and what is taken for it', async () => {
+    await using two = await Two.begin()
+    const channel = await two.open()
+    const give = (amount: Amount) => channel.update((draft) => transfer(draft, { from: 0, to: 1, amount }))
+    await give(100_000_000n)
+    const old = two.store.clone()
+    await give(300_000_000n)
+    const [victim] = two.second.channels()
+    if (victim === undefined) throw new Error('it is the second’s, too')
+    const cheat = await two.alone(old)
+    const events = told(victim)
+    cheat.settle({ timeout: 1 }).catch(() => undefined)
+    while (cheat.phase !== 'registering') await new Promise(setImmediate)
+    for (let block = 0; block < 12; block++) await two.chain.mine()
+    const [registered, alarm, ...others] = events
+    expect(registered).deep.include({ kind: 'registered', by: 0, status: 'seen' })
+    expect(alarm).deep.include({ kind: 'atRisk', reason: 'olderState' })
+    const taken = others.filter((one) => one.kind === 'punished')
+    expect(taken.map(({ status }) => status)).deep.equals(['seen', 'final'])
+    // All that the old commitment gave to who published it.
+    expect(taken[0]?.amount).satisfies((amount: bigint) => amount > 880_000_000n && amount <= 900_000_000n)
+  })
 })
+
+/** What is the same for both sides of what they are told. */
+interface Told {
+  readonly kind: string
+  readonly status?: string
+  readonly amount?: bigint
+  readonly deadline?: bigint
+}
+
+/** All that a channel tells now and from now on. */
+function told(channel: Channel): Told[] {
+  const events: Told[] = []
+  channel.events$.subscribe((event) => {
+    if (event.kind !== 'ledger') return events.push(event)
+    // Which channel it is, is each side's own.
+    const { channelID: _, cursor: __, ...rest } = event.event
+    return events.push(rest)
+  })
+  return events
+}
