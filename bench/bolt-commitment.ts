@@ -8,7 +8,7 @@ import {
   deriveSecret,
 } from '../backend/bitcoin/keys/index.js'
 import type { CommitmentParams } from '../backend/bitcoin/script/index.js'
-import { feeratePerKw, msat, sat } from '../channel/units.js'
+import { feeratePerKw, msat, sat } from '../backend/bitcoin/units.js'
 
 /** A commitment and what its holder's counterparty signs it with. */
 export interface Example {

@@ -120,22 +120,3 @@ export {
   faultOfUpdate,
   type Transition,
 } from './transition.js'
-export {
-  add,
-  type BlockDelta,
-  type BlockHeight,
-  blockDelta,
-  blockHeight,
-  type FeeratePerKw,
-  feeratePerKw,
-  MAX_MSAT,
-  MAX_SAT,
-  type Msat,
-  msat,
-  type Sat,
-  sat,
-  sub,
-  toMsat,
-  toSat,
-  type UnitAmount,
-} from './units.js'

@@ -1,5 +1,5 @@
 // BOLT 7, "HTLC Fees" and "Recommendations for Routing": what an HTLC must carry at each hop for the last one to get its due.
-import { add, type BlockDelta, type BlockHeight, blockHeight, type Msat } from '../../channel/units.js'
+import { add, type BlockDelta, type BlockHeight, blockHeight, type Msat } from './units.js'
 
 /** What a node asks of those who have it forward through one of its channels: fields of its `channel_update`. */
 export interface ForwardingPolicy {

@@ -1,7 +1,7 @@
 // What the vectors of blinded routes have in common: the data of a node as the files write it.
 import type { RecipientData } from '../../backend/bitcoin/onion/recipient-data.js'
+import { blockDelta, blockHeight, msat } from '../../backend/bitcoin/units.js'
 import { parseShortChannelID } from '../../backend/bitcoin/wire/short-channel-id.js'
-import { blockDelta, blockHeight, msat } from '../../channel/units.js'
 import { bytes } from './cases.js'
 
 /** `encrypted_data_tlv` in a file. */

@@ -1,10 +1,10 @@
 // BOLT 1, Appendices A to D: BigSize, TLV streams of two namespaces, extensions of messages, signed integers; and limits.
 import { expect } from 'chai'
+import { MAX_MSAT, MAX_SAT, msat, sat } from '../../backend/bitcoin/units.js'
 import { MAX_PEER_STORAGE_BYTES } from '../../backend/bitcoin/wire/control.js'
 import { shortID } from '../../backend/bitcoin/wire/fields.js'
 import { lightningMessages } from '../../backend/bitcoin/wire/messages.js'
 import { isError } from '../../channel/errors.js'
-import { MAX_MSAT, MAX_SAT, msat, sat } from '../../channel/units.js'
 import {
   bigSize,
   type Field,

@@ -15,7 +15,7 @@ import {
   encodeWithoutWitness,
   transactionID,
 } from '../../backend/bitcoin/script/transaction.js'
-import { feeratePerKw, sat } from '../../channel/units.js'
+import { feeratePerKw, sat } from '../../backend/bitcoin/units.js'
 import { bytes, type Case, digits, load } from './cases.js'
 
 interface Side {

@@ -11,7 +11,7 @@ import {
 import { type CommitmentFormat, FORMATS, HTLC_OUTPUT_WEIGHT } from '../../backend/bitcoin/script/format.js'
 import { minimumNextFeerate } from '../../backend/bitcoin/script/funding.js'
 import { delayedScript, htlcScripts } from '../../backend/bitcoin/script/scripts.js'
-import { feeratePerKw, msat, sat } from '../../channel/units.js'
+import { feeratePerKw, msat, sat } from '../../backend/bitcoin/units.js'
 import { type Case, load } from './cases.js'
 
 type ByFormat = Readonly<Record<'static_remotekey' | 'anchors', number>>

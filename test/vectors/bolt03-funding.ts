@@ -11,8 +11,8 @@ import {
   encodeWithoutWitness,
   transactionID,
 } from '../../backend/bitcoin/script/transaction.js'
+import { feeratePerKw, sat } from '../../backend/bitcoin/units.js'
 import { concat } from '../../channel/bytes.js'
-import { feeratePerKw, sat } from '../../channel/units.js'
 import { secp256k1 } from '../../wallet/secp256k1.js'
 import { bytes, type Case, digits, load } from './cases.js'
 

@@ -5,7 +5,7 @@ import { createFailure, openFailure, wrapFailure } from '../../backend/bitcoin/o
 import { decodeFailure, encodeFailure, failureCode } from '../../backend/bitcoin/onion/failures.js'
 import { deriveKey, mac } from '../../backend/bitcoin/onion/keys.js'
 import { routeSecrets } from '../../backend/bitcoin/onion/sphinx.js'
-import { blockHeight, msat } from '../../channel/units.js'
+import { blockHeight, msat } from '../../backend/bitcoin/units.js'
 import { encodeStream, stream } from '../../peer/wire/tlv.js'
 import { bytes, type Case, digits, load } from './cases.js'
 

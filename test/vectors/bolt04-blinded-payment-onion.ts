@@ -10,8 +10,8 @@ import {
   type PaymentRelay,
 } from '../../backend/bitcoin/onion/recipient-data.js'
 import { buildOnion, peelOnion } from '../../backend/bitcoin/onion/sphinx.js'
+import { blockDelta, blockHeight, msat } from '../../backend/bitcoin/units.js'
 import { parseShortChannelID } from '../../backend/bitcoin/wire/short-channel-id.js'
-import { blockDelta, blockHeight, msat } from '../../channel/units.js'
 import { secp256k1 } from '../../wallet/secp256k1.js'
 import { type RecordedData, recipientDataOf } from './blinding.js'
 import { bytes, type Case, digits, load } from './cases.js'

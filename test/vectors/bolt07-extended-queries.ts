@@ -1,5 +1,6 @@
 // BOLT 7: queries with timestamps, checksums and flags. Lists in the compressed form are refused: it must not be used.
 import { expect } from 'chai'
+import { blockHeight } from '../../backend/bitcoin/units.js'
 import { type LightningMessage, lightningMessages } from '../../backend/bitcoin/wire/messages.js'
 import {
   decodeQueryFlags,
@@ -10,7 +11,6 @@ import {
   encodeTimestamps,
 } from '../../backend/bitcoin/wire/queries.js'
 import { formatShortChannelID, parseShortChannelID } from '../../backend/bitcoin/wire/short-channel-id.js'
-import { blockHeight } from '../../channel/units.js'
 import { bytes, type Case, digits, load } from './cases.js'
 import { reasonOf } from './wire.js'
 

@@ -1,6 +1,7 @@
 // BOLT 7: short channel IDs, and fees and expiries of the routing example, at block height 0.
 import { expect } from 'chai'
 import { type ForwardingPolicy, forwardingFee, routeTerms } from '../../backend/bitcoin/forwarding.js'
+import { blockDelta, blockHeight, msat } from '../../backend/bitcoin/units.js'
 import { shortID } from '../../backend/bitcoin/wire/fields.js'
 import {
   formatShortChannelID,
@@ -9,7 +10,6 @@ import {
   shortChannelID,
   splitShortChannelID,
 } from '../../backend/bitcoin/wire/short-channel-id.js'
-import { blockDelta, blockHeight, msat } from '../../channel/units.js'
 import { decodeField, encodeField } from '../../peer/wire/tlv.js'
 import { bytes, type Case, digits, load } from './cases.js'
 

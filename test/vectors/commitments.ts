@@ -27,7 +27,7 @@ import {
   type Transaction,
   transactionID,
 } from '../../backend/bitcoin/script/transaction.js'
-import { blockHeight, feeratePerKw, msat, sat } from '../../channel/units.js'
+import { blockHeight, feeratePerKw, msat, sat } from '../../backend/bitcoin/units.js'
 import { secp256k1 } from '../../wallet/secp256k1.js'
 import { bytes, type Case, digits, load } from './cases.js'
 

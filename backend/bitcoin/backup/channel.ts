@@ -1,6 +1,5 @@
 // A channel into its backup, and out of it again: as one that lost its data, for which nothing of ours can ever be signed.
 import { toHex } from '../../../channel/bytes.js'
-import { type BlockHeight, feeratePerKw, msat, sat, toMsat } from '../../../channel/units.js'
 import type { PeerID } from '../../../peer/index.js'
 import { newBook } from '../channel/book.js'
 import { monitorTerms } from '../channel/commitments.js'
@@ -10,6 +9,7 @@ import { type Basepoints, newSignerState } from '../keys/index.js'
 import { applyUpdates } from '../monitor/index.js'
 import { type Monitor, newMonitor } from '../monitor/machine.js'
 import { MAX_COMMITMENT_NUMBER } from '../script/index.js'
+import { type BlockHeight, feeratePerKw, msat, sat, toMsat } from '../units.js'
 import type { ChannelBackup } from './contents.js'
 
 /** Why such a channel failed, for people. */

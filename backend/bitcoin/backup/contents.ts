@@ -2,7 +2,6 @@
 // a peer's closing pays to us. Nothing in it can be published, and no secret is in it: those come from the seed.
 import type { Hex } from '../../../channel/bytes.js'
 import { isError, PerkunasError } from '../../../channel/errors.js'
-import type { Sat } from '../../../channel/units.js'
 import {
   hex,
   list,
@@ -28,6 +27,7 @@ import {
 import type { ChannelType } from '../channel-type.js'
 import type { Basepoints } from '../keys/index.js'
 import type { Outpoint } from '../script/index.js'
+import type { Sat } from '../units.js'
 
 /** One channel. */
 export interface ChannelBackup {

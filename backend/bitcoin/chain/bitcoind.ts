@@ -3,8 +3,8 @@
 // New blocks are found by asking for the tip, which costs the node some microseconds. Its ZMQ interface was rejected: the
 // package for it needs a native module, and what it tells must be asked for again anyway, since it may lose messages.
 import { PerkunasError } from '../../../channel/errors.js'
-import { type BlockHeight, feeratePerKw } from '../../../channel/units.js'
 import { displayID, type Outpoint } from '../script/index.js'
+import { type BlockHeight, feeratePerKw } from '../units.js'
 import { MAX_BLOCK_BYTES } from './block.js'
 import { type Outgoing, oneByOne, refusalOf, toOutgoing } from './broadcast.js'
 import {

@@ -2,8 +2,8 @@
 // trust is the header, which costs work to forge.
 import { equalBytes } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
-import type { BlockHeight } from '../../../channel/units.js'
 import { decodeTransaction, sha256d, type Transaction } from '../script/index.js'
+import type { BlockHeight } from '../units.js'
 import type { Block, BlockTransaction } from './events.js'
 import { decodeHeader, HEADER_BYTES, type Header } from './header.js'
 import { NETWORKS, type Network } from './network.js'

@@ -1,9 +1,9 @@
 // Where somebody stands who follows a chain: the newest block that was told, and the headers before it, by which the place is
 // found where another branch leaves ours.
 import { PerkunasError } from '../../../channel/errors.js'
-import { type BlockHeight, blockHeight } from '../../../channel/units.js'
 import { bytes, converted, list, object, type Schema, schemaCodec, uint } from '../../../peer/index.js'
 import { defineRecord } from '../../../persistence/index.js'
+import { type BlockHeight, blockHeight } from '../units.js'
 import { decodeHeader, HEADER_BYTES, type Header, workOf } from './header.js'
 
 /** Headers that are kept: a reorg may undo as many blocks less one. A day's; 12 kB. */

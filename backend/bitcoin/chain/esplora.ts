@@ -2,7 +2,6 @@
 // trusted that can be checked: blocks are by whoever follows the chain, transactions and hashes are here.
 import { equalBytes, toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
-import { type BlockHeight, feeratePerKw } from '../../../channel/units.js'
 import {
   decodeTransaction,
   displayID,
@@ -10,6 +9,7 @@ import {
   type Outpoint,
   transactionID,
 } from '../script/index.js'
+import { type BlockHeight, feeratePerKw } from '../units.js'
 import { MAX_BLOCK_BYTES } from './block.js'
 import { type Outgoing, oneByOne, refusalOf, toOutgoing } from './broadcast.js'
 import { MAXIMUM_FEERATE, MINIMUM_FEERATE } from './fees.js'

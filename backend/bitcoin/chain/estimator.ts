@@ -1,7 +1,7 @@
 // Fees as somebody needs them who decides at any moment: the source's newest answer, or the last one that there was.
 import { isError, PerkunasError } from '../../../channel/errors.js'
-import { type FeeratePerKw, feeratePerKw } from '../../../channel/units.js'
 import type { FeeEstimates } from '../channel/policy.js'
+import { type FeeratePerKw, feeratePerKw } from '../units.js'
 import {
   type FeeTarget,
   feerateFor,

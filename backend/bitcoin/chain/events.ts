@@ -1,6 +1,7 @@
 // What whoever follows a chain is told.
-import type { BlockHeight } from '../../../channel/units.js'
+
 import type { Transaction } from '../script/index.js'
+import type { BlockHeight } from '../units.js'
 import type { BlockHash } from './source.js'
 
 /** A transaction in a block. Its own bytes are only parsed by `decode`; its ID is checked. */

@@ -1,5 +1,5 @@
 // What to pay, given what a source knows of fees. Pure.
-import { type FeeratePerKw, feeratePerKw } from '../../../channel/units.js'
+import { type FeeratePerKw, feeratePerKw } from '../units.js'
 import type { FeeEstimate, FeeTable } from './source.js'
 
 /** Nothing below it is relayed: 1 sat/vB, and as much more as rounding a transaction's size to vbytes may take away. */

@@ -1,14 +1,7 @@
 // Reading what nodes answer in JSON, each value checked.
 import { fromHex, type Hex, toHex } from '../../../channel/bytes.js'
-import {
-  type BlockHeight,
-  blockHeight,
-  type FeeratePerKw,
-  feeratePerKw,
-  type Sat,
-  sat,
-} from '../../../channel/units.js'
 import { jsonReading } from '../../json.js'
+import { type BlockHeight, blockHeight, type FeeratePerKw, feeratePerKw, type Sat, sat } from '../units.js'
 
 export { isObject, type JsonObject } from '../../json.js'
 

@@ -1,8 +1,8 @@
 // What we must be able to ask a Bitcoin node, or whoever has one: five calls. Nothing that it answers is trusted beyond what
 // can be checked; see block.ts and tracker.ts. Whoever has another way to the chain implements this.
 import type { Hex } from '../../../channel/bytes.js'
-import type { BlockHeight, FeeratePerKw, Sat } from '../../../channel/units.js'
 import type { Outpoint } from '../script/index.js'
+import type { BlockHeight, FeeratePerKw, Sat } from '../units.js'
 import type { Network } from './network.js'
 
 /** The ID of a block: 32 bytes as hashed and as on the wire. Explorers and RPC show them reversed, see `displayHash`. */

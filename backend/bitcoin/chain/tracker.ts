@@ -4,7 +4,7 @@
 // what is in the block; a branch is left only for one with at least as much work. So the source can keep us waiting, which
 // the status shows, but not lead us away for less than the work of all blocks that it replaces.
 import { isError, PerkunasError } from '../../../channel/errors.js'
-import { type BlockHeight, blockHeight } from '../../../channel/units.js'
+import { type BlockHeight, blockHeight } from '../units.js'
 import { type DecodedBlock, decodeBlock } from './block.js'
 import { type ChainCursor, Headers } from './cursor.js'
 import type { ChainEvent } from './events.js'

@@ -1,10 +1,10 @@
 // The book of a channel: settled balances, and everything that is between the two commitments. Both commitments are
 // views of it, so they can't drift apart.
 import { PerkunasError } from '../../../channel/errors.js'
-import { add, type BlockHeight, type FeeratePerKw, type Msat, msat, sub } from '../../../channel/units.js'
 import type { CommitmentState } from '../keys/index.js'
 import type { HtlcKey, Side } from '../monitor/record.js'
 import type { Funding, Htlc } from '../script/index.js'
+import { add, type BlockHeight, type FeeratePerKw, type Msat, msat, sub } from '../units.js'
 import {
   type Age,
   advanceStage,

@@ -1,7 +1,7 @@
 // What our own side says of channels: held against what can be meant where it is said, since what comes of it later can't be
 // refused any more.
 import { PerkunasError } from '../../../channel/errors.js'
-import type { BlockDelta, FeeratePerKw, Msat, Sat } from '../../../channel/units.js'
+import type { BlockDelta, FeeratePerKw, Msat, Sat } from '../units.js'
 import type { Intent } from './input.js'
 import { CHANNEL_POLICY, type ChannelPolicy, DUST_LIMITS, MAX_HTLCS, MIN_FEERATE } from './policy.js'
 

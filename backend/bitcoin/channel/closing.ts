@@ -4,7 +4,6 @@
 
 import { equalBytes } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
-import { type FeeratePerKw, type Sat, sat, toSat } from '../../../channel/units.js'
 import {
   type Closing,
   type ClosingFunding,
@@ -17,6 +16,7 @@ import {
   transactionID,
   weightOf,
 } from '../script/index.js'
+import { type FeeratePerKw, type Sat, sat, toSat } from '../units.js'
 import { viewOf } from './book.js'
 import { signerOf } from './commitments.js'
 import { LOCKTIME_SLACK, MAX_CLOSINGS } from './policy.js'

@@ -1,6 +1,7 @@
 // Block heights at which a channel must go on chain, or may be forgotten.
-import { toSat } from '../../../channel/units.js'
+
 import { isTrimmed, trimThreshold } from '../script/index.js'
+import { toSat } from '../units.js'
 import type { OpenHtlc } from './book.js'
 import { failed, isHeldBack, withCommitment } from './failure.js'
 import { CLAIM_BUFFER, CLOSING_PATIENCE, ERROR_PATIENCE, EXPIRY_GRACE, WORTH_CLOSING } from './policy.js'

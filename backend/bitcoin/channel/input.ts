@@ -1,7 +1,8 @@
 // Everything that can happen to a channel.
-import type { BlockHeight, FeeratePerKw, Msat, Sat } from '../../../channel/units.js'
+
 import type { FeatureName } from '../features.js'
 import type { Outpoint } from '../script/index.js'
+import type { BlockHeight, FeeratePerKw, Msat, Sat } from '../units.js'
 import type {
   LightningMessage,
   ShortChannelID,

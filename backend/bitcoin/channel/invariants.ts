@@ -1,9 +1,9 @@
 // What holds of a channel after every step, whatever came in. Tests ask after each; what they compare between the two
 // sides, or between steps, they do themselves.
 
-import { toMsat } from '../../../channel/units.js'
 import { revokedCount } from '../keys/index.js'
 import { ANCHOR_AMOUNT } from '../script/index.js'
+import { toMsat } from '../units.js'
 import { viewOf } from './book.js'
 import { isAwaitingRevocation } from './commitments.js'
 import { MAX_HTLCS } from './policy.js'

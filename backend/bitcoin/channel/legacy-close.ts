@@ -1,6 +1,7 @@
 // The older closing: the opener pays, and both agree on the fee (BOLT 2, "Closing Negotiation: closing_signed").
-import { type Sat, sat, toSat } from '../../../channel/units.js'
+
 import { buildLegacyClosing, type Closing, verifyClosing } from '../script/index.js'
+import { type Sat, sat, toSat } from '../units.js'
 import type { ClosingSigned } from '../wire/index.js'
 import { closingFee, closingFunding, completed, hasSignedEnough, shares, signOurs } from './closing.js'
 import { warned } from './failure.js'

@@ -3,8 +3,9 @@
 // A sender asks more of itself than a receiver demands, since it does not know what is on its way to it. A receiver judges
 // its own next commitment alone, which both sides know exactly when the message arrives: what it refuses there is a broken
 // rule and not a race.
-import { blockHeight, type FeeratePerKw, type Msat, msat, toMsat } from '../../../channel/units.js'
+
 import type { Side } from '../monitor/record.js'
+import { blockHeight, type FeeratePerKw, type Msat, msat, toMsat } from '../units.js'
 import { type Book, changeFee, type OpenHtlc, viewOf } from './book.js'
 import { faultOfFeerate } from './parameters.js'
 import { dustExposureLimit, MAX_EXPIRY_DISTANCE, MAX_HTLCS, MIN_FEERATE } from './policy.js'

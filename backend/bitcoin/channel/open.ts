@@ -9,6 +9,10 @@
 //     (the wallet publishes it)
 import { fromHex, type Hex, toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
+import { type ChannelType, encodeChannelType } from '../channel-type.js'
+import type { FeatureName } from '../features.js'
+import { newSignerState } from '../keys/index.js'
+import { fundingOutput, isShutdownScript, type Outpoint } from '../script/index.js'
 import {
   type BlockDelta,
   blockDelta,
@@ -18,11 +22,7 @@ import {
   type Sat,
   sub,
   toMsat,
-} from '../../../channel/units.js'
-import { type ChannelType, encodeChannelType } from '../channel-type.js'
-import type { FeatureName } from '../features.js'
-import { newSignerState } from '../keys/index.js'
-import { fundingOutput, isShutdownScript, type Outpoint } from '../script/index.js'
+} from '../units.js'
 import {
   type AcceptChannel,
   type FundingCreated,

@@ -1,11 +1,11 @@
 // What is wrong with the parameters of a channel that is being opened (BOLT 2, "The open_channel Message", "The
 // accept_channel Message"). Each rule gives the text that the peer is told.
 import { equalBytes } from '../../../channel/bytes.js'
-import { type FeeratePerKw, toMsat } from '../../../channel/units.js'
 import { type ChannelType, decodeChannelType, featuresOfType } from '../channel-type.js'
 import type { FeatureName } from '../features.js'
 import type { Basepoints } from '../keys/index.js'
 import { type CommitmentFormat, isShutdownScript } from '../script/index.js'
+import { type FeeratePerKw, toMsat } from '../units.js'
 import type { AcceptChannel, OpenChannel } from '../wire/index.js'
 import {
   type ChannelPolicy,

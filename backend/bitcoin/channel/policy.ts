@@ -1,8 +1,9 @@
 // What we ask of channels and what we accept: every figure that is ours to choose, with its default, and the bounds that
 // BOLT 2 sets.
-import { type FeeratePerKw, feeratePerKw, type Msat, msat, type Sat, sat } from '../../../channel/units.js'
+
 import type { CommitmentFormat } from '../script/index.js'
 import { FORMATS } from '../script/index.js'
+import { type FeeratePerKw, feeratePerKw, type Msat, msat, type Sat, sat } from '../units.js'
 
 /** Choices of a node, the same for all its channels. */
 export interface ChannelPolicy {

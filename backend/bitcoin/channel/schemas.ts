@@ -1,18 +1,6 @@
 // What a channel's record consists of, as schemas: their types are those of state.ts.
 import type { Hex } from '../../../channel/bytes.js'
 import {
-  type BlockDelta,
-  type BlockHeight,
-  blockDelta,
-  blockHeight,
-  type FeeratePerKw,
-  feeratePerKw,
-  type Msat,
-  type Sat,
-  type UnitAmount,
-  wireAmount,
-} from '../../../channel/units.js'
-import {
   bool,
   bytes,
   converted,
@@ -32,6 +20,18 @@ import type { ChannelType } from '../channel-type.js'
 import { FEATURE_NAMES, type FeatureName } from '../features.js'
 import type { Basepoints, SecretStore, SignerState } from '../keys/index.js'
 import { decodeTransaction, encodeTransaction, type Transaction } from '../script/index.js'
+import {
+  type BlockDelta,
+  type BlockHeight,
+  blockDelta,
+  blockHeight,
+  type FeeratePerKw,
+  feeratePerKw,
+  type Msat,
+  type Sat,
+  type UnitAmount,
+  wireAmount,
+} from '../units.js'
 import {
   type LightningMessage,
   lightningMessages,

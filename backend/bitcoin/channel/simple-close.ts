@@ -2,7 +2,6 @@
 // "Closing Negotiation: closing_complete and closing_sig").
 import { equalBytes } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
-import { type Sat, sat, toSat } from '../../../channel/units.js'
 import {
   buildClosing,
   type Closing,
@@ -13,6 +12,7 @@ import {
   isShutdownScript,
   verifyClosing,
 } from '../script/index.js'
+import { type Sat, sat, toSat } from '../units.js'
 import type { ClosingComplete, ClosingSig } from '../wire/index.js'
 import { closingFee, closingFunding, completed, hasSignedEnough, shares, signOurs } from './closing.js'
 import { refusedCommand, refusedWith, warned, wireID } from './failure.js'

@@ -1,10 +1,10 @@
 // Where a channel can stand. Plain data; each member has the fields that are true in it.
 import type { Hex } from '../../../channel/bytes.js'
-import type { Sat } from '../../../channel/units.js'
 import type { FeatureName } from '../features.js'
 import type { SignerState } from '../keys/index.js'
 import type { FailureCause } from '../monitor/record.js'
 import type { CommitmentSignatures, Transaction } from '../script/index.js'
+import type { Sat } from '../units.js'
 import type { CommitmentSigned, ShortChannelID } from '../wire/index.js'
 import type { Book } from './book.js'
 import type { Intent, UpdateMessage } from './input.js'

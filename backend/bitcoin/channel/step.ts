@@ -5,10 +5,10 @@
 
 import type { Hex } from '../../../channel/bytes.js'
 import type { PerkunasError } from '../../../channel/errors.js'
-import type { BlockHeight, FeeratePerKw, Sat } from '../../../channel/units.js'
 import type { Basepoints, ChannelSetup, Signer } from '../keys/index.js'
 import type { HtlcKey, MonitorUpdate } from '../monitor/record.js'
 import type { Outpoint, Transaction } from '../script/index.js'
+import type { BlockHeight, FeeratePerKw, Sat } from '../units.js'
 import type { LightningMessage } from '../wire/index.js'
 import type { Attribution, OpenHtlc, Removal } from './book.js'
 import type { ChannelPolicy, FeeEstimates } from './policy.js'

@@ -1,6 +1,6 @@
 // The sums that limits are about, of a commitment and of what one side offers. They are made once of a book and then kept up
 // to date with each HTLC that is added, so that a batch of hundreds does not look through hundreds for each.
-import { type FeeratePerKw, feeratePerKw, type Sat, toMsat } from '../../../channel/units.js'
+
 import type { Side } from '../monitor/record.js'
 import {
   type CommitmentFormat,
@@ -9,6 +9,7 @@ import {
   isTrimmed,
   trimThreshold,
 } from '../script/index.js'
+import { type FeeratePerKw, feeratePerKw, type Sat, toMsat } from '../units.js'
 import { addHtlc, advance, type Book, eventualView, nextViewOf, type OpenHtlc, type View } from './book.js'
 import { bufferedFeerate } from './exposure.js'
 import { feeSpikeMultiple } from './policy.js'

@@ -1,7 +1,5 @@
 // What both sides agreed on when a channel was opened, and never changes.
 import type { Hex } from '../../../channel/bytes.js'
-import type { FeeratePerKw } from '../../../channel/units.js'
-import { add, type Msat, type Sat, sat } from '../../../channel/units.js'
 import type { ChannelType } from '../channel-type.js'
 import type { Basepoints, ChannelSetup } from '../keys/index.js'
 import type { Side } from '../monitor/record.js'
@@ -12,6 +10,8 @@ import {
   FORMATS,
   type Funding,
 } from '../script/index.js'
+import type { FeeratePerKw } from '../units.js'
+import { add, type Msat, type Sat, sat } from '../units.js'
 import type { ShortChannelID } from '../wire/index.js'
 
 /** What one side says of itself and asks of the other, in open_channel or accept_channel. */

@@ -1,11 +1,11 @@
 // Invoices of BOLT 12 ("Invoices"): what a payee answers a request with. All that the request said is in it, so that it
 // proves by itself what was paid for.
 import { equalBytes } from '../../../channel/bytes.js'
-import type { Msat } from '../../../channel/units.js'
 import { restBytes, restText, tu64 } from '../../../peer/wire/fields.js'
 import { decodeStream, encodeStream, record, type StreamOf, stream } from '../../../peer/wire/tlv.js'
 import { bitsOf } from '../features.js'
 import type { BlindedPath, BlindedPayInfo } from '../onion/blinded-path.js'
+import type { Msat } from '../units.js'
 import {
   type Bolt12Invoice,
   decodeRanged,

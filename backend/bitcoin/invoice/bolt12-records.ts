@@ -1,7 +1,6 @@
 // The records of BOLT 12. An offer's are copied into the request, the request's into the invoice: each has types of its
 // own, so that nothing is in the way of anything.
 import { equalBytes, type Hex } from '../../../channel/bytes.js'
-import type { Msat } from '../../../channel/units.js'
 import {
   bip340Signature,
   chainHash,
@@ -26,6 +25,7 @@ import {
   stream,
 } from '../../../peer/wire/tlv.js'
 import { blindedPaths, blindedPayInfo } from '../onion/blinded-path.js'
+import type { Msat } from '../units.js'
 import { truncatedAmount } from '../wire/fields.js'
 import { isSignatureType, type RawRecord, splitRecords } from './merkle.js'
 import { refuse } from './refuse.js'

@@ -3,11 +3,11 @@
 
 import { fromHex, toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
-import { type BlockDelta, blockDelta } from '../../../channel/units.js'
 import type { PeerID } from '../../../peer/identity.js'
 import { nodeID, type ObjectOf, rest, restText, struct, u32 } from '../../../peer/wire/fields.js'
 import { decodeField, encodeField } from '../../../peer/wire/tlv.js'
 import { secp256k1 } from '../../../wallet/secp256k1.js'
+import { type BlockDelta, blockDelta } from '../units.js'
 import { blocks16, msats32, shortID } from '../wire/fields.js'
 import { refuse } from './refuse.js'
 import { bytesOf, numberOf, wordsOf, wordsOfNumber } from './words.js'

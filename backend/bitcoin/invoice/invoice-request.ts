@@ -2,8 +2,8 @@
 // it wants to pay somebody.
 import type { Hex } from '../../../channel/bytes.js'
 import { isError, PerkunasError } from '../../../channel/errors.js'
-import type { Msat } from '../../../channel/units.js'
 import { encodeStream } from '../../../peer/wire/tlv.js'
+import type { Msat } from '../units.js'
 import {
   BITCOIN_CHAIN,
   decodeRanged,

@@ -1,7 +1,7 @@
 // Offers (BOLT 12, "Offers"): what a payee publishes once, for invoices to be asked for.
 import type { Hex } from '../../../channel/bytes.js'
-import { type Msat, msat } from '../../../channel/units.js'
 import { encodeStream } from '../../../peer/wire/tlv.js'
+import { type Msat, msat } from '../units.js'
 import { BITCOIN_CHAIN, decodeRanged, OFFER_TYPES, type Offer, offerStream } from './bolt12-records.js'
 import { decodeBolt12String, encodeBolt12String } from './bolt12-string.js'
 import { checkFeatures } from './features.js'

@@ -1,6 +1,6 @@
 // The human-readable part of a BOLT 11 invoice: a currency and, if the payee asks for one, an amount.
 import { PerkunasError } from '../../../channel/errors.js'
-import { MAX_MSAT, type Msat, msat } from '../../../channel/units.js'
+import { MAX_MSAT, type Msat, msat } from '../units.js'
 import { refuse } from './refuse.js'
 
 /** Bitcoin's networks by the prefixes of BIP 173: mainnet, testnet, signet, regtest. */

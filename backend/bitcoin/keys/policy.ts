@@ -7,8 +7,8 @@
 // The record is plain data and part of the channel's; it must be durable before what a step returns leaves the process.
 import { equalBytes } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
-import { type Msat, type Sat, toSat } from '../../../channel/units.js'
 import type { Outpoint } from '../script/transaction.js'
+import { type Msat, type Sat, toSat } from '../units.js'
 import { commitmentPoint } from './derive.js'
 import {
   EMPTY_SECRETS,

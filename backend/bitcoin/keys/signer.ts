@@ -1,7 +1,6 @@
 // The signer of one channel: the only code that touches its secrets. Everything else holds points.
 import { equalBytes, toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
-import type { FeeratePerKw, Msat, Sat } from '../../../channel/units.js'
 import { type Claim, type ClaimKey, signClaim } from '../script/claims.js'
 import { type Closing, signClosing } from '../script/closing.js'
 import {
@@ -30,6 +29,7 @@ import {
   SEQUENCE_REPLACEABLE,
   type Transaction,
 } from '../script/transaction.js'
+import type { FeeratePerKw, Msat, Sat } from '../units.js'
 import { type Basepoints, basepointsOf, type ChannelSecrets, commitmentKeys } from './channel-keys.js'
 import { commitmentPoint, deriveRevocationSecret, deriveSecret } from './derive.js'
 import {

@@ -1,6 +1,6 @@
 // What of a channel's money is ours, or may become it, and what that takes.
 import { equalBytes } from '../../../channel/bytes.js'
-import type { Sat } from '../../../channel/units.js'
+import type { Sat } from '../units.js'
 import { claimsOf, type HtlcOnChain, type OutputClaim } from './claims.js'
 import { isSame } from './facts.js'
 import type { Monitor, MonitorEnv } from './machine.js'

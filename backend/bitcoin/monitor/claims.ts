@@ -16,7 +16,6 @@
 // Where the form has it, "conf" is a block later for all but anchors and penalties. Everything here follows from the
 // record and the chain, so nothing of it is stored.
 import { equalBytes } from '../../../channel/bytes.js'
-import type { Sat } from '../../../channel/units.js'
 import type { CommitmentOnChain } from '../keys/index.js'
 import {
   type Claim,
@@ -38,6 +37,7 @@ import {
   type Transaction,
   transactionID,
 } from '../script/index.js'
+import type { Sat } from '../units.js'
 import { claimsOfPayment } from './published.js'
 import type { HtlcKey, Side } from './record.js'
 import type { FundingSpend } from './spend.js'

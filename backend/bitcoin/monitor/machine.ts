@@ -10,12 +10,12 @@
 //  - `resume`, once after it is restored and the blocks that were missed are through: everything is said again.
 // Whoever has nothing on chain and did not fail (`isAtRest`) needs only those blocks that spend what it watches.
 import type { Hex } from '../../../channel/bytes.js'
-import type { BlockHeight, FeeratePerKw, Sat } from '../../../channel/units.js'
 import type { FeeTable } from '../chain/index.js'
 import type { Signer, SignerState } from '../keys/index.js'
 import type { Attempt, AttemptKind, WalletCoin } from '../resolver/attempt.js'
 import type { ResolverPolicy } from '../resolver/policy.js'
 import type { Outpoint, Transaction, TransactionOutput } from '../script/index.js'
+import type { BlockHeight, FeeratePerKw, Sat } from '../units.js'
 import type { Fact } from './facts.js'
 import type { HtlcKey, MonitorTerms, MonitorUpdate } from './record.js'
 import type { FundingSpend } from './spend.js'

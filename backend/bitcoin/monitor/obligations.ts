@@ -1,7 +1,8 @@
 // By when a monitor must have got something into a block, for whoever decides when to be online.
-import type { Sat } from '../../../channel/units.js'
+
 import { commitmentStakes } from '../resolver/commitment.js'
 import type { Outpoint } from '../script/index.js'
+import type { Sat } from '../units.js'
 import type { Monitor, MonitorEnv } from './machine.js'
 import type { HtlcKey } from './record.js'
 import { revokedOf } from './state.js'

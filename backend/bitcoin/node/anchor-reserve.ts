@@ -1,8 +1,9 @@
 // What has to stay in the wallet for channels whose commitments pay little by themselves: if all of them were closed at once,
 // each would need a child that pays for it (f 14).
-import { type FeeratePerKw, feeratePerKw, type Sat, sat } from '../../../channel/units.js'
+
 import { isLive } from '../channel/index.js'
 import { FORMATS, feeOf, HTLC_OUTPUT_WEIGHT } from '../script/index.js'
+import { type FeeratePerKw, feeratePerKw, type Sat, sat } from '../units.js'
 import type { Core } from './core.js'
 import type { Entry } from './entries.js'
 

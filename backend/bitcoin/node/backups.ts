@@ -1,11 +1,12 @@
 // A node's backup: what of it, and when it is made anew.
-import { blockHeight } from '../../../channel/units.js'
+
 import type { PeerID } from '../../../peer/index.js'
 import { channelBackup } from '../backup/channel.js'
 import type { NodeBackup } from '../backup/contents.js'
 import { NONCE_BYTES, sealBackup, sealBlob } from '../backup/seal.js'
 import type { ChainCursor } from '../chain/index.js'
 import { isLive } from '../channel/index.js'
+import { blockHeight } from '../units.js'
 import type { Entry } from './entries.js'
 
 /** Headers that a backup keeps: a reorg deeper than that makes the chain to be read anew by hand. */

@@ -1,11 +1,11 @@
 // What blocks and fees mean to the channels of a node.
 import type { Hex } from '../../../channel/bytes.js'
-import { blockHeight } from '../../../channel/units.js'
 import { type Block, cursorRecord } from '../chain/index.js'
 import { isLive, type Live } from '../channel/index.js'
 import { commitmentFeerate } from '../channel/policy.js'
 import { formatOfTerms } from '../channel/terms.js'
 import { isAtRest, type SpendingTransaction } from '../monitor/index.js'
+import { blockHeight } from '../units.js'
 import type { Entry } from './entries.js'
 import type { NodeInput } from './input.js'
 import type { Machines } from './machines.js'

@@ -1,8 +1,8 @@
 // What a node asks of its wallet: coins for channels and for what their monitors publish, each kept under a purpose by which
 // it is found again after a restart.
 import type { PerkunasError } from '../../../channel/errors.js'
-import type { Sat } from '../../../channel/units.js'
 import type { ChannelInput } from '../channel/index.js'
+import type { Sat } from '../units.js'
 import type { NodeEffect } from './effects.js'
 import type { Entry } from './entries.js'
 import { asError } from './faults.js'

@@ -2,7 +2,6 @@
 // within a turn. What it has written is part of the turn's commit; what it tells, it tells after it.
 import type { Hex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
-import { blockHeight } from '../../../channel/units.js'
 import type { Write } from '../../../persistence/index.js'
 import type { Handoff } from '../channel/index.js'
 import type { HtlcKey } from '../monitor/index.js'
@@ -17,6 +16,7 @@ import {
   paymentWrites,
   step,
 } from '../payments/index.js'
+import { blockHeight } from '../units.js'
 import type { NodeEffect } from './effects.js'
 import type { Consequence, HtlcSwitch, SwitchChannels, Unwish, Wish } from './switch.js'
 

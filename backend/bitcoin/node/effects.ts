@@ -1,12 +1,12 @@
 // What a turn of a node leads to, once it is durable: plain data, but for the calls that end a user's wait.
 import type { Hex } from '../../../channel/bytes.js'
 import type { PerkunasError } from '../../../channel/errors.js'
-import type { FeeratePerKw, Sat } from '../../../channel/units.js'
 import type { PeerID } from '../../../peer/index.js'
 import type { Write } from '../../../persistence/index.js'
 import type { ChannelEvent } from '../channel/index.js'
 import type { MonitorEffect, MonitorEvent } from '../monitor/index.js'
 import type { Transaction, TransactionOutput } from '../script/index.js'
+import type { FeeratePerKw, Sat } from '../units.js'
 import type { LightningMessage } from '../wire/index.js'
 
 /** See above. */

@@ -2,11 +2,11 @@
 import { type Observable, Subject } from 'rxjs'
 import { toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
-import { msat, type Sat } from '../../../channel/units.js'
 import type { PeerID } from '../../../peer/index.js'
 import { faultOfIntent, faultOfRequest } from '../channel/checks.js'
 import type { ChannelInput } from '../channel/index.js'
 import type { ClaimableBalance, MonitorEvent } from '../monitor/index.js'
+import { msat, type Sat } from '../units.js'
 import {
   type ChannelObligation,
   claimableOf,

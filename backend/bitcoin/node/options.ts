@@ -1,12 +1,12 @@
 // What a node is made of, and what our user decides.
 import type { Hex } from '../../../channel/bytes.js'
-import type { BlockDelta, FeeratePerKw, Msat, Sat } from '../../../channel/units.js'
 import type { Clock, PeerID } from '../../../peer/index.js'
 import type { Store } from '../../../persistence/index.js'
 import type { AdmissionLimits, Asked, ChannelPolicy } from '../channel/index.js'
 import type { StepCounter } from '../keys/index.js'
 import type { ResolverPolicy } from '../monitor/index.js'
 import type { PaymentsPolicy } from '../payments/index.js'
+import type { BlockDelta, FeeratePerKw, Msat, Sat } from '../units.js'
 import type { OnchainWallet } from '../wallet/index.js'
 import type { NodeBus, NodeChain } from './ports.js'
 import type { HtlcSwitch } from './switch.js'

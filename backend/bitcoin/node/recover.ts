@@ -1,6 +1,5 @@
 // A node's rows from a backup: its channels as such that lost their data. A node that starts with them asks the peers to close.
 import { PerkunasError } from '../../../channel/errors.js'
-import { blockHeight } from '../../../channel/units.js'
 import type { Store, Write } from '../../../persistence/index.js'
 import { recoveredChannel } from '../backup/channel.js'
 import type { NodeBackup } from '../backup/contents.js'
@@ -9,6 +8,7 @@ import { cursorRecord } from '../chain/index.js'
 import { channelWrites } from '../channel/index.js'
 import { basepointsOf, channelSecrets } from '../keys/index.js'
 import { monitorWrites } from '../monitor/index.js'
+import { blockHeight } from '../units.js'
 import type { LightningNodeOptions } from './options.js'
 import { NODE_KEYS, NODE_RECORDS } from './rows.js'
 

@@ -1,7 +1,6 @@
 // A channel as its user sees it: what is durable, in the words of both kinds of channels.
 import type { Hex } from '../../../channel/bytes.js'
 import type { PerkunasError } from '../../../channel/errors.js'
-import { type FeeratePerKw, type Msat, msat, type Sat, sat, toMsat } from '../../../channel/units.js'
 import type { PeerID } from '../../../peer/index.js'
 import {
   type ChannelEnv,
@@ -17,6 +16,7 @@ import {
 } from '../channel/index.js'
 import { MAX_HTLCS } from '../channel/policy.js'
 import { spareOf, talliesOf } from '../channel/tally.js'
+import { type FeeratePerKw, type Msat, msat, type Sat, sat, toMsat } from '../units.js'
 import type { ShortChannelID } from '../wire/index.js'
 import type { Entry } from './entries.js'
 

@@ -1,6 +1,6 @@
 // A payment at a node of a blinded route (BOLT 4, "payload format", Requirements of the reader): what to forward, or
 // that it has arrived. Whatever is wrong has one consequence, `invalid_onion_blinding`, so that nothing is learnt.
-import { type BlockHeight, blockHeight, type Msat } from '../../../channel/units.js'
+import { type BlockHeight, blockHeight, type Msat } from '../units.js'
 import { unblind } from './blinding.js'
 import type { SharedSecret } from './keys.js'
 import type { BlindedInstruction } from './payload.js'

@@ -1,9 +1,9 @@
 // What a hop of a payment is told (BOLT 4, "payload format"), and what it has to make of it.
 import { isError, type PerkunasError } from '../../../channel/errors.js'
-import { type BlockHeight, blockHeight, type Msat } from '../../../channel/units.js'
 import { byteArray, point, restBytes, struct, tu32 } from '../../../peer/wire/fields.js'
 import { Reader } from '../../../peer/wire/reader.js'
 import { decodeStream, encodeStream, record, type StreamOf, stream } from '../../../peer/wire/tlv.js'
+import { type BlockHeight, blockHeight, type Msat } from '../units.js'
 import { shortID, truncatedAmount } from '../wire/fields.js'
 
 const paymentData = struct('payment_data', {

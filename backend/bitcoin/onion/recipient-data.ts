@@ -1,9 +1,9 @@
 // What a node of a blinded route is told: `encrypted_data_tlv` (BOLT 4, "Inside encrypted_recipient_data").
 import { isError, PerkunasError } from '../../../channel/errors.js'
-import { type BlockDelta, blockDelta, type Msat, wireAmount } from '../../../channel/units.js'
 import type { PeerID } from '../../../peer/identity.js'
 import { nodeID, point, restBytes, struct, tu32, u32 } from '../../../peer/wire/fields.js'
 import { decodeStream, encodeStream, record, type StreamOf, stream } from '../../../peer/wire/tlv.js'
+import { type BlockDelta, blockDelta, type Msat, wireAmount } from '../units.js'
 import { blocks16, height, shortID, truncatedAmount } from '../wire/fields.js'
 import type { ShortChannelID } from '../wire/short-channel-id.js'
 

@@ -1,7 +1,7 @@
 // Which channels with a peer carry how much of a payment.
 import type { Hex } from '../../../channel/bytes.js'
-import { type Msat, msat } from '../../../channel/units.js'
 import { type ChannelEnv, type ChannelState, isLive, spendable } from '../channel/index.js'
+import { type Msat, msat } from '../units.js'
 import type { PayableChannel } from './input.js'
 
 /** What one channel is to carry. */

@@ -9,12 +9,12 @@
 // can find out by trying.
 import { type Hex, toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
-import { add, blockHeight, type Msat, msat } from '../../../channel/units.js'
 import type { MustFail, OpenHtlc, Removal } from '../channel/index.js'
 import type { HtlcKey } from '../monitor/record.js'
 import type { Failure, ReceiveInstruction } from '../onion/index.js'
 import { sameBytes } from '../onion/keys.js'
 import { sha256 } from '../script/index.js'
+import { add, blockHeight, type Msat, msat } from '../units.js'
 import { failing, fulfilling, type Returning } from './failures.js'
 import { openFinal } from './final.js'
 import type { PaymentsContext } from './input.js'

@@ -1,12 +1,12 @@
 // Everything that can happen to payments, and what a step knows of the world.
 import type { Hex } from '../../../channel/bytes.js'
-import type { BlockDelta, BlockHeight, Msat } from '../../../channel/units.js'
 import type { PeerID } from '../../../peer/index.js'
 import type { RecoverableSignature } from '../../../wallet/secp256k1.js'
 import type { Handoff } from '../channel/index.js'
 import type { Currency, Description, Fallback, RoutingHop } from '../invoice/index.js'
 import type { HtlcKey } from '../monitor/record.js'
 import type { SharedSecret } from '../onion/index.js'
+import type { BlockDelta, BlockHeight, Msat } from '../units.js'
 import type { PaymentsPolicy } from './policy.js'
 import type { OutgoingPayment, PaymentID, PayRequest } from './state.js'
 

@@ -7,9 +7,9 @@
 //     failed      no part is left and none was fulfilled
 import { fromHex, type Hex, isHex, toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
-import { add, type Msat, msat, sub } from '../../../channel/units.js'
 import type { Attribution, Removal } from '../channel/index.js'
 import { sha256 } from '../script/index.js'
+import { add, type Msat, msat, sub } from '../units.js'
 import { type Allotment, allot } from './channels.js'
 import { failureOf, holdTimesOf, isFinal } from './failures.js'
 import type { PaymentsContext, PaymentsInput } from './input.js'

@@ -1,5 +1,5 @@
 // What we ask of payments: every figure that is ours to choose, with its default, and the bounds that are not.
-import { type BlockDelta, blockDelta, type Msat, msat } from '../../../channel/units.js'
+import { type BlockDelta, blockDelta, type Msat, msat } from '../units.js'
 
 /** Choices of a node, the same for all its payments. */
 export interface PaymentsPolicy {

@@ -1,8 +1,8 @@
 // What a node knows of its payments. Plain data. Held are those that are not over; the rest is in the store, see record.ts.
 import type { Hex } from '../../../channel/bytes.js'
-import type { BlockDelta, BlockHeight, Msat } from '../../../channel/units.js'
 import type { PeerID } from '../../../peer/index.js'
 import type { Failure, UnknownFailure } from '../onion/index.js'
+import type { BlockDelta, BlockHeight, Msat } from '../units.js'
 import { emptyTable, type Table } from './table.js'
 
 /** Names a payment of ours: 32 bytes that its caller chose. */

@@ -18,7 +18,6 @@ import {
   type State,
   toHex,
 } from '../../../channel/index.js'
-import { blockDelta, type Msat, msat } from '../../../channel/units.js'
 import type { Channel, ChannelCallOptions, ChannelEvent, Clock, Entropy } from '../../../client/index.js'
 import type { PeerID } from '../../../peer/index.js'
 import type { MonitorEvent } from '../monitor/index.js'
@@ -33,6 +32,7 @@ import { Waiters } from '../node/waiters.js'
 import type { OutgoingPayment, PayRequest } from '../payments/index.js'
 import { MIN_FINAL_CLTV_EXPIRY_DELTA, TRANSIT_BLOCKS } from '../payments/index.js'
 import { sha256 } from '../script/index.js'
+import { blockDelta, type Msat, msat } from '../units.js'
 import { paidBy } from './edit.js'
 import { chainEvents, type Spent, spentEvents, type Told } from './ledger.js'
 import { BITCOIN, paramsOf } from './proposal.js'

@@ -1,6 +1,6 @@
 // What an edit of a channel's state comes to on Lightning, where a state changes by payments alone.
 import { type Draft, draftOf, type Index, PerkunasError, type State } from '../../../channel/index.js'
-import { type Msat, msat } from '../../../channel/units.js'
+import { type Msat, msat } from '../units.js'
 import { invalid, unsupported } from './refusals.js'
 
 /**

@@ -5,9 +5,9 @@
 //     a closing in a block      concluded
 //     all outputs final         concluded
 import type { ChannelID, EventStatus, Index, LedgerEventBody } from '../../../channel/index.js'
-import { toMsat } from '../../../channel/units.js'
 import type { ChannelEvent } from '../../../client/index.js'
 import { type MonitorEvent, RESOLVER_POLICY } from '../monitor/index.js'
+import { toMsat } from '../units.js'
 
 /** What of a channel its events depend on. */
 export interface Told {

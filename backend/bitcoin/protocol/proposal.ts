@@ -9,17 +9,9 @@ import {
   type Params,
   PerkunasError,
 } from '../../../channel/index.js'
-import {
-  type BlockDelta,
-  blockDelta,
-  type Msat,
-  msat,
-  type Sat,
-  toMsat,
-  toSat,
-} from '../../../channel/units.js'
 import type { ChannelProposal, ProposalOptions } from '../../../client/index.js'
 import { faultOfPeerID, type PeerID } from '../../../peer/index.js'
+import { type BlockDelta, blockDelta, type Msat, msat, type Sat, toMsat, toSat } from '../units.js'
 import { invalid, unsupported } from './refusals.js'
 
 /** Which kind of ledger Bitcoin is, in a channel's `AddressMap` and `Asset`. */

@@ -11,9 +11,9 @@ import {
   type State,
   toHex,
 } from '../../../channel/index.js'
-import { type Msat, msat } from '../../../channel/units.js'
 import type { OpenHtlc, Stage } from '../channel/index.js'
 import type { Side } from '../monitor/index.js'
+import { type Msat, msat } from '../units.js'
 
 /** What of a channel decides how it is seen. */
 export interface Seen {

@@ -1,5 +1,5 @@
 // One attempt, one look: what is left of it, what it should pay now, and its transaction.
-import { sat } from '../../../channel/units.js'
+
 import { isSame } from '../monitor/facts.js'
 import type { MonitorEffect, MonitorEnv } from '../monitor/machine.js'
 import {
@@ -9,6 +9,7 @@ import {
   type Outpoint,
   type Transaction,
 } from '../script/index.js'
+import { sat } from '../units.js'
 import type { Attempt, Published } from './attempt.js'
 import {
   affordable,

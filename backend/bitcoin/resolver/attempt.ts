@@ -2,8 +2,9 @@
 //
 // It keeps its name and its price through all replacements. Its members stay with it: those that somebody else took are
 // left out as long as that is in a block, and are back when that is undone.
-import type { FeeratePerKw, Sat } from '../../../channel/units.js'
+
 import type { Outpoint, Transaction } from '../script/index.js'
+import type { FeeratePerKw, Sat } from '../units.js'
 
 /** A confirmed output of the wallet's. */
 export interface WalletCoin {

@@ -1,6 +1,6 @@
 // The transactions of attempts. Three ways to pay: from what is claimed, from an HTLC as the peer signed it, and from the
 // wallet's coins, whose inputs are left for the wallet to sign.
-import { type FeeratePerKw, type Sat, sat } from '../../../channel/units.js'
+
 import type { CommitmentOnChain, Signer, SignerState } from '../keys/index.js'
 import type { Recipe } from '../monitor/claims.js'
 import {
@@ -21,6 +21,7 @@ import {
   weightOf,
   withWitness,
 } from '../script/index.js'
+import { type FeeratePerKw, type Sat, sat } from '../units.js'
 
 import type { Published, WalletCoin } from './attempt.js'
 import { RELAY_STEP, rateOf } from './price.js'

@@ -4,13 +4,13 @@
 //
 // What it is worth to be in time depends on its HTLCs: each must then still be claimed before its own deadline.
 import { equalBytes } from '../../../channel/bytes.js'
-import { type Sat, sat } from '../../../channel/units.js'
 import { claimsOf, contextOf } from '../monitor/claims.js'
 import { isSame } from '../monitor/facts.js'
 import type { Monitor, MonitorEffect, MonitorEnv } from '../monitor/machine.js'
 import { classifySpend, type FundingSpend } from '../monitor/spend.js'
 import { isComplete, type MonitorState } from '../monitor/state.js'
 import { type Transaction, transactionID, weightOf } from '../script/index.js'
+import { type Sat, sat } from '../units.js'
 import { fundedAdvanced, priced } from './advance.js'
 import type { Attempt } from './attempt.js'
 import { anchorDraft, draftWeight } from './build.js'

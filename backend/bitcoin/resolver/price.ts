@@ -3,8 +3,9 @@
 //
 // A price never falls and never starts again: not after a restart, and not when a part of the transaction is gone. Whoever
 // could make it start again with each block would keep us from ever paying enough.
-import { type FeeratePerKw, feeratePerKw, type Sat } from '../../../channel/units.js'
+
 import { type FeeTable, feerateWithin, MINIMUM_FEERATE } from '../chain/index.js'
+import { type FeeratePerKw, feeratePerKw, type Sat } from '../units.js'
 import type { Price } from './attempt.js'
 import type { ResolverPolicy } from './policy.js'
 

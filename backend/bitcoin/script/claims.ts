@@ -14,8 +14,8 @@
 //
 // "Local" is the holder of the commitment, as in commitment.ts: of theirs, we are "remote".
 import { PerkunasError } from '../../../channel/errors.js'
-import { add, type FeeratePerKw, type Sat, sat, sub } from '../../../channel/units.js'
 import { secp256k1 } from '../../../wallet/secp256k1.js'
+import { add, type FeeratePerKw, type Sat, sat, sub } from '../units.js'
 import {
   type Commitment,
   type CommitmentOutput,

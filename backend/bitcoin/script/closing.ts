@@ -1,8 +1,8 @@
 // Closing transactions of both forms, and the scripts that a peer may be paid to (BOLT 3, "Closing Transaction",
 // "Legacy Closing Transaction"; BOLT 2, "Closing Initiation").
 import { PerkunasError } from '../../../channel/errors.js'
-import { type Msat, type Sat, sat, toSat } from '../../../channel/units.js'
 import { secp256k1 } from '../../../wallet/secp256k1.js'
+import { type Msat, type Sat, sat, toSat } from '../units.js'
 import type { Funding } from './commitment.js'
 import { dustLimitOf } from './fees.js'
 import { compareBytes, fundingScript } from './scripts.js'

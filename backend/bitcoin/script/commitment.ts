@@ -2,7 +2,7 @@
 //
 // "Local" is here, as in BOLT 3, the holder of the transaction and "remote" the counterparty, whichever of them we are.
 import { PerkunasError } from '../../../channel/errors.js'
-import { type FeeratePerKw, type Msat, type Sat, sat, toSat } from '../../../channel/units.js'
+import { type FeeratePerKw, type Msat, type Sat, sat, toSat } from '../units.js'
 import {
   ANCHOR_AMOUNT,
   commitmentFee,

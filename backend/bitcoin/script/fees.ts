@@ -1,5 +1,5 @@
 // Fees, dust and trimming: which outputs a commitment has and what it costs.
-import { type FeeratePerKw, type Msat, type Sat, sat, toSat } from '../../../channel/units.js'
+import { type FeeratePerKw, type Msat, type Sat, sat, toSat } from '../units.js'
 import { type CommitmentFormat, FORMATS, HTLC_OUTPUT_WEIGHT } from './format.js'
 
 /** Of each of the two anchors of a pair. */

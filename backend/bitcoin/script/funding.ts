@@ -1,7 +1,7 @@
 // Funding transactions: the one of a single opener, and the one that two sides build together (BOLT 3, "Funding
 // Transaction Output", "Calculating Fees for Collaborative Transactions"; BOLT 2, "Interactive Transaction Construction").
 import { PerkunasError } from '../../../channel/errors.js'
-import { add, type FeeratePerKw, feeratePerKw, type Sat, sat, sub } from '../../../channel/units.js'
+import { add, type FeeratePerKw, feeratePerKw, type Sat, sat, sub } from '../units.js'
 import { encodeOutputs } from './encode.js'
 import { dustLimitOf, feeOf } from './fees.js'
 import { compareBytes, fundingScript, p2wsh } from './scripts.js'

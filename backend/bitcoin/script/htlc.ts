@@ -1,7 +1,7 @@
 // HTLC-timeout and HTLC-success: the holder's own way to its HTLCs, agreed by both (BOLT 3, "HTLC-Timeout and
 // HTLC-Success Transactions").
 import { PerkunasError } from '../../../channel/errors.js'
-import type { Sat } from '../../../channel/units.js'
+import type { Sat } from '../units.js'
 import { type Commitment, type HtlcOutput, htlcTransactionAmount } from './commitment.js'
 import { encodeOutputs, writeOutpoint, writeUint32 } from './encode.js'
 import { FORMATS } from './format.js'

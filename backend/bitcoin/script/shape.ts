@@ -1,5 +1,5 @@
 // What a transaction is, as a value.
-import type { Sat } from '../../../channel/units.js'
+import type { Sat } from '../units.js'
 
 /** An output of a transaction: what an input spends. */
 export interface Outpoint {

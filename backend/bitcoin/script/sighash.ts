@@ -1,6 +1,6 @@
 // Signature hashes of version 0 witnesses (BIP 143), written by hand because a commitment needs hundreds of them.
 import { PerkunasError } from '../../../channel/errors.js'
-import type { Sat } from '../../../channel/units.js'
+import type { Sat } from '../units.js'
 import { encodeOutputs, writeOutpoint, writeUint32, writeUint64 } from './encode.js'
 import { sha256d } from './hash.js'
 import { SIGHASH_ALL, type SighashType } from './signature.js'

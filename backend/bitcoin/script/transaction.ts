@@ -2,7 +2,7 @@
 import { RawTx } from '@scure/btc-signer'
 import { toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
-import { sat } from '../../../channel/units.js'
+import { sat } from '../units.js'
 import { encodeSegwitBody } from './encode.js'
 import { sha256d } from './hash.js'
 import type { Transaction } from './shape.js'

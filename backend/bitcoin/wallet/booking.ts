@@ -1,13 +1,13 @@
 // What all wallets do alike: choose coins, keep them for who asked, hand transactions to be signed. Where coins come from and
 // who signs is each wallet's own.
 import { PerkunasError } from '../../../channel/errors.js'
-import { type Sat, sat } from '../../../channel/units.js'
 import {
   dustLimitOf,
   SEQUENCE_REPLACEABLE,
   type Transaction,
   type TransactionOutput,
 } from '../script/index.js'
+import { type Sat, sat } from '../units.js'
 import { buildPsbt, type InputHints, ownInputs, readPsbt, takeWitnesses } from './psbt.js'
 import type { Reservations, ReservedCoin } from './reservations.js'
 import { feeFor, INPUT_WEIGHT, insufficient, selectCoins } from './selection.js'

@@ -2,7 +2,6 @@
 // place where the chain was read up to are one commit, so a crash loses nothing and counts nothing twice.
 import { fromHex, toHex } from '../../../channel/bytes.js'
 import { isError, PerkunasError } from '../../../channel/errors.js'
-import { type BlockHeight, type Sat, sat } from '../../../channel/units.js'
 import { object, schemaCodec, uint } from '../../../peer/index.js'
 import { defineRecord, type Store, type Write } from '../../../persistence/index.js'
 import {
@@ -20,6 +19,7 @@ import {
   type TrackerOptions,
 } from '../chain/index.js'
 import { type Transaction, transactionID } from '../script/index.js'
+import { type BlockHeight, type Sat, sat } from '../units.js'
 import { addressOf } from './address.js'
 import { BookingWallet } from './booking.js'
 import { BRANCHES, branchName, HdKeys, type KeyPath } from './hd-keys.js'

@@ -5,13 +5,13 @@
 //     unconfirmed    published by us, or in a block that was taken away; forgotten once a block has another transaction that
 //                    spends the same, with all that depends on it
 import { fromHex, type Hex, toHex } from '../../../channel/bytes.js'
-import { type BlockHeight, blockHeight, type Sat } from '../../../channel/units.js'
 import { bool, bytes, hex, list, object, oneOf, optional, schemaCodec, uint } from '../../../peer/index.js'
 import { defineRecord } from '../../../persistence/index.js'
 import { decodeOutpoint } from '../chain/index.js'
 import { outpointKey } from '../chain/outpoint.js'
 import { sats } from '../channel/schemas.js'
 import type { Outpoint } from '../script/index.js'
+import { type BlockHeight, blockHeight, type Sat } from '../units.js'
 import type { KeyPath } from './hd-keys.js'
 
 /** An output that a key of the wallet can spend. */

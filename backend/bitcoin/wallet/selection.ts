@@ -4,8 +4,8 @@
 // the feerate that was asked for.
 import { Address, NETWORK, OutScript, selectUTXO } from '@scure/btc-signer'
 import { PerkunasError } from '../../../channel/errors.js'
-import { type FeeratePerKw, type Sat, sat } from '../../../channel/units.js'
 import { dustLimitOf, encodeWithoutWitness, type TransactionOutput } from '../script/index.js'
+import { type FeeratePerKw, type Sat, sat } from '../units.js'
 import type { Coin, CoinKind } from './wallet.js'
 
 /** The weight of an input that spends a coin of that kind, with its witness, at most. */

@@ -3,8 +3,8 @@
 // Coins are promised before they are signed for: a reservation is durable when the call that made it returns, survives
 // restarts, and keeps its coins from all other calls until it is released: by whoever asked, once it is given up or final.
 import type { Hex } from '../../../channel/bytes.js'
-import type { BlockHeight, FeeratePerKw, Sat } from '../../../channel/units.js'
 import type { Outpoint, Transaction, TransactionOutput } from '../script/index.js'
+import type { BlockHeight, FeeratePerKw, Sat } from '../units.js'
 
 /** How a coin can be spent. All native segwit, so that signing does not change a transaction's ID. */
 export type CoinKind = 'p2wpkh' | 'p2tr'

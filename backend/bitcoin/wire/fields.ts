@@ -1,5 +1,6 @@
 // The types of BOLTs 2 and 7 that stand on those of BOLT 1: amounts with their units, blocks, transaction IDs.
 import { fromHex, type Hex, toHex } from '../../../channel/bytes.js'
+import { type Field, u16, u32, u64 } from '../../../peer/wire/fields.js'
 import {
   type BlockDelta,
   type BlockHeight,
@@ -11,8 +12,7 @@ import {
   type Sat,
   type UnitAmount,
   wireAmount,
-} from '../../../channel/units.js'
-import { type Field, u16, u32, u64 } from '../../../peer/wire/fields.js'
+} from '../units.js'
 import { type ShortChannelID, shortChannelID } from './short-channel-id.js'
 
 declare const brand: unique symbol

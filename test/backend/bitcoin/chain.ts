@@ -12,8 +12,8 @@ import {
   transactionID,
   withWitness,
 } from '../../../backend/bitcoin/script/transaction.js'
+import { feeratePerKw, type Sat, sat } from '../../../backend/bitcoin/units.js'
 import { fromHex, toHex } from '../../../channel/bytes.js'
-import { feeratePerKw, type Sat, sat } from '../../../channel/units.js'
 import type { Bitcoind } from '../../../scripts/bitcoind.js'
 import { secp256k1 } from '../../../wallet/secp256k1.js'
 

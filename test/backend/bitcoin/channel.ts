@@ -18,7 +18,7 @@ import type {
   Funding,
   Htlc,
 } from '../../../backend/bitcoin/script/index.js'
-import { type FeeratePerKw, type Msat, msat, type Sat, sat } from '../../../channel/units.js'
+import { type FeeratePerKw, type Msat, msat, type Sat, sat } from '../../../backend/bitcoin/units.js'
 
 /** One of the two. */
 export interface Side {

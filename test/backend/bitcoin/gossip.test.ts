@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { type ForwardingPolicy, forwardingFee, routeTerms } from '../../../backend/bitcoin/forwarding.js'
+import { blockDelta, blockHeight, type Msat, msat } from '../../../backend/bitcoin/units.js'
 import {
   decodeAddresses,
   encodeAddresses,
@@ -21,7 +22,6 @@ import {
 } from '../../../backend/bitcoin/wire/short-channel-id.js'
 import { toHex } from '../../../channel/bytes.js'
 import { isError, PerkunasError } from '../../../channel/errors.js'
-import { blockDelta, blockHeight, type Msat, msat } from '../../../channel/units.js'
 import { secp256k1 } from '../../../wallet/secp256k1.js'
 
 const ports = fc.integer({ min: 0, max: 65_535 })

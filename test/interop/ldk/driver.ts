@@ -59,18 +59,9 @@ import {
   p2wpkh,
   type Transaction,
 } from '../../../backend/bitcoin/script/index.js'
+import { blockHeight, feeratePerKw, type Msat, msat, sat } from '../../../backend/bitcoin/units.js'
 import { joinShortChannelID, type LightningMessage } from '../../../backend/bitcoin/wire/index.js'
-import {
-  blockHeight,
-  equalBytes,
-  feeratePerKw,
-  fromHex,
-  type Hex,
-  type Msat,
-  msat,
-  sat,
-  toHex,
-} from '../../../channel/index.js'
+import { equalBytes, fromHex, type Hex, toHex } from '../../../channel/index.js'
 import { createIdentity, type Identity } from '../../../peer/index.js'
 import type { Ldk } from '../../../scripts/ldk/ldk.js'
 import { secp256k1 } from '../../../wallet/secp256k1.js'

@@ -1,7 +1,8 @@
 // Blocks that are undone under a channel with LDK. What LDK does about a funding that is gone is its own: it gives up a channel
 // in use, where BOLT 2 lets it wait. Nobody loses a satoshi by it but for fees.
 import { expect } from 'chai'
-import { type Hex, msat } from '../../../channel/index.js'
+import { msat } from '../../../backend/bitcoin/units.js'
+import type { Hex } from '../../../channel/index.js'
 import type { Ldk } from '../../../scripts/ldk/ldk.js'
 import { VALUE } from './meeting.js'
 import { OurNode, randomID } from './our-node.js'

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { sha256, type Transaction, transactionID } from '../../../backend/bitcoin/script/index.js'
-import { feeratePerKw, sat } from '../../../channel/units.js'
+import { feeratePerKw, sat } from '../../../backend/bitcoin/units.js'
 import { BitcoinLedger, nameOf } from './ledger.js'
 import { SimWallet } from './wallet.js'
 

@@ -19,8 +19,8 @@ import {
   transactionID,
   weightOf,
 } from '../../../backend/bitcoin/script/index.js'
+import { type BlockHeight, blockHeight, sat } from '../../../backend/bitcoin/units.js'
 import { concat, toHex } from '../../../channel/bytes.js'
-import { type BlockHeight, blockHeight, sat } from '../../../channel/units.js'
 import { faultOfWitness, firstBlock } from '../../backend/bitcoin/monitor/interpreter.js'
 
 /** What a block can hold, in weight units: few enough that a run can fill it. */

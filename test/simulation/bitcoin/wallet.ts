@@ -11,6 +11,7 @@ import {
   witnessDigest,
   witnessSignature,
 } from '../../../backend/bitcoin/script/index.js'
+import { sat } from '../../../backend/bitcoin/units.js'
 import type {
   Balance,
   Coin,
@@ -24,7 +25,6 @@ import type {
 } from '../../../backend/bitcoin/wallet/index.js'
 import { equalBytes, fromHex, toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
-import { sat } from '../../../channel/units.js'
 import { secp256k1 } from '../../../wallet/secp256k1.js'
 import { type BitcoinLedger, keyOf } from './ledger.js'
 

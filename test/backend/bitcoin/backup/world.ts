@@ -6,9 +6,9 @@ import {
   type NodeChain,
 } from '../../../../backend/bitcoin/node/index.js'
 import { sha256, type Transaction, transactionID } from '../../../../backend/bitcoin/script/index.js'
+import { msat, sat } from '../../../../backend/bitcoin/units.js'
 import { toHex } from '../../../../channel/bytes.js'
 import type { PerkunasError } from '../../../../channel/errors.js'
-import { msat, sat } from '../../../../channel/units.js'
 import { createIdentity, type MemoryTransport, memoryTransport, PeerBus } from '../../../../peer/index.js'
 import { MemoryStore } from '../../../../persistence/index.js'
 import { BitcoinLedger } from '../../../simulation/bitcoin/ledger.js'

@@ -10,9 +10,9 @@ import {
   type Transaction,
   transactionID,
 } from '../../../../backend/bitcoin/script/index.js'
+import { blockHeight, sat } from '../../../../backend/bitcoin/units.js'
 import { toHex } from '../../../../channel/bytes.js'
 import { PerkunasError } from '../../../../channel/errors.js'
-import { blockHeight, sat } from '../../../../channel/units.js'
 import { makeBlock, merkleRoot } from './made.js'
 
 const PREVIOUS = `0x${'11'.repeat(32)}` as const

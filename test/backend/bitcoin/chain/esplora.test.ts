@@ -13,7 +13,7 @@ import {
   type Transaction,
   transactionID,
 } from '../../../../backend/bitcoin/script/index.js'
-import { blockHeight, sat } from '../../../../channel/units.js'
+import { blockHeight, sat } from '../../../../backend/bitcoin/units.js'
 import { type Bitcoind, startBitcoind } from '../../../../scripts/bitcoind.js'
 import { failure } from '../../../client/parties.js'
 import { Chain, signCoin, WALLET_SCRIPT } from '../chain.js'

@@ -11,8 +11,8 @@ import {
   UNKNOWN_FEES,
 } from '../../../../backend/bitcoin/chain/index.js'
 import { bitcoins, feerateOf } from '../../../../backend/bitcoin/chain/json.js'
+import { feeratePerKw, MAX_SAT } from '../../../../backend/bitcoin/units.js'
 import { PerkunasError } from '../../../../channel/errors.js'
-import { feeratePerKw, MAX_SAT } from '../../../../channel/units.js'
 import { failure } from '../../../client/parties.js'
 import { MadeChain } from './made.js'
 

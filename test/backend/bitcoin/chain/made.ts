@@ -20,8 +20,8 @@ import {
   type Transaction,
   type TransactionOutput,
 } from '../../../../backend/bitcoin/script/index.js'
+import { blockHeight, feeratePerKw, sat } from '../../../../backend/bitcoin/units.js'
 import { concat, fromHex, type Hex } from '../../../../channel/bytes.js'
-import { blockHeight, feeratePerKw, sat } from '../../../../channel/units.js'
 
 /** What a block is made of; everything has a default. */
 export interface Recipe {

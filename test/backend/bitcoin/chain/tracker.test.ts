@@ -12,8 +12,8 @@ import {
   type TrackerOptions,
   type TrackerStatus,
 } from '../../../../backend/bitcoin/chain/index.js'
+import { blockHeight } from '../../../../backend/bitcoin/units.js'
 import { PerkunasError } from '../../../../channel/errors.js'
-import { blockHeight } from '../../../../channel/units.js'
 import { MemoryStore } from '../../../../persistence/index.js'
 import { type Bitcoind, startBitcoind } from '../../../../scripts/bitcoind.js'
 import { failure } from '../../../client/parties.js'

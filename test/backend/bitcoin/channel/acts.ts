@@ -1,6 +1,6 @@
 // What two machines do in random tests, whatever else happens to them there.
 import fc from 'fast-check'
-import { feeratePerKw } from '../../../../channel/units.js'
+import { feeratePerKw } from '../../../../backend/bitcoin/units.js'
 import type { Name, Pair } from './pair.js'
 
 /** One of them signs what it wants, or hears what was said; the opener changes the fee; or all is brought to rest. */

@@ -18,7 +18,7 @@ import {
 } from '../../../../backend/bitcoin/channel/book.js'
 import type { Fact } from '../../../../backend/bitcoin/channel/stages.js'
 import type { Side } from '../../../../backend/bitcoin/monitor/record.js'
-import { blockHeight, feeratePerKw, msat } from '../../../../channel/units.js'
+import { blockHeight, feeratePerKw, msat } from '../../../../backend/bitcoin/units.js'
 
 const PREIMAGE = new Uint8Array(32).fill(1)
 const empty = newBook({

@@ -5,9 +5,9 @@ import { obligations } from '../../../../backend/bitcoin/channel/expiry.js'
 import type { FeatureName } from '../../../../backend/bitcoin/features.js'
 import { channelSecrets } from '../../../../backend/bitcoin/keys/index.js'
 import { buildClosing, p2wpkh, signClosing, transactionID } from '../../../../backend/bitcoin/script/index.js'
+import { blockHeight, feeratePerKw, msat, type Sat, sat } from '../../../../backend/bitcoin/units.js'
 import type { ClosingComplete, ClosingSigned, Shutdown } from '../../../../backend/bitcoin/wire/index.js'
 import { toHex } from '../../../../channel/bytes.js'
-import { blockHeight, feeratePerKw, msat, type Sat, sat } from '../../../../channel/units.js'
 import {
   effectKinds,
   errorOf,

@@ -7,6 +7,7 @@ import { spendable } from '../../../../backend/bitcoin/channel/limits.js'
 import { exposureOf, withOffer } from '../../../../backend/bitcoin/channel/tally.js'
 import { costOf } from '../../../../backend/bitcoin/channel/terms.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
+import { blockHeight, feeratePerKw, msat, sat, toMsat } from '../../../../backend/bitcoin/units.js'
 import type {
   UpdateAddHtlc,
   UpdateFailHtlc,
@@ -14,7 +15,6 @@ import type {
   UpdateFulfillHtlc,
 } from '../../../../backend/bitcoin/wire/index.js'
 import { isError } from '../../../../channel/errors.js'
-import { blockHeight, feeratePerKw, msat, sat, toMsat } from '../../../../channel/units.js'
 import { effectKinds, errorOf, last, Pair, type Party, preimageOf, sentBy } from './pair.js'
 
 const STATIC = { commitments: 'static_remotekey', scidAlias: false, zeroconf: false } as const

@@ -3,6 +3,7 @@ import { faultOfAdmission, type Occupant } from '../../../../backend/bitcoin/cha
 import { fundingScriptOf, openChannel, receivedOpen } from '../../../../backend/bitcoin/channel/open.js'
 import { encodeChannelType } from '../../../../backend/bitcoin/channel-type.js'
 import type { FeatureName } from '../../../../backend/bitcoin/features.js'
+import { blockDelta, blockHeight, feeratePerKw, msat, sat } from '../../../../backend/bitcoin/units.js'
 import type {
   AcceptChannel,
   FundingCreated,
@@ -12,7 +13,6 @@ import type {
 import { shortChannelID } from '../../../../backend/bitcoin/wire/index.js'
 import { type Hex, toHex } from '../../../../channel/bytes.js'
 import { isError } from '../../../../channel/errors.js'
-import { blockDelta, blockHeight, feeratePerKw, msat, sat } from '../../../../channel/units.js'
 import {
   CHAIN,
   effectKinds,

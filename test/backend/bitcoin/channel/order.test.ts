@@ -6,9 +6,9 @@ import { faultOfChannel } from '../../../../backend/bitcoin/channel/invariants.j
 import { type ChannelState, isLive } from '../../../../backend/bitcoin/channel/state.js'
 import type { FeatureName } from '../../../../backend/bitcoin/features.js'
 import { transactionID } from '../../../../backend/bitcoin/script/index.js'
+import { feeratePerKw, msat } from '../../../../backend/bitcoin/units.js'
 import type { LightningMessage } from '../../../../backend/bitcoin/wire/index.js'
 import { toHex } from '../../../../channel/bytes.js'
-import { feeratePerKw, msat } from '../../../../channel/units.js'
 import { FEATURES_OF_BOTH, Pair, type Party, preimageOf, sentBy } from './pair.js'
 
 const SIMPLE: readonly FeatureName[] = [...FEATURES_OF_BOTH, 'option_simple_close']

@@ -22,13 +22,13 @@ import {
 } from '../../../../backend/bitcoin/keys/index.js'
 import type { MonitorUpdate } from '../../../../backend/bitcoin/monitor/record.js'
 import { p2wpkh, sha256, type Transaction } from '../../../../backend/bitcoin/script/index.js'
+import { blockHeight, feeratePerKw, msat, sat } from '../../../../backend/bitcoin/units.js'
 import {
   type LightningMessage,
   lightningMessages,
   type MessageByKind,
 } from '../../../../backend/bitcoin/wire/index.js'
 import { equalBytes, type Hex, toHex } from '../../../../channel/bytes.js'
-import { blockHeight, feeratePerKw, msat, sat } from '../../../../channel/units.js'
 import { fakeKeys } from './fake-signer.js'
 
 export type Name = 'alice' | 'bob'

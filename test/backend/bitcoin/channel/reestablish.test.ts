@@ -1,8 +1,8 @@
 import { expect } from 'chai'
 import type { ChannelInput } from '../../../../backend/bitcoin/channel/input.js'
 import { channelSecrets, commitmentSecret } from '../../../../backend/bitcoin/keys/index.js'
+import { blockHeight, feeratePerKw, msat } from '../../../../backend/bitcoin/units.js'
 import type { ChannelReestablish, LightningMessage } from '../../../../backend/bitcoin/wire/index.js'
-import { blockHeight, feeratePerKw, msat } from '../../../../channel/units.js'
 import { effectKinds, errorOf, kinds, Pair, type Party, preimageOf, sent, sentBy } from './pair.js'
 
 describe('BOLT 2, "Message Retransmission"', () => {

@@ -1,9 +1,9 @@
 // The signatures of the peer: whatever nodes would not relay, or somebody else could change, is refused when it comes.
 import { expect } from 'chai'
 import type { FeatureName } from '../../../../backend/bitcoin/features.js'
+import { msat } from '../../../../backend/bitcoin/units.js'
 import type { LightningMessage } from '../../../../backend/bitcoin/wire/index.js'
 import { toHex } from '../../../../channel/bytes.js'
-import { msat } from '../../../../channel/units.js'
 import { errorOf, FEATURES_OF_BOTH, kinds, last, OUTPOINT, Pair, scriptOf, sent } from './pair.js'
 
 const ORDER = 0xffff_ffff_ffff_ffff_ffff_ffff_ffff_fffe_baae_dce6_af48_a03b_bfd2_5e8c_d036_4141n

@@ -6,7 +6,7 @@ import { step } from '../../../../backend/bitcoin/channel/channel.js'
 import type { ChannelInput } from '../../../../backend/bitcoin/channel/input.js'
 import type { ChannelType } from '../../../../backend/bitcoin/channel-type.js'
 import type { HtlcKey } from '../../../../backend/bitcoin/monitor/record.js'
-import { msat } from '../../../../channel/units.js'
+import { msat } from '../../../../backend/bitcoin/units.js'
 import { type CommonAct, commonActs, names, playCommon } from './acts.js'
 import { type Name, Pair, type Party, preimageOf } from './pair.js'
 

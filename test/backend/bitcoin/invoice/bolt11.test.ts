@@ -12,10 +12,10 @@ import {
 import type { TaggedField } from '../../../../backend/bitcoin/invoice/fields.js'
 import { formatPrefix, parsePrefix } from '../../../../backend/bitcoin/invoice/prefix.js'
 import { encodeBech32, MAX_CHARACTERS, wordsOf } from '../../../../backend/bitcoin/invoice/words.js'
+import { blockDelta, MAX_MSAT, msat } from '../../../../backend/bitcoin/units.js'
 import { shortChannelID } from '../../../../backend/bitcoin/wire/short-channel-id.js'
 import { toHex } from '../../../../channel/bytes.js'
 import { type ErrorCode, isError } from '../../../../channel/errors.js'
-import { blockDelta, MAX_MSAT, msat } from '../../../../channel/units.js'
 import { secp256k1 } from '../../../../wallet/secp256k1.js'
 
 const secret = new Uint8Array(32).fill(0x11)

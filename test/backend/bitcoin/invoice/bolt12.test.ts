@@ -52,9 +52,9 @@ import {
   parseOffer,
 } from '../../../../backend/bitcoin/invoice/offer.js'
 import { blindRoute } from '../../../../backend/bitcoin/onion/blinding.js'
+import { blockDelta, msat } from '../../../../backend/bitcoin/units.js'
 import { toHex } from '../../../../channel/bytes.js'
 import { type ErrorCode, isError } from '../../../../channel/errors.js'
-import { blockDelta, msat } from '../../../../channel/units.js'
 import { encodeStream } from '../../../../peer/wire/tlv.js'
 import { secp256k1 } from '../../../../wallet/secp256k1.js'
 

@@ -13,9 +13,9 @@ import {
   provePayment,
 } from '../../../../backend/bitcoin/invoice/payer-proof.js'
 import { blindRoute } from '../../../../backend/bitcoin/onion/blinding.js'
+import { blockDelta, msat } from '../../../../backend/bitcoin/units.js'
 import { toHex } from '../../../../channel/bytes.js'
 import { isError } from '../../../../channel/errors.js'
-import { blockDelta, msat } from '../../../../channel/units.js'
 import { secp256k1 } from '../../../../wallet/secp256k1.js'
 
 const issuer = new Uint8Array(32).fill(0x11)

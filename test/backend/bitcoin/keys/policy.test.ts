@@ -15,8 +15,8 @@ import {
   sign,
   validate,
 } from '../../../../backend/bitcoin/keys/policy.js'
+import { msat, sat } from '../../../../backend/bitcoin/units.js'
 import { isError } from '../../../../channel/errors.js'
-import { msat, sat } from '../../../../channel/units.js'
 
 const BALANCE = { ours: msat(5_000_000n), htlcs: 0 }
 const SEED = new Uint8Array(32).fill(1)

@@ -7,8 +7,8 @@ import {
   claimsOfHolder,
   p2wpkh,
 } from '../../../../backend/bitcoin/script/index.js'
+import { feeratePerKw, msat, type Sat, sat } from '../../../../backend/bitcoin/units.js'
 import { isError, PerkunasError } from '../../../../channel/errors.js'
-import { feeratePerKw, msat, type Sat, sat } from '../../../../channel/units.js'
 import { advanceAlice, pairOf, revokeAlice, stateOf } from '../channel.js'
 
 const FUNDING = { outpoint: { txid: new Uint8Array(32).fill(5), index: 0 }, amount: sat(1_000_000n) }

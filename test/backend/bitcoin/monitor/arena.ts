@@ -49,8 +49,8 @@ import {
   witnessDigest,
   witnessSignature,
 } from '../../../../backend/bitcoin/script/index.js'
+import { blockHeight, msat, type Sat, sat } from '../../../../backend/bitcoin/units.js'
 import { type Hex, toHex } from '../../../../channel/bytes.js'
-import { blockHeight, msat, type Sat, sat } from '../../../../channel/units.js'
 import { secp256k1 } from '../../../../wallet/secp256k1.js'
 import { type Name, type Party, preimageOf, scriptOf } from '../channel/pair.js'
 import { type Ledger, type LedgerBlock, nameOf } from './ledger.js'

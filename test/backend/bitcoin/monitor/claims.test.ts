@@ -12,8 +12,8 @@ import {
   sha256,
   type Transaction,
 } from '../../../../backend/bitcoin/script/index.js'
+import { msat, sat } from '../../../../backend/bitcoin/units.js'
 import { toHex } from '../../../../channel/bytes.js'
-import { msat, sat } from '../../../../channel/units.js'
 import { type CommonAct, commonActs, names, playCommon } from '../channel/acts.js'
 import { type Name, type Party, preimageOf } from '../channel/pair.js'
 import { MonitoredPair } from './monitored.js'

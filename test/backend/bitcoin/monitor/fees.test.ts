@@ -21,8 +21,8 @@ import {
   transactionID,
   weightOf,
 } from '../../../../backend/bitcoin/script/index.js'
+import { feeratePerKw, sat } from '../../../../backend/bitcoin/units.js'
 import { toHex } from '../../../../channel/bytes.js'
-import { feeratePerKw, sat } from '../../../../channel/units.js'
 import { type Name, preimageOf } from '../channel/pair.js'
 import { Arena, type Guard, type Held } from './arena.js'
 import { faultOfWitness } from './interpreter.js'

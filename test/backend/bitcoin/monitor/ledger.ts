@@ -9,8 +9,8 @@ import {
   transactionID,
   weightOf,
 } from '../../../../backend/bitcoin/script/index.js'
+import { feeratePerKw, type Sat } from '../../../../backend/bitcoin/units.js'
 import { type Hex, toHex } from '../../../../channel/bytes.js'
-import { feeratePerKw, type Sat } from '../../../../channel/units.js'
 import { faultOfWitness, firstBlock } from './interpreter.js'
 
 /** A block, without its coinbase. */

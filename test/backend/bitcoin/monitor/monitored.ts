@@ -28,7 +28,7 @@ import {
   type TransactionOutput,
 } from '../../../../backend/bitcoin/script/index.js'
 import { withWitness } from '../../../../backend/bitcoin/script/transaction.js'
-import { blockHeight, msat } from '../../../../channel/units.js'
+import { blockHeight, msat } from '../../../../backend/bitcoin/units.js'
 import { type Name, Pair, type PairOptions, type Party, preimageOf } from '../channel/pair.js'
 import { faultOfWitness, firstBlock } from './interpreter.js'
 

@@ -7,8 +7,8 @@ import {
   type Transaction,
   transactionID,
 } from '../../../../backend/bitcoin/script/transaction.js'
+import { feeratePerKw, type Sat, sat, sub } from '../../../../backend/bitcoin/units.js'
 import { fromHex, type Hex, toHex } from '../../../../channel/bytes.js'
-import { feeratePerKw, type Sat, sat, sub } from '../../../../channel/units.js'
 import type { Bitcoind } from '../../../../scripts/bitcoind.js'
 import { type Chain, signCoin, WALLET_SCRIPT } from '../chain.js'
 import type { Ledger, LedgerBlock, Verdict } from './ledger.js'

@@ -12,8 +12,8 @@ import {
   p2wpkh,
   type Transaction,
 } from '../../../../backend/bitcoin/script/index.js'
+import { msat, sat } from '../../../../backend/bitcoin/units.js'
 import { isError } from '../../../../channel/errors.js'
-import { msat, sat } from '../../../../channel/units.js'
 import { type Party, preimageOf } from '../channel/pair.js'
 import { MonitoredPair } from './monitored.js'
 

@@ -2,8 +2,8 @@
 import { randomBytes } from 'node:crypto'
 import { expect } from 'chai'
 import type { LightningNode, OpenOptions } from '../../../../backend/bitcoin/node/index.js'
+import { msat, sat } from '../../../../backend/bitcoin/units.js'
 import { PerkunasError } from '../../../../channel/errors.js'
-import { msat, sat } from '../../../../channel/units.js'
 import { type TestNode, TestWorld } from './world.js'
 
 const WISHES: Readonly<Record<string, object>> = {

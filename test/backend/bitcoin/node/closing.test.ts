@@ -2,8 +2,8 @@
 import { expect } from 'chai'
 import { filter, firstValueFrom, take, toArray } from 'rxjs'
 import type { LightningNode, NodeEvent } from '../../../../backend/bitcoin/node/index.js'
+import { msat, sat } from '../../../../backend/bitcoin/units.js'
 import { PerkunasError } from '../../../../channel/errors.js'
-import { msat, sat } from '../../../../channel/units.js'
 import { TestWorld } from './world.js'
 
 const CAPACITY = sat(1_000_000n)

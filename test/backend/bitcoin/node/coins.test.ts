@@ -2,8 +2,8 @@
 import { expect } from 'chai'
 import { anchorReserve } from '../../../../backend/bitcoin/node/anchor-reserve.js'
 import { transactionID } from '../../../../backend/bitcoin/script/index.js'
+import { feeratePerKw, msat, sat } from '../../../../backend/bitcoin/units.js'
 import type { InputsRequest } from '../../../../backend/bitcoin/wallet/index.js'
-import { feeratePerKw, msat, sat } from '../../../../channel/units.js'
 import { type StrangeChannel, Stranger, until } from './stranger.js'
 import { type TestNode, TestWorld } from './world.js'
 

@@ -2,8 +2,8 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
+import { msat, sat } from '../../../../backend/bitcoin/units.js'
 import { toHex } from '../../../../channel/bytes.js'
-import { msat, sat } from '../../../../channel/units.js'
 import { preimageOf, type TestNode, TestWorld } from './world.js'
 
 type Name = 'alice' | 'bob'

@@ -1,7 +1,7 @@
 // Cursors of chains without headers: what a cursor must hold is the block's ID, so that is all that these headers are.
 import type { BlockID, ChainCursor } from '../../../../backend/bitcoin/chain/index.js'
+import { blockHeight } from '../../../../backend/bitcoin/units.js'
 import { concat, fromHex, toHex } from '../../../../channel/bytes.js'
-import { blockHeight } from '../../../../channel/units.js'
 
 /** A cursor behind the last of some blocks. */
 export function cursorOf(blocks: readonly BlockID[]): ChainCursor {

@@ -2,8 +2,8 @@
 import { expect } from 'chai'
 import type { PaymentEvent } from '../../../../backend/bitcoin/payments/index.js'
 import { sha256, type Transaction } from '../../../../backend/bitcoin/script/index.js'
+import { msat, sat } from '../../../../backend/bitcoin/units.js'
 import { type Hex, toHex } from '../../../../channel/bytes.js'
-import { msat, sat } from '../../../../channel/units.js'
 import { until } from './stranger.js'
 import { type TestNode, TestWorld } from './world.js'
 

@@ -1,8 +1,8 @@
 // What waits for a backup, and what does not.
 import { expect } from 'chai'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
+import { msat, sat } from '../../../../backend/bitcoin/units.js'
 import { toHex } from '../../../../channel/bytes.js'
-import { msat, sat } from '../../../../channel/units.js'
 import { preimageOf, TestWorld } from './world.js'
 
 /** A place where backups are kept, one at a time, when somebody says so. */

@@ -7,7 +7,7 @@ import {
 } from '../../../../backend/bitcoin/chain/index.js'
 import type { Followed, NodeChain } from '../../../../backend/bitcoin/node/index.js'
 import type { Transaction } from '../../../../backend/bitcoin/script/index.js'
-import { feeratePerKw } from '../../../../channel/units.js'
+import { feeratePerKw } from '../../../../backend/bitcoin/units.js'
 import type { BitcoinLedger } from '../../../simulation/bitcoin/ledger.js'
 import { blocksOf, cursorOf } from './cursor.js'
 

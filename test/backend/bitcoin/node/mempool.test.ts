@@ -1,8 +1,8 @@
 // What a node makes of a mempool: hints that come before a block does, or instead of one.
 import { expect } from 'chai'
 import { type Transaction, transactionID } from '../../../../backend/bitcoin/script/index.js'
+import { feeratePerKw, msat, sat } from '../../../../backend/bitcoin/units.js'
 import { equalBytes } from '../../../../channel/bytes.js'
-import { feeratePerKw, msat, sat } from '../../../../channel/units.js'
 import { StoppedClock } from '../../../peer/support.js'
 import { type StrangeChannel, Stranger, until } from './stranger.js'
 import { preimageOf, type TestNode, TestWorld } from './world.js'

@@ -2,8 +2,8 @@
 import { expect } from 'chai'
 import { type ChannelView, LightningNode } from '../../../../backend/bitcoin/node/index.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
+import { feeratePerKw, msat, sat } from '../../../../backend/bitcoin/units.js'
 import { toHex } from '../../../../channel/bytes.js'
-import { feeratePerKw, msat, sat } from '../../../../channel/units.js'
 import { MemoryStore } from '../../../../persistence/index.js'
 import { preimageOf, TestNode, TestWorld } from './world.js'
 

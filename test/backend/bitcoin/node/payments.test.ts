@@ -4,9 +4,9 @@ import { expect } from 'chai'
 import type { LightningNode } from '../../../../backend/bitcoin/node/index.js'
 import type { OutgoingPayment, PaymentEvent, PayRequest } from '../../../../backend/bitcoin/payments/index.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
+import { blockDelta, type Msat, msat, sat } from '../../../../backend/bitcoin/units.js'
 import { type Hex, toHex } from '../../../../channel/bytes.js'
 import { isError } from '../../../../channel/errors.js'
-import { blockDelta, type Msat, msat, sat } from '../../../../channel/units.js'
 import { type TestNode, TestWorld } from './world.js'
 
 const world = new TestWorld()

@@ -16,9 +16,9 @@ import {
   type Transaction,
   transactionID,
 } from '../../../../backend/bitcoin/script/index.js'
+import { type Msat, msat, type Sat, sat } from '../../../../backend/bitcoin/units.js'
 import { BitcoindWallet } from '../../../../backend/bitcoin/wallet/index.js'
 import { type Hex, toHex } from '../../../../channel/bytes.js'
-import { type Msat, msat, type Sat, sat } from '../../../../channel/units.js'
 import { createIdentity, type MemoryTransport, memoryTransport, PeerBus } from '../../../../peer/index.js'
 import { MemoryStore } from '../../../../persistence/index.js'
 import type { Bitcoind } from '../../../../scripts/bitcoind.js'

@@ -2,9 +2,9 @@
 // it is not, and something else comes in its place. Not a satoshi is lost but to fees.
 import { expect } from 'chai'
 import { encodeTransaction, sha256, type Transaction } from '../../../../backend/bitcoin/script/index.js'
+import { msat } from '../../../../backend/bitcoin/units.js'
 import { toHex } from '../../../../channel/bytes.js'
 import { isError } from '../../../../channel/errors.js'
-import { msat } from '../../../../channel/units.js'
 import { memoryTransport } from '../../../../peer/index.js'
 import { type Bitcoind, startBitcoind } from '../../../../scripts/bitcoind.js'
 import { invalidate, mineEmpty } from '../chain/node.js'

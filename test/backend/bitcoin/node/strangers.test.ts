@@ -3,13 +3,13 @@ import { expect } from 'chai'
 import fc from 'fast-check'
 import { lightningInit, type NodeBus } from '../../../../backend/bitcoin/node/index.js'
 import { sha256, transactionID } from '../../../../backend/bitcoin/script/index.js'
+import { msat, sat } from '../../../../backend/bitcoin/units.js'
 import {
   type LightningMessage,
   lightningMessages,
   type OpenChannel,
 } from '../../../../backend/bitcoin/wire/index.js'
 import { toHex } from '../../../../channel/bytes.js'
-import { msat, sat } from '../../../../channel/units.js'
 import { createIdentity, type PeerID } from '../../../../peer/index.js'
 import type { Field } from '../../../../peer/wire/fields.js'
 import { decodeField } from '../../../../peer/wire/tlv.js'

@@ -15,8 +15,8 @@ import {
   type Transaction,
   transactionID,
 } from '../../../../backend/bitcoin/script/index.js'
+import { blockHeight, feeratePerKw } from '../../../../backend/bitcoin/units.js'
 import { toHex } from '../../../../channel/bytes.js'
-import { blockHeight, feeratePerKw } from '../../../../channel/units.js'
 import { blocksOf, cursorOf } from './cursor.js'
 
 export const CHAIN_HASH = toHex(new Uint8Array(32).fill(6))

@@ -1,5 +1,6 @@
 // A wallet in memory that mints its own coins.
 import { p2wpkh, sha256, type Transaction } from '../../../../backend/bitcoin/script/index.js'
+import { sat } from '../../../../backend/bitcoin/units.js'
 import type {
   Coin,
   Funded,
@@ -9,7 +10,6 @@ import type {
   ReservedInputs,
 } from '../../../../backend/bitcoin/wallet/index.js'
 import { toHex } from '../../../../channel/bytes.js'
-import { sat } from '../../../../channel/units.js'
 
 /** A wallet whose coins are from nowhere. It is durable, as a wallet must be. */
 export class TestWallet {

@@ -5,7 +5,7 @@ import {
   lightningInit,
 } from '../../../../backend/bitcoin/node/index.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
-import { blockHeight, type Msat } from '../../../../channel/units.js'
+import { blockHeight, type Msat } from '../../../../backend/bitcoin/units.js'
 import { createIdentity, type MemoryTransport, memoryTransport, PeerBus } from '../../../../peer/index.js'
 import { MemoryStore } from '../../../../persistence/index.js'
 import { Fuse } from './fuse.js'

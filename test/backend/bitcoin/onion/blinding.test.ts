@@ -19,10 +19,10 @@ import {
   padRecipientData,
   type RecipientData,
 } from '../../../../backend/bitcoin/onion/recipient-data.js'
+import { blockDelta, blockHeight, type Msat, msat } from '../../../../backend/bitcoin/units.js'
 import { shortChannelID } from '../../../../backend/bitcoin/wire/short-channel-id.js'
 import { toHex } from '../../../../channel/bytes.js'
 import { isError } from '../../../../channel/errors.js'
-import { blockDelta, blockHeight, type Msat, msat } from '../../../../channel/units.js'
 import { secp256k1 } from '../../../../wallet/secp256k1.js'
 
 const secretOf = (i: number) => new Uint8Array(32).fill(i + 1)

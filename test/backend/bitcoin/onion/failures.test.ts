@@ -10,7 +10,7 @@ import {
   PERM,
   UPDATE,
 } from '../../../../backend/bitcoin/onion/failures.js'
-import { blockHeight, type Msat, wireAmount } from '../../../../channel/units.js'
+import { blockHeight, type Msat, wireAmount } from '../../../../backend/bitcoin/units.js'
 import { load } from '../../../vectors/cases.js'
 
 interface Published {

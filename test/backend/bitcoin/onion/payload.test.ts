@@ -7,9 +7,9 @@ import {
   type PayloadPlace,
   readInstruction,
 } from '../../../../backend/bitcoin/onion/payload.js'
+import { blockHeight, msat } from '../../../../backend/bitcoin/units.js'
 import { shortChannelID } from '../../../../backend/bitcoin/wire/short-channel-id.js'
 import { isError } from '../../../../channel/errors.js'
-import { blockHeight, msat } from '../../../../channel/units.js'
 import { secp256k1 } from '../../../../wallet/secp256k1.js'
 
 const key = secp256k1.publicKey(new Uint8Array(32).fill(1))

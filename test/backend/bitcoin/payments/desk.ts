@@ -30,10 +30,10 @@ import {
 } from '../../../../backend/bitcoin/payments/index.js'
 import { faultOfPayments } from '../../../../backend/bitcoin/payments/invariants.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
+import { blockHeight, type Msat, msat } from '../../../../backend/bitcoin/units.js'
 import { shortChannelID } from '../../../../backend/bitcoin/wire/index.js'
 import { fromHex, type Hex, toHex } from '../../../../channel/bytes.js'
 import type { ErrorCode, PerkunasError } from '../../../../channel/errors.js'
-import { blockHeight, type Msat, msat } from '../../../../channel/units.js'
 import type { Write } from '../../../../persistence/index.js'
 import { secp256k1 } from '../../../../wallet/secp256k1.js'
 

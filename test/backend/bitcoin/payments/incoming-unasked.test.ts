@@ -1,7 +1,7 @@
 // Payments to us that were not asked for, and those on which our user decides.
 import { expect } from 'chai'
 import { pastIncoming } from '../../../../backend/bitcoin/payments/index.js'
-import { msat } from '../../../../channel/units.js'
+import { msat } from '../../../../backend/bitcoin/units.js'
 import { answer, bytes32, Desk, hex32, htlcToUs, readFailure, refusal, type ToUs } from './desk.js'
 import { asked, CHANNEL, details, FULFILL, HASH, incomingOf, OTHER, PREIMAGE, TEXT } from './incoming.js'
 

@@ -10,8 +10,8 @@ import {
 } from '../../../../backend/bitcoin/onion/index.js'
 import { type InvoiceRequest, lookUp, pastIncoming } from '../../../../backend/bitcoin/payments/index.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
+import { blockDelta, blockHeight, msat } from '../../../../backend/bitcoin/units.js'
 import { fromHex, toHex } from '../../../../channel/bytes.js'
-import { blockDelta, blockHeight, msat } from '../../../../channel/units.js'
 import {
   answer,
   bytes32,

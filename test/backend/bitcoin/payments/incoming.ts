@@ -5,8 +5,8 @@ import type {
   PaymentsPolicy,
 } from '../../../../backend/bitcoin/payments/index.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
+import { msat } from '../../../../backend/bitcoin/units.js'
 import { type Hex, toHex } from '../../../../channel/bytes.js'
-import { msat } from '../../../../channel/units.js'
 import { answer, bytes32, Desk, hex32, htlcToUs, type ToUs } from './desk.js'
 
 /** Over which most HTLCs come. */

@@ -1,8 +1,8 @@
 // Payments of ours in several parts, given up, waiting and on chain: over only when nothing of them can be fulfilled any more.
 import { expect } from 'chai'
+import { msat } from '../../../../backend/bitcoin/units.js'
 import { type Hex, toHex } from '../../../../channel/bytes.js'
 import { PerkunasError } from '../../../../channel/errors.js'
-import { msat } from '../../../../channel/units.js'
 import { answer, bytes32, Desk, hex32, refusal, START } from './desk.js'
 import {
   add,

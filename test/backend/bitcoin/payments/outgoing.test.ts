@@ -14,9 +14,9 @@ import {
   pastPayments,
 } from '../../../../backend/bitcoin/payments/index.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
+import { blockDelta, msat } from '../../../../backend/bitcoin/units.js'
 import { type Hex, toHex } from '../../../../channel/bytes.js'
 import { PerkunasError } from '../../../../channel/errors.js'
-import { blockDelta, msat } from '../../../../channel/units.js'
 import { secp256k1 } from '../../../../wallet/secp256k1.js'
 import { answer, bytes32, Desk, errorOf, hex32, PEER, refusal, SECRETS, START, US } from './desk.js'
 import {

@@ -11,8 +11,8 @@ import {
 } from '../../../../backend/bitcoin/onion/index.js'
 import type { PayRequest } from '../../../../backend/bitcoin/payments/index.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
+import { blockDelta, blockHeight, msat } from '../../../../backend/bitcoin/units.js'
 import { toHex } from '../../../../channel/bytes.js'
-import { blockDelta, blockHeight, msat } from '../../../../channel/units.js'
 import { secp256k1 } from '../../../../wallet/secp256k1.js'
 import { type Add, bytes32, Desk, hex32, PEER, SECRETS, START } from './desk.js'
 

@@ -5,9 +5,9 @@ import fc from 'fast-check'
 import type { OpenHtlc } from '../../../../backend/bitcoin/channel/index.js'
 import { valuesOf } from '../../../../backend/bitcoin/payments/index.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
+import { blockDelta, msat } from '../../../../backend/bitcoin/units.js'
 import { type Hex, toHex } from '../../../../channel/bytes.js'
 import { PerkunasError } from '../../../../channel/errors.js'
-import { blockDelta, msat } from '../../../../channel/units.js'
 import { bytes32, Desk, hex32, htlcToUs, PEER } from './desk.js'
 
 const preimageOf = (payment: number) => bytes32(0x900 + payment)

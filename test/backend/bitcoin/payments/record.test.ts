@@ -17,9 +17,9 @@ import type {
 } from '../../../../backend/bitcoin/payments/state.js'
 import { put } from '../../../../backend/bitcoin/payments/table.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
+import { blockDelta, blockHeight, msat } from '../../../../backend/bitcoin/units.js'
 import { fromHex, type Hex, toHex } from '../../../../channel/bytes.js'
 import { isError } from '../../../../channel/errors.js'
-import { blockDelta, blockHeight, msat } from '../../../../channel/units.js'
 import { applyTo, bytes32, hex32, PEER, START } from './desk.js'
 
 const FAILURES: readonly PaymentFailure[] = [

@@ -10,8 +10,8 @@ import {
   pastIncoming,
 } from '../../../../backend/bitcoin/payments/index.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
+import { blockDelta, msat } from '../../../../backend/bitcoin/units.js'
 import { type Hex, toHex } from '../../../../channel/bytes.js'
-import { blockDelta, msat } from '../../../../channel/units.js'
 import { answer, bytes32, hex32 } from './desk.js'
 import { Crash, Network, type Side } from './network.js'
 

@@ -11,8 +11,8 @@ import {
   type Seen,
   stateOf,
 } from '../../../../backend/bitcoin/protocol/view.js'
+import { blockHeight, msat } from '../../../../backend/bitcoin/units.js'
 import { faultOfState, type Hex, totals } from '../../../../channel/index.js'
-import { blockHeight, msat } from '../../../../channel/units.js'
 
 const ID: Hex = `0x${'77'.repeat(32)}`
 const asset = bitcoinAsset(`0x${'06'.repeat(32)}`)

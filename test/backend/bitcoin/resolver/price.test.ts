@@ -5,7 +5,7 @@ import type { FeeTable } from '../../../../backend/bitcoin/chain/index.js'
 import type { Price } from '../../../../backend/bitcoin/resolver/attempt.js'
 import { RESOLVER_POLICY } from '../../../../backend/bitcoin/resolver/policy.js'
 import { capOf, priceOf, RELAY_STEP, type Stakes } from '../../../../backend/bitcoin/resolver/price.js'
-import { feeratePerKw, sat } from '../../../../channel/units.js'
+import { feeratePerKw, sat } from '../../../../backend/bitcoin/units.js'
 
 const policy = RESOLVER_POLICY
 

@@ -26,7 +26,7 @@ import {
   transactionID,
   withWitness,
 } from '../../../../backend/bitcoin/script/index.js'
-import { feeratePerKw, msat, sat, sub } from '../../../../channel/units.js'
+import { feeratePerKw, msat, sat, sub } from '../../../../backend/bitcoin/units.js'
 import { type Bitcoind, bitcoindBinary, startBitcoind } from '../../../../scripts/bitcoind.js'
 import { Chain, FEERATE, signCoin, WALLET_SCRIPT } from '../chain.js'
 import { advanceAlice, type Pair, pairOf, revokeAlice, type Signed, stateOf } from '../channel.js'

@@ -25,8 +25,8 @@ import {
   withWitness,
   witnessDigest,
 } from '../../../../backend/bitcoin/script/index.js'
+import { feeratePerKw, msat, sat, toSat } from '../../../../backend/bitcoin/units.js'
 import { isError } from '../../../../channel/errors.js'
-import { feeratePerKw, msat, sat, toSat } from '../../../../channel/units.js'
 import { commitments, type Generated, preimageOf } from './generate.js'
 
 describe('BOLT 3: commitment', () => {

@@ -20,8 +20,8 @@ import {
   weightOf,
   witnessDigest,
 } from '../../../../backend/bitcoin/script/index.js'
+import { feeratePerKw, msat, sat } from '../../../../backend/bitcoin/units.js'
 import { isError } from '../../../../channel/errors.js'
-import { feeratePerKw, msat, sat } from '../../../../channel/units.js'
 import { secp256k1 } from '../../../../wallet/secp256k1.js'
 import { advanceAlice, pairOf, revokeAlice, stateOf } from '../channel.js'
 import { commitments, type Generated, preimageOf } from './generate.js'

@@ -12,8 +12,8 @@ import {
   signClosing,
   verifyClosing,
 } from '../../../../backend/bitcoin/script/index.js'
+import { msat, sat } from '../../../../backend/bitcoin/units.js'
 import { isError } from '../../../../channel/errors.js'
-import { msat, sat } from '../../../../channel/units.js'
 import { secp256k1 } from '../../../../wallet/secp256k1.js'
 import { pairOf } from '../channel.js'
 

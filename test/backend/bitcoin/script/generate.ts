@@ -15,7 +15,7 @@ import {
   type Htlc,
   sha256,
 } from '../../../../backend/bitcoin/script/index.js'
-import { feeratePerKw, msat, sat } from '../../../../channel/units.js'
+import { feeratePerKw, msat, sat } from '../../../../backend/bitcoin/units.js'
 
 const SEED = new Uint8Array(32).fill(5)
 

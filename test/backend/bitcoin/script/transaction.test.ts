@@ -17,8 +17,8 @@ import {
   witnessDigest,
   witnessSignature,
 } from '../../../../backend/bitcoin/script/index.js'
+import { MAX_SAT, type Sat, sat, wireAmount } from '../../../../backend/bitcoin/units.js'
 import { isError } from '../../../../channel/errors.js'
-import { MAX_SAT, type Sat, sat, wireAmount } from '../../../../channel/units.js'
 
 const bytes = (minLength: number, maxLength = minLength) => fc.uint8Array({ minLength, maxLength })
 const u32 = fc.oneof(

@@ -11,10 +11,10 @@ import {
   type TrackedEvent,
 } from '../../../../backend/bitcoin/chain/index.js'
 import { type Transaction, transactionID } from '../../../../backend/bitcoin/script/index.js'
+import { blockHeight, feeratePerKw, sat } from '../../../../backend/bitcoin/units.js'
 import { type Balance, HdWallet } from '../../../../backend/bitcoin/wallet/index.js'
 import { fromHex, type Hex, toHex } from '../../../../channel/bytes.js'
 import { isError } from '../../../../channel/errors.js'
-import { blockHeight, feeratePerKw, sat } from '../../../../channel/units.js'
 import { MemoryStore, type Store } from '../../../../persistence/index.js'
 import { failure } from '../../../client/parties.js'
 import { MadeChain } from '../chain/made.js'

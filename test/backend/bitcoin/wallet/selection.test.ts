@@ -1,10 +1,10 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { dustLimitOf, weightOf } from '../../../../backend/bitcoin/script/index.js'
+import { blockHeight, feeratePerKw, sat } from '../../../../backend/bitcoin/units.js'
 import type { Coin, CoinKind } from '../../../../backend/bitcoin/wallet/index.js'
 import { INPUT_WEIGHT, selectCoins } from '../../../../backend/bitcoin/wallet/selection.js'
 import { isError } from '../../../../channel/errors.js'
-import { blockHeight, feeratePerKw, sat } from '../../../../channel/units.js'
 
 const CHANGE = Uint8Array.of(0, 20, ...new Uint8Array(20))
 const SCRIPTS: Readonly<Record<CoinKind, Uint8Array>> = {

@@ -15,6 +15,7 @@ import {
   transactionID,
   weightOf,
 } from '../../../../backend/bitcoin/script/index.js'
+import { blockHeight, feeratePerKw, type Sat, sat } from '../../../../backend/bitcoin/units.js'
 import {
   type Balance,
   BitcoindWallet,
@@ -24,7 +25,6 @@ import {
   type OnchainWallet,
 } from '../../../../backend/bitcoin/wallet/index.js'
 import { equalBytes, toHex } from '../../../../channel/bytes.js'
-import { blockHeight, feeratePerKw, type Sat, sat } from '../../../../channel/units.js'
 import { MemoryStore, type Store } from '../../../../persistence/index.js'
 import { type Bitcoind, startBitcoind } from '../../../../scripts/bitcoind.js'
 import { secp256k1 } from '../../../../wallet/secp256k1.js'

@@ -1,6 +1,5 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { PerkunasError } from '../../channel/errors.js'
 import {
   add,
   type BlockDelta,
@@ -16,7 +15,8 @@ import {
   toMsat,
   toSat,
   wireAmount,
-} from '../../channel/units.js'
+} from '../../../backend/bitcoin/units.js'
+import { PerkunasError } from '../../../channel/errors.js'
 
 type Takes<Given, Expected> = [Given] extends [Expected] ? true : false
 

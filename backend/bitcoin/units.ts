@@ -1,6 +1,6 @@
 // Amounts and distances that are easily swapped, each its own type. `a + b` of two amounts is a bare bigint, which
 // no amount parameter accepts: that is the point; `add` and `sub` keep the unit.
-import { PerkunasError } from './errors.js'
+import { PerkunasError } from '../../channel/errors.js'
 
 declare const unit: unique symbol
 type Unit<T, U extends string> = T & { readonly [unit]: U }
