@@ -138,7 +138,9 @@ describe('perkunas store check', () => {
       return checkStore(memory, signatureRules())
     }
     const newer = await put({ version: version + 1 })
-    expect(newer.faults.map(({ reason }) => reason)[0]).matches(/version 3 was written by a newer release/)
+    expect(newer.faults.map(({ reason }) => reason)[0]).includes(
+      `version ${version + 1} was written by a newer release`,
+    )
     const [, id = ''] = key.split('/')
     const parts = new Map(
       ['terms', 'progress'].map((part) => [part, entries.get(`channel/${id}/${part}`) ?? new Uint8Array()]),
@@ -158,7 +160,7 @@ describe('perkunas store check', () => {
     ])
     const other = await put({ name: 'lightning/other' }, 'lightning/1')
     expect(other.faults).deep.equals([])
-    expect(other.records['lightning/other 2']).equals(1)
+    expect(other.records[`lightning/other ${version}`]).equals(1)
     const foreign = new MemoryStore(new Map([['hello', Uint8Array.of(1, 2, 3)]]))
     expect((await checkStore(foreign, signatureRules())).faults.map((fault) => fault.key)).deep.equals([
       'hello',

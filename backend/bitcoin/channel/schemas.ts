@@ -301,6 +301,7 @@ export const failureCause = oneOf(
   'command',
   'peerError',
   'violation',
+  'feerate',
   'expiry',
   'funding',
   'dataLoss',

@@ -91,7 +91,7 @@ export function receivedFee(live: Live, { feeratePerKw }: UpdateFee, env: Channe
     return to({ ...rest, book: changeFee(live.book, feeratePerKw) })
   }
   const { doubtedSince = env.height } = live
-  if (env.height >= doubtedSince + DOUBT_BLOCKS) return violated(live, doubt, env)
+  if (env.height >= doubtedSince + DOUBT_BLOCKS) return failed(live, env, { cause: 'feerate', reason: doubt })
   // What the opener has sent by now, its signature too, is not to be heard any more.
   return warned({ ...disconnected(live), doubtedSince }, doubt)
 }

@@ -48,6 +48,8 @@ export type FailureCause =
   | 'peerError'
   /** The peer broke the protocol. */
   | 'violation'
+  /** The opener asked for a feerate that we doubted until time was over: its estimate is not ours. */
+  | 'feerate'
   /** An HTLC comes near its expiry. */
   | 'expiry'
   /** The funding output is not what was agreed on. */

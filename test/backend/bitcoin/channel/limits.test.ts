@@ -299,7 +299,7 @@ describe('BOLT 2, "Updating Fees"', () => {
     bob.env = { ...bob.env, height: blockHeight(height + 6) }
     pair.connect()
     pair.settle()
-    expect(pair.live(bob).failure).to.deep.include({ cause: 'violation' })
+    expect(pair.live(bob).failure).to.deep.include({ cause: 'feerate' })
     expect(errorOf(bob)).to.match(/below 1877/)
   })
   it('one that was doubted and is taken -> the next has its own six blocks', () => {
