@@ -215,10 +215,15 @@ function isAtRest(party: BitcoinParty): boolean {
   return party.process !== undefined && party.funded.length === 0 && openCalls(party).length === 0
 }
 
-/** What its user waits for, but for the end of channels that were never funded. */
+/** What its user waits for, but for the end of channels, and of what is locked in them, whose funding is in no block. */
 function openCalls(party: BitcoinParty): readonly string[] {
   const funded = new Set(party.funded.map(({ id }) => id))
-  const idle = party.channels.filter(({ id }) => !funded.has(id)).map(({ id }) => `settles ${id.slice(2, 8)}`)
+  const idle = party.channels
+    .filter(({ id }) => !funded.has(id))
+    .flatMap(({ id, locks }) => [
+      `settles ${id.slice(2, 8)}`,
+      ...locks.flatMap(({ amount }) => [`releases ${amount}`, `cancels ${amount}`]),
+    ])
   return [...(party.process?.calls.values() ?? [])].filter((words) => !idle.includes(words))
 }
 
