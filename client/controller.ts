@@ -16,6 +16,7 @@ import {
   type Phase,
   type SignedState,
   type State,
+  sameState,
   stateOf,
 } from '../channel/index.js'
 import type { PeerID } from '../peer/index.js'
@@ -38,6 +39,12 @@ interface Call {
   /** Milliseconds. */
   left(): number
   timedOut(): PerkunasError
+}
+
+/** What a call has proposed so far, and what of it was agreed on. */
+interface Attempts {
+  readonly tried: State[]
+  readonly agreed: readonly State[]
 }
 
 /** Where a channel is kept. */
@@ -270,6 +277,20 @@ export class UnanimousChannel implements Channel {
       left: () => Math.max(0, deadline - clock.now()),
       timedOut: () => this.#timedOut(timeout),
     }
+    const tried: State[] = []
+    const agreed: State[] = []
+    // What this call has proposed may be agreed on after its attempt has ended. It must not be done twice then.
+    const news = this.updates$.subscribe(({ to }) =>
+      agreed.push(...tried.filter((one) => sameState(one, to))),
+    )
+    try {
+      return await this.#attempts(edit, call, { tried, agreed })
+    } finally {
+      news.unsubscribe()
+    }
+  }
+
+  async #attempts(edit: (draft: Draft) => void, call: Call, { tried, agreed }: Attempts): Promise<State> {
     for (let attempt = 0; ; attempt++) {
       const isReady = (state: ChannelState) => isIdle(state) || !mayAct(state)
       // Asked first, since a channel is hardly ever busy, and a signal that expires costs 10 us.
@@ -277,8 +298,11 @@ export class UnanimousChannel implements Channel {
         if (this.#runtime.state.record.forgotten !== undefined) this.#runtime.dispatch({ kind: 'recall' })
         await this.#within(call, (expiry) => this.#until(isReady, expiry))
       }
+      const { current } = this.#runtime.state.record.machine
+      const done = agreed[0] ?? tried.find((one) => current !== undefined && sameState(one, current.state))
+      if (done !== undefined) return done
       try {
-        return await this.#propose(edit, call)
+        return await this.#propose(edit, call, tried)
       } catch (error) {
         if (!isError(error, 'UPDATE_CROSSED')) throw error
       }
@@ -289,7 +313,11 @@ export class UnanimousChannel implements Channel {
     }
   }
 
-  async #propose(edit: (draft: Draft) => void, { signal, left, timedOut }: Call): Promise<State> {
+  async #propose(
+    edit: (draft: Draft) => void,
+    { signal, left, timedOut }: Call,
+    tried: State[],
+  ): Promise<State> {
     if (signal?.aborted) throw asAborted(signal.reason, 'update')
     const { machine } = this.#runtime.state.record
     if (machine.phase !== 'acting') throw this.#mismatch(['acting'])
@@ -308,6 +336,7 @@ export class UnanimousChannel implements Channel {
     const signed = this.#runtime.sign(next)
     const signature = typeof signed === 'string' ? signed : await signed
     if (signal?.aborted) throw asAborted(signal.reason, 'update')
+    tried.push(next)
     let command = 0
     const expire = (error: PerkunasError) => this.#runtime.dispatch({ kind: 'expired', command, error })
     const abort = () => expire(asAborted(signal?.reason, 'update'))

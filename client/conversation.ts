@@ -50,6 +50,11 @@ export interface ChannelRecord {
   readonly reserved: bigint | undefined
   /** What an earlier process had reserved, while nobody has said what became of it; nothing is reserved then. */
   readonly forgotten: bigint | undefined
+  /**
+   * In a channel of two: the highest version of ours that the other one said it has not signed and never will. Whoever
+   * shows it signed later has lied, while we may have signed something else that is above it.
+   */
+  readonly refused: bigint | undefined
 }
 
 /** A channel while it runs: its record, and what may be forgotten in a crash because peers or the ledger say it again. */
@@ -203,6 +208,7 @@ export function channelRecord(
     cursor: undefined,
     reserved: undefined,
     forgotten: undefined,
+    refused: undefined,
   }
 }
 

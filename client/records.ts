@@ -74,6 +74,7 @@ const progressFields = {
   ...secondFields,
   reserved: nullable(u64()),
   forgotten: nullable(u64()),
+  refused: nullable(u64()),
 }
 
 const limits = { maxBytes: 16 * 1024 * 1024 }
@@ -123,7 +124,12 @@ const progress = defineRecord<ProgressRecord>({
     },
     // What was written so far was written before it left.
     2: (payload) =>
-      progressCodec.encode({ ...secondProgress.decode(payload), reserved: null, forgotten: null }),
+      progressCodec.encode({
+        ...secondProgress.decode(payload),
+        reserved: null,
+        forgotten: null,
+        refused: null,
+      }),
   },
 })
 
@@ -162,6 +168,7 @@ export function progressed(record: ChannelRecord): Write {
     cursor: record.cursor ?? null,
     reserved: record.reserved ?? null,
     forgotten: record.forgotten ?? null,
+    refused: record.refused ?? null,
   })
 }
 
@@ -218,6 +225,7 @@ export function restored(channelID: string, parts: ReadonlyMap<string, Uint8Arra
     cursor: moving.cursor ?? undefined,
     reserved: moving.reserved ?? undefined,
     forgotten: moving.forgotten ?? undefined,
+    refused: moving.refused ?? undefined,
   }
 }
 

@@ -95,6 +95,8 @@ export function receivedSignedState(
   const { record } = state
   if (record.machine.current === undefined) return stay(state)
   if (message.state.version <= newestOf(record).state.version) return stay(state)
+  const denied = faultOfShown(record, message.state.version)
+  if (denied !== undefined) return stay(state, { kind: 'refuse', from, error: denied, cost: 'connection' })
   const machine = taken(record.machine, message, context)
   if (machine instanceof PerkunasError) {
     const cost = machine.code === 'PHASE_MISMATCH' ? 'message' : 'connection'
@@ -104,6 +106,13 @@ export function receivedSignedState(
   const { next: done, effects } = superseded(state, next)
   // Whoever gave it may have asked what we could not say without it: which versions are used.
   return { next: done, effects: [...updated(record, done.record), ...effects, sync(done.record, from)] }
+}
+
+/** Whoever said that it never signs a version can't show it signed: by then we may have signed another state on top. */
+function faultOfShown({ refused }: ChannelRecord, version: bigint): PerkunasError | undefined {
+  if (refused === undefined || version > refused) return undefined
+  const reason = `version ${version} is shown signed by who refused it`
+  return new PerkunasError('INVALID_MESSAGE', reason, { path: 'state.version', reason })
 }
 
 /** Our user hears of a newer state if it counts already. */

@@ -262,7 +262,8 @@ export function receivedRej(state: ChannelState, from: Index, message: ChannelUp
   if (!isStaged || machine.phase !== 'signing') {
     return remember(state, from, { version, actor, signature: undefined, reason })
   }
-  const next = { ...dropped(state), command: undefined }
+  const denied = actor === machine.index ? refusedBy(dropped(state), version) : dropped(state)
+  const next = { ...denied, command: undefined }
   if (state.command === undefined) return { next, effects: [] }
   const peer = record.peers[from] ?? '0x'
   const result = crossed
@@ -369,7 +370,15 @@ function whenForgotten(state: ChannelState, update: ChannelUpdate): ChannelStep 
 
 /** The forgotten version will not be agreed on. */
 export function recalled(state: ChannelState): ChannelState {
-  return { ...state, record: { ...state.record, forgotten: undefined } }
+  const { forgotten } = state.record
+  const free = { ...state, record: { ...state.record, forgotten: undefined } }
+  return forgotten === undefined ? free : refusedBy(free, forgotten)
+}
+
+/** The other one of two has said that it will never sign a version of ours. Of more, a third one may be honest and have it. */
+function refusedBy(state: ChannelState, version: bigint): ChannelState {
+  const { record } = state
+  return record.peers.length === 2 ? { ...state, record: { ...record, refused: version } } : state
 }
 
 function addSignature(
