@@ -1,5 +1,6 @@
 // Makes a channel's effects real, in one order: write the record, then send (when a watchtower has it, if so asked), then
-// talk to the ledger, then tell our user. Only a proposal of a reserved version is sent first (reservation.ts). One input at a time for a channel; channels run side by side, and the store groups their commits.
+// talk to the ledger, then tell our user. Only a proposal of a reserved version is sent first (reservation.ts). One input
+// at a time for a channel; channels run side by side, and the store groups their commits.
 import type { Subject } from 'rxjs'
 import { type Hex, type Index, PerkunasError, type State } from '../channel/index.js'
 import type { PeerID } from '../peer/index.js'
