@@ -167,13 +167,20 @@ describe('interop/ldk: conduct', () => {
     await ours.sync()
     const [commitment] = ours.published
     if (commitment === undefined) throw new Error('nothing was published')
-    // LDK, which is told, publishes its own as well: one of the two is there.
-    expect(await regtest.mempool()).to.not.deep.equal([])
     expect(await ldk.event('channelClosed', (one) => one.channel === id)).to.include({
       reason: 'CounterpartyForceClosed',
     })
-    await regtest.mine(6)
-    await ldk.event('spendable', (one) => one.channel === id)
+    // LDK, which is told, publishes its own as well: one of the two comes into a block, whichever is first. What is LDK's in
+    // ours it has after six blocks, and what it pays to itself after its delay.
+    await minedSpend(ours.live.terms.funding.outpoint)
+    let isSpendable = false
+    const spendable = ldk
+      .event('spendable', (one) => one.channel === id)
+      .then(() => {
+        isSpendable = true
+      })
+    while (!isSpendable) await regtest.mine(6)
+    await spendable
     const { amount } = commitment.transaction.outputs.find((one) => one.amount === PUSH / 1000n) ?? {}
     expect(amount).to.equal(300_000n)
   })
