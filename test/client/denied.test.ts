@@ -65,6 +65,37 @@ describe('client: what was refused is not shown signed', () => {
     }
   }
 
+  it('of three: one says no to what all have signed, and shows it later -> one call pays once', async () => {
+    const world = await group(3)
+    const [a, b] = await open(world)
+    await a?.update(pay(1n))
+    const { bus } = who(world, 1)
+    const to = who(world, 0).bus.id
+    const send = bus.send.bind(bus)
+    let denied: bigint | undefined
+    b?.updates$.subscribe(({ to: { version } }) => {
+      const shown = b.signedState
+      if (version !== denied || shown === undefined) return
+      const { state, signatures } = shown
+      void send(to, messages.encode({ kind: 'signedState', state, signatures }))
+    })
+    bus.send = (peer, payload) => {
+      const message = messages.decode(payload)
+      if (message.kind !== 'channelUpdateAcc' || peer !== to || denied !== undefined)
+        return send(peer, payload)
+      const { version, channelID, actor } = message
+      denied = version
+      return send(
+        peer,
+        messages.encode({ kind: 'channelUpdateRej', channelID, version, actor, reason: 'no', crossed: true }),
+      )
+    }
+    const agreed = await a?.update(pay(5n))
+    expect(denied).equals(2n)
+    expect(agreed?.version).equals(2n)
+    expect(a?.state.allocation.balances[0]?.[0]).equals(94n)
+  })
+
   it('after it another state was signed -> that one is not let go, and who shows the first loses the connection', () => {
     const all = reachActing(2)
     const first = propose(all, 0, (draft) => transfer(draft, { from: 1, to: 0, amount: 10n }))
