@@ -39,6 +39,15 @@ export function width(allocation: Allocation): number {
   return allocation.balances[0]?.length ?? 0
 }
 
+/**
+ * Whether what somebody hands in as an allocation has something locked; whatever is no empty list does. For allocations
+ * whose type has no such field: nobody's callers need have been compiled against it.
+ */
+export function isLocking(allocation: object | undefined): boolean {
+  if (allocation === undefined || !('locked' in allocation) || allocation.locked === undefined) return false
+  return !(Array.isArray(allocation.locked) && allocation.locked.length === 0)
+}
+
 /** Total per asset: balances and locked funds. */
 export function totals({ balances, locked }: Allocation): Amount[] {
   // Nearly no state locks anything, and every update asks a few times.

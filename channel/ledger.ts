@@ -30,7 +30,10 @@ export interface Capabilities {
   readonly allocation: 'free' | 'typed'
   /** Which locks a user may make. */
   readonly locks: readonly 'hashTime'[]
-  /** How many updates of one channel may be under way at once. */
+  /**
+   * How many updates of one channel may be under way at once from either side. A channel whose peer allows fewer carries fewer;
+   * what is beyond waits for its turn.
+   */
   readonly updatesInFlight: number
   /** Who brings money in: everybody the own share, or the opener all of it. */
   readonly funding: 'each' | 'opener'

@@ -38,7 +38,10 @@ export interface SignedState {
   readonly signatures: readonly Hex[]
 }
 
-/** The copy of a state that `Channel.update` hands to the caller's function to edit. */
+/**
+ * The copy of a state that `Channel.update` hands to the caller's function to edit. What it has no field for, and the assets,
+ * no update changes: an edit of those is refused with UNSUPPORTED.
+ */
 export interface Draft {
   /** By asset, then by participant; sums must stay. */
   balances: Amount[][]

@@ -82,7 +82,7 @@ export interface Channel {
    *
    * @returns the new state, durable and signed by all
    * @throws PerkunasError INVALID_TRANSITION, INVALID_STATE, INVALID_AMOUNT, APP_REFUSED, INVALID_ARGUMENT (an `edit`
-   *   that is async), UNSUPPORTED before anything is sent;
+   *   that is async), UNSUPPORTED (also for an edit of the assets or of what is locked) before anything is sent;
    *   PEER_REJECTED; PHASE_MISMATCH unless the channel is acting; UPDATE_TIMEOUT or ABORTED: then our signature
    *   is out and the state may still come to be, later calls wait for what becomes of it
    */

@@ -436,6 +436,9 @@ function edited(state: State, edit: (draft: Draft) => void): Draft {
     const message = 'a function that edits the draft at once expected, got one that returns a promise'
     throw new PerkunasError('INVALID_ARGUMENT', message, { argument: 'edit' })
   }
+  // The types have no such edits, but whoever makes them expects that something comes of it.
+  if (draft.assets !== state.allocation.assets) throw unsupported('an edit of the assets')
+  if ('locked' in draft) throw unsupported('an edit of what is locked')
   return draft
 }
 

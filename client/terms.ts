@@ -1,8 +1,10 @@
 // What a proposal of our own says, and what speaks against it before anybody hears of it.
 
+import { isLocking } from '../channel/allocation.js'
 import type { AddressMap, BackendID } from '../channel/index.js'
 import { EMPTY, faultOfParams, type Hex, NO_APP, NO_AUX, PerkunasError, toHex } from '../channel/index.js'
 import { faultOfPeerID, type PeerID } from '../peer/index.js'
+import { unsupported } from './channel.js'
 import type { Entropy } from './environment.js'
 import type { ChannelProposal } from './messages.js'
 import type { ProposalOptions } from './options.js'
@@ -16,7 +18,7 @@ export interface Proposer {
   readonly entropy: Entropy
 }
 
-/** The proposal that these options ask for. @throws PerkunasError INVALID_PARAMS, INVALID_ARGUMENT */
+/** The proposal that these options ask for. @throws PerkunasError INVALID_PARAMS, INVALID_ARGUMENT, UNSUPPORTED */
 export function proposalOf(options: ProposalOptions, proposer: Proposer): ChannelProposal {
   checkShape(options)
   // The caller may change its own.
@@ -48,6 +50,7 @@ function checkShape({ peers, allocation }: ProposalOptions): void {
   expect(Array.isArray(assets) && assets.every((it) => typeof it === 'object'), 'assets', 'a list of assets')
   const isTable = Array.isArray(balances) && balances.every((row) => Array.isArray(row))
   expect(isTable, 'balances', 'a list of amounts by participant for each asset')
+  if (isLocking(allocation)) throw unsupported('anything locked from the beginning')
 }
 
 /** Params are complete only with the others' answers; what is wrong already is refused before anything is sent. */

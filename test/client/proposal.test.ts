@@ -123,6 +123,16 @@ describe('proposal: refusals and silences', () => {
       expect(world.network.delivered).equals(0)
     })
   }
+
+  it('our own proposal with something locked -> UNSUPPORTED before anything is sent; with an empty list it opens', async () => {
+    const world = await group(2)
+    const allocation = { assets: [world.assets[0]], balances: [[100n, 100n]] }
+    const lock = { channelID: `0x${'01'.repeat(32)}`, balances: [1n], indexMap: [] }
+    const locking = { ...allocation, locked: [lock] }
+    expect((await failure(open(world, { allocation: locking }))).code).equals('UNSUPPORTED')
+    expect(world.network.delivered).equals(0)
+    await open(world, { allocation: Object.assign({ locked: [] }, allocation) })
+  })
 })
 
 describe('proposal: connections', () => {

@@ -93,6 +93,8 @@ describe('update: agreement', () => {
       ['INVALID_TRANSITION', (draft: Draft) => Object.assign(draft, { balances: [[100n, 101n]] })],
       ['INVALID_STATE', (draft: Draft) => Object.assign(draft, { balances: [[200n]] })],
       ['INVALID_STATE', (draft: Draft) => Object.assign(draft, { data: '0x01' })],
+      ['UNSUPPORTED', (draft: Draft) => Object.assign(draft, { locked: [] })],
+      ['UNSUPPORTED', (draft: Draft) => Object.assign(draft, { assets: [...draft.assets] })],
     ] as const) {
       expect((await failure(a.update(edit))).code).equals(code)
     }

@@ -4,7 +4,7 @@ import { PerkunasError } from '../../../channel/index.js'
 import type { ChannelProtocol, ProtocolBackend, ProtocolHost } from '../../../client/index.js'
 import type { Bus } from '../../../peer/index.js'
 import { channelPolicy } from '../channel/checks.js'
-import { MAX_HTLCS } from '../channel/policy.js'
+import { CHANNEL_POLICY } from '../channel/policy.js'
 import {
   type LightningInit,
   LightningNode,
@@ -16,7 +16,10 @@ import { earlyBus } from './early-bus.js'
 import { bitcoinAsset, CHALLENGE_DURATION } from './proposal.js'
 import { LightningProtocol } from './running.js'
 
-/** What Lightning channels can do. */
+/**
+ * What Lightning channels can do, as long as a policy says nothing else of {@link Capabilities.updatesInFlight}: so many HTLCs
+ * does each side take of the other by default (`max_accepted_htlcs`). How many a channel carries is up to its peer.
+ */
 export const LIGHTNING_CAPABILITIES: Capabilities = {
   participants: { min: 2, max: 2 },
   maxAssets: 1,
@@ -29,7 +32,7 @@ export const LIGHTNING_CAPABILITIES: Capabilities = {
   dispute: 'penalty',
   allocation: 'typed',
   locks: ['hashTime'],
-  updatesInFlight: MAX_HTLCS,
+  updatesInFlight: CHANNEL_POLICY.maxAcceptedHtlcs,
   funding: 'opener',
   finalityDepth: 6,
 }
@@ -58,7 +61,8 @@ export type BitcoinBackendOptions = Pick<
 
 /** Bitcoin for `Client`: amounts in thousandths of a satoshi, deadlines in blocks. */
 export class BitcoinBackend implements ProtocolBackend {
-  readonly capabilities = LIGHTNING_CAPABILITIES
+  /** As {@link LIGHTNING_CAPABILITIES}, with the policy's number of HTLCs: so many of the peer's are taken at a time. */
+  readonly capabilities: Capabilities
   readonly protocol: ChannelProtocol
   /** The asset of its channels. */
   readonly asset: Asset
@@ -69,7 +73,8 @@ export class BitcoinBackend implements ProtocolBackend {
 
   /** @throws PerkunasError INVALID_ARGUMENT if the policy has a figure that no channel can have */
   constructor(options: BitcoinBackendOptions) {
-    channelPolicy(options.policy)
+    const { maxAcceptedHtlcs } = channelPolicy(options.policy)
+    this.capabilities = { ...LIGHTNING_CAPABILITIES, updatesInFlight: maxAcceptedHtlcs }
     const { chainHash } = options.chain
     this.asset = bitcoinAsset(chainHash)
     this.bus = lightningInit(chainHash)

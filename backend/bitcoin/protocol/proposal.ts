@@ -1,4 +1,5 @@
 // Opening a Lightning channel in the words of `Client.proposeChannel`, and being asked for one in those of a proposal handler.
+import { isLocking } from '../../../channel/allocation.js'
 import {
   type Asset,
   type Balances,
@@ -113,12 +114,6 @@ export function paramsOf(peers: readonly PeerID[], delay: number, temporaryID: H
     virtualChannel: false,
     aux: NO_AUX,
   }
-}
-
-/** Whether an allocation wants something to be locked; whatever is no empty list does. */
-function isLocking(allocation: object | undefined): boolean {
-  if (allocation === undefined || !('locked' in allocation) || allocation.locked === undefined) return false
-  return !(Array.isArray(allocation.locked) && allocation.locked.length === 0)
 }
 
 /** @throws PerkunasError INVALID_ARGUMENT if it is no list: whoever calls need not have been compiled against our types */
