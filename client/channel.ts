@@ -25,6 +25,19 @@ export interface ChannelCallOptions {
   readonly timeout?: number
 }
 
+/** Options of {@link Channel.settle}. */
+export interface SettleOptions extends ChannelCallOptions {
+  /**
+   * What becomes of locks that are open, on ledgers that have them (`Capabilities.locks`):
+   *
+   * - `wait`, by default: nothing is locked any more, and each lock comes to its end as it would have: released, cancelled, or
+   *   enforced by the ledger at its deadline. As long as locks are open and the other side is there, its time does not run.
+   * - `refuse`: nothing happens, the call ends with INVALID_TRANSITION.
+   * - `dispute`: their ends count as part of what the other side has its time for. What is open then is enforced by the ledger.
+   */
+  readonly locks?: 'wait' | 'refuse' | 'dispute'
+}
+
 /**
  * A channel of ours.
  *
@@ -130,9 +143,10 @@ export interface Channel {
    *
    * Resolves when our share is paid. May be called by every participant, and again after a restart.
    *
-   * @throws PerkunasError ABORTED; the settlement goes on by itself
+   * @throws PerkunasError INVALID_TRANSITION before anything is sent if locks are open and `locks` says `refuse`,
+   *   INVALID_ARGUMENT if it says nothing that is defined; ABORTED: the settlement goes on by itself
    */
-  settle(options?: ChannelCallOptions): Promise<void>
+  settle(options?: SettleOptions): Promise<void>
   /** Forgets this object: nothing is sent and nothing done on the ledger; `Client.restore` brings the channel back. */
   close(): void
 }

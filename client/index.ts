@@ -1,5 +1,5 @@
 // Clients and channels: proposals, updates, disputes, and the runtime that makes them real.
-export type { Channel, ChannelCallOptions } from './channel.js'
+export type { Channel, ChannelCallOptions, SettleOptions } from './channel.js'
 export { Client } from './client.js'
 export type { Clock, Entropy } from './environment.js'
 export type { ChannelProposal } from './messages.js'

@@ -18,7 +18,14 @@ import {
   type State,
   toHex,
 } from '../../../channel/index.js'
-import type { Channel, ChannelCallOptions, ChannelEvent, Clock, Entropy } from '../../../client/index.js'
+import type {
+  Channel,
+  ChannelCallOptions,
+  ChannelEvent,
+  Clock,
+  Entropy,
+  SettleOptions,
+} from '../../../client/index.js'
 import type { PeerID } from '../../../peer/index.js'
 import type { MonitorEvent } from '../monitor/index.js'
 import {
@@ -290,23 +297,15 @@ export class LightningChannel implements Channel {
     await this.#call('watch', options, undefined, (signal) => this.#over(signal))
   }
 
-  async settle(options: ChannelCallOptions = {}): Promise<void> {
-    const { settlement } = this.#host.timeouts
+  async settle(options: SettleOptions = {}): Promise<void> {
+    const { locks = 'wait', timeout = this.#host.timeouts.settlement } = options
+    if (!['wait', 'refuse', 'dispute'].includes(locks)) throw invalid('locks', 'wait, refuse or dispute')
     await this.#call('settle', options, undefined, async (signal) => {
+      if (locks === 'refuse' && this.#phase === 'acting' && this.locks.length > 0) throw this.#lockedUp()
       // Who does not come for its opening won't come for its end.
-      if (this.#phase === 'funding') await this.#forceClose()
-      else if (this.#phase !== 'registering' && this.#phase !== 'withdrawn') {
-        const patience = new AbortController()
-        const stop = this.#host.clock.after(options.timeout ?? settlement, () => patience.abort())
-        try {
-          await this.#closeTogether(AbortSignal.any([signal, patience.signal]))
-        } catch (error) {
-          if (signal.aborted) throw error
-          await this.#forceClose()
-        } finally {
-          stop()
-        }
-      }
+      const isHopeless = this.#phase === 'funding'
+      if (isHopeless || !(await this.#closeTogether(timeout, locks === 'wait', signal)))
+        await this.#forceClose()
       await this.#over(signal)
     })
   }
@@ -379,6 +378,12 @@ export class LightningChannel implements Channel {
     return new PerkunasError('DATA_LOSS', message, { channel: this.id })
   }
 
+  #lockedUp(): PerkunasError<'INVALID_TRANSITION'> {
+    const rule = 'no open locks'
+    const message = `${rule} expected in channel ${this.id} to settle it, got ${this.locks.length}`
+    return new PerkunasError('INVALID_TRANSITION', message, { rule })
+  }
+
   #heldLock(id: Hex): HashTimeLock {
     const lock = this.locks.find((one) => one.id === id && one.from !== this.index)
     if (lock === undefined) throw invalid('lock', 'the ID of a lock that the other side has made')
@@ -405,22 +410,50 @@ export class LightningChannel implements Channel {
     return new PerkunasError('INVALID_TRANSITION', `the channel does not take it: ${rule}`, { rule })
   }
 
-  async #closeTogether(signal: AbortSignal): Promise<void> {
-    if (this.#phase === 'acting') {
+  /**
+   * @param timeout milliseconds that the peer has, as often as it comes back
+   * @param isPatient its time does not run while it is there and HTLCs are open
+   * @returns whether the channel comes to an end by itself now
+   */
+  async #closeTogether(timeout: number, isPatient: boolean, signal: AbortSignal): Promise<boolean> {
+    const isEnding = () =>
+      this.#view.live.isClosingAgreed || this.#phase === 'registering' || this.#phase === 'withdrawn'
+    const isHeldUp = () => isPatient && this.#view.live.isConnected && this.#view.live.htlcs.length > 0
+    let isSaid = false
+    const isUnsaid = () => {
+      const { isConnected } = this.#view.live
+      // Once for each connection: it may be refused for reasons that stay.
+      isSaid = isSaid && isConnected
+      return this.#phase === 'acting' && isConnected && !isSaid
+    }
+    for (;;) {
+      if (isUnsaid()) {
+        isSaid = true
+        await this.#sayShutdown()
+      }
+      await this.#until(() => isEnding() || !isHeldUp() || undefined, signal)
+      if (isEnding()) return true
+      const patience = new AbortController()
+      const stop = this.#host.clock.after(timeout, () => patience.abort())
       try {
-        await this.#host.node.close(this.key)
+        const both = AbortSignal.any([signal, patience.signal])
+        await this.#until(() => isEnding() || isHeldUp() || isUnsaid() || undefined, both)
       } catch (error) {
-        if (!isError(error, 'PHASE_MISMATCH') && !isError(error, 'UNKNOWN_CHANNEL')) throw error
+        if (signal.aborted || !patience.signal.aborted) throw error
+        return false
+      } finally {
+        stop()
       }
     }
-    await this.#until(
-      () =>
-        this.#view.live.isClosingAgreed ||
-        this.#phase === 'withdrawn' ||
-        this.#phase === 'registering' ||
-        undefined,
-      signal,
-    )
+  }
+
+  /** As soon as the peer hears it. */
+  async #sayShutdown(): Promise<void> {
+    try {
+      await this.#host.node.close(this.key)
+    } catch (error) {
+      if (!isError(error, 'PHASE_MISMATCH') && !isError(error, 'UNKNOWN_CHANNEL')) throw error
+    }
   }
 
   async #forceClose(): Promise<void> {

@@ -6,7 +6,13 @@ import { sha256 } from '../../../../backend/bitcoin/script/index.js'
 import { msat } from '../../../../backend/bitcoin/units.js'
 import { type Amount, isError, toHex, transfer } from '../../../../channel/index.js'
 import { accept, type Channel, Client, reject } from '../../../../client/index.js'
-import { createIdentity, memoryTransport, PeerBus, type RawHandler } from '../../../../peer/index.js'
+import {
+  createIdentity,
+  memoryTransport,
+  PeerBus,
+  type PeerID,
+  type RawHandler,
+} from '../../../../peer/index.js'
 import { MemoryStore } from '../../../../persistence/index.js'
 import { BitcoinLedger } from '../../../simulation/bitcoin/ledger.js'
 import { SimWallet } from '../../../simulation/bitcoin/wallet.js'
@@ -121,6 +127,24 @@ class Two implements AsyncDisposable {
     return this.#propose()
   }
 
+  /** The connection is lost, and the first looks for no other. */
+  part(): void {
+    this.#between((bus, id) => {
+      bus.release(id)
+      bus.disconnect(id, 'parted')
+    })
+  }
+
+  /** Until now. */
+  meet(): void {
+    this.#between((bus, id) => bus.connect(id))
+  }
+
+  #between(go: (bus: PeerBus, id: PeerID) => void): void {
+    const [bus] = this.#buses
+    if (bus !== undefined) go(bus, this.secondBus.id)
+  }
+
   /** The first again, with that store and no way to reach anybody; its channel. */
   alone(store: MemoryStore): Promise<Channel> {
     return this.#alone(store)
@@ -198,6 +222,54 @@ describe('bitcoin: clients', () => {
     expect(channel.locks.length).equals(3)
   })
 
+  it('settled with an open lock: nothing is disputed while the other side is there, however long it takes', async () => {
+    await using two = await Two.begin()
+    const channel = await two.open()
+    const [peer] = two.second.channels()
+    if (peer === undefined) throw new Error('it is the second’s, too')
+    await channel.update((draft) => transfer(draft, { from: 0, to: 1, amount: 100_000_000n }))
+    const deadline = BigInt(two.chain.ledger.tip.height) + 60n
+    const preimage = bytesOf('preimage')
+    const lock = await channel.lock({ hash: toHex(sha256(preimage)), amount: 10_000_000n, deadline })
+    const refused = await channel.settle({ locks: 'refuse' }).catch((error: unknown) => error)
+    expect(isError(refused, 'INVALID_TRANSITION') && channel.phase).equals('acting')
+    const events = told(channel)
+    const settled = channel.settle({ timeout: 1 })
+    const node = await two.backend.node()
+    await node.eventually(() => (channel.phase === 'final' ? true : undefined))
+    const late = await channel
+      .lock({ hash: toHex(bytesOf('another')), amount: 1n, deadline })
+      .catch((error: unknown) => error)
+    expect(isError(late, 'PHASE_MISMATCH'), 'nothing is locked any more').equals(true)
+    for (let block = 0; block < 3; block++) await two.chain.mine()
+    expect([channel.phase, channel.locks.map(({ id }) => id)]).deep.equals(['final', [lock.id]])
+    await peer.release(lock.id, toHex(preimage))
+    await node.eventually(() => {
+      const agreed = node.channels().find(({ live }) => live?.isClosingAgreed)
+      return agreed === undefined ? undefined : true
+    })
+    for (let block = 0; block < 10 && channel.phase !== 'withdrawn'; block++) await two.chain.mine()
+    await settled
+    expect(events.filter(({ kind }) => kind === 'registered')).deep.equals([])
+    expect(peer.state.allocation.balances).deep.equals([[CAPACITY - 110_000_000n, 110_000_000n]])
+  })
+
+  it('settled while the other side is away, which comes back in its time: together', async () => {
+    await using two = await Two.begin()
+    const channel = await two.open()
+    await channel.update((draft) => transfer(draft, { from: 0, to: 1, amount: 100_000_000n }))
+    const events = told(channel)
+    two.part()
+    const node = await two.backend.node()
+    await node.eventually(() => (node.channels()[0]?.live?.isConnected === false ? true : undefined))
+    const settled = channel.settle()
+    two.meet()
+    await node.eventually(() => (node.channels()[0]?.live?.isClosingAgreed ? true : undefined))
+    for (let block = 0; block < 10 && channel.phase !== 'withdrawn'; block++) await two.chain.mine()
+    await settled
+    expect(events.map(({ kind }) => kind)).deep.equals(['concluded', 'concluded'])
+  })
+
   it('a dispute is told as every ledger tells one, and its claims are obligations', async () => {
     await using two = await Two.begin()
     const channel = await two.open()
@@ -208,7 +280,7 @@ describe('bitcoin: clients', () => {
     const lock = await channel.lock({ hash: toHex(bytesOf('hash')), amount: 10_000_000n, deadline })
     const [ours, theirs] = [told(channel), told(peer)]
     expect(channel.obligations.map(({ action }) => action)).deep.equals(['goOnChain'])
-    const settled = channel.settle({ timeout: 1 })
+    const settled = channel.settle({ timeout: 1, locks: 'dispute' })
     const node = await two.backend.node()
     await node.eventually(() => (channel.phase === 'registering' ? true : undefined))
     await two.chain.mine()
