@@ -160,16 +160,7 @@ function restored(keyIndex: bigint, parts: ReadonlyMap<string, Uint8Array>): Cha
 }
 
 function packed(live: Live) {
-  const {
-    phase,
-    terms: _,
-    batch: __,
-    intents: ___,
-    link: ____,
-    doubtedSince: _____,
-    patience: ______,
-    ...rest
-  } = live
+  const { phase, terms: _, batch: __, intents: ___, link: ____, patience: _____, ...rest } = live
   const { signed, complete } = live.closing
   const { htlcs, ...kept } = dropUnsigned(live.book)
   return {
@@ -241,7 +232,7 @@ function removals(prefix: string, live: Live): readonly Write[] {
 function isSameState(before: Live, after: Live): boolean {
   const names = Object.keys({ ...before, ...after }) as (keyof Live)[]
   const own = names.filter(
-    (name) => !['book', 'link', 'doubtedSince', 'batch', 'intents', 'patience', 'terms'].includes(name),
+    (name) => !['book', 'link', 'batch', 'intents', 'patience', 'terms'].includes(name),
   )
   if (own.some((name) => before[name] !== after[name])) return false
   if (before.book === after.book) return true

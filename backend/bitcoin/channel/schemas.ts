@@ -295,6 +295,7 @@ export const closing = object({ signed: uint(), complete: optional(transaction) 
 export const patience: Schema<Patience> = object({
   closing: optional(uint(0xffff_ffff)),
   error: optional(object({ at: uint(0xffff_ffff), reason: text(10_000) })),
+  feerate: optional(uint(0xffff_ffff)),
 })
 /** Why a channel failed. */
 export const failureCause = oneOf(

@@ -90,8 +90,6 @@ export interface Live {
   readonly lastSent: 'signature' | 'revocation'
   readonly intents: readonly Intent[]
   readonly link: Link
-  /** Height since which a feerate of the opener is doubted. Not part of the record either. */
-  readonly doubtedSince?: number
   readonly ready: Ready
   readonly shutdown: Shutdowns
   readonly closing: ClosingProgress
@@ -152,6 +150,8 @@ export interface Patience {
   readonly closing?: number
   /** The peer, to tell how far it is: it said `error` without that. */
   readonly error?: { readonly at: number; readonly reason: string }
+  /** A feerate of the opener that we doubt. */
+  readonly feerate?: number
 }
 
 /** Fees that a side would agree to. */

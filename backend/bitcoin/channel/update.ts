@@ -87,13 +87,22 @@ export function receivedFee(live: Live, { feeratePerKw }: UpdateFee, env: Channe
   if (fault !== undefined) return violated(live, fault, env)
   const doubt = doubtOfReceivedFee(live, feeratePerKw, env)
   if (doubt === undefined) {
-    const { doubtedSince: _, ...rest } = live
-    return to({ ...rest, book: changeFee(live.book, feeratePerKw) })
+    return to({ ...withoutDoubt(live), book: changeFee(live.book, feeratePerKw) })
   }
-  const { doubtedSince = env.height } = live
+  const doubtedSince = live.patience?.feerate ?? env.height
   if (env.height >= doubtedSince + DOUBT_BLOCKS) return failed(live, env, { cause: 'feerate', reason: doubt })
   // What the opener has sent by now, its signature too, is not to be heard any more.
-  return warned({ ...disconnected(live), doubtedSince }, doubt)
+  const patience = { ...live.patience, feerate: doubtedSince }
+  return warned({ ...disconnected(live), ...(live.patience?.feerate === undefined && { patience }) }, doubt)
+}
+
+function withoutDoubt(live: Live): Live {
+  if (live.patience?.feerate === undefined) return live
+  const {
+    patience: { feerate: _, ...others },
+    ...rest
+  } = { ...live, patience: live.patience }
+  return Object.keys(others).length === 0 ? rest : { ...rest, patience: others }
 }
 
 function removed(

@@ -4,6 +4,7 @@ import { viewOf } from '../../../../backend/bitcoin/channel/book.js'
 import { step } from '../../../../backend/bitcoin/channel/channel.js'
 import { bufferedFeerate } from '../../../../backend/bitcoin/channel/exposure.js'
 import { spendable } from '../../../../backend/bitcoin/channel/limits.js'
+import { restoredChannels } from '../../../../backend/bitcoin/channel/record.js'
 import { exposureOf, withOffer } from '../../../../backend/bitcoin/channel/tally.js'
 import { costOf } from '../../../../backend/bitcoin/channel/terms.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
@@ -289,6 +290,9 @@ describe('BOLT 2, "Updating Fees"', () => {
     const { height } = bob.env
     for (const blocks of [0, 5]) {
       bob.env = { ...bob.env, height: blockHeight(height + blocks) }
+      // Who starts again does not begin to count anew.
+      bob.state = restoredChannels(bob.disk).get(0n) ?? pair.live(bob)
+      expect(pair.isConnected).to.equal(false)
       for (let i = 0; i < 3; i++) {
         pair.connect()
         pair.settle()

@@ -382,6 +382,5 @@ export function busyPair(): Pair {
 
 /** What outlives a restart. */
 function lastingOf(live: Live): Live {
-  const { doubtedSince: _, ...rest } = disconnected(live)
-  return rest
+  return disconnected(live)
 }
