@@ -1,6 +1,7 @@
 // Whether there is room for another channel that a peer opens: an attempt costs its sender nothing, so channels that
 // are opened and never funded are counted.
 import type { Hex } from '../../../channel/bytes.js'
+import { chosen, isCount, isOneOf } from '../figures.js'
 
 /** A channel, as far as room is concerned. */
 export interface Occupant {
@@ -17,10 +18,32 @@ export interface AdmissionLimits {
   readonly unfundedPerPeer: number
   /** Peers that have such a channel and no other. */
   readonly unfundedPeers: number
+  /**
+   * Of which channels with anchors, whose commitments pay little by themselves, the wallet must have coins to pay for a child:
+   * others are refused while it lacks them. By default of those that are to be announced. Who takes the others without, as
+   * phones do that are paid before they have any coin, is told how much is missing.
+   */
+  readonly anchorReserve: 'none' | 'announced' | 'all'
 }
 
 /** The defaults. */
-export const ADMISSION_LIMITS: AdmissionLimits = { unfundedPerPeer: 4, unfundedPeers: 50 }
+export const ADMISSION_LIMITS: AdmissionLimits = {
+  unfundedPerPeer: 4,
+  unfundedPeers: 50,
+  anchorReserve: 'announced',
+}
+
+/** A node's limits: the defaults, and what its user wants otherwise. @throws PerkunasError INVALID_ARGUMENT */
+export function admissionLimits(wanted?: Partial<AdmissionLimits>): AdmissionLimits {
+  return chosen('admission', { defaults: ADMISSION_LIMITS, wanted }, (limits) => ({
+    unfundedPerPeer: isCount(limits.unfundedPerPeer, 0, MAX),
+    unfundedPeers: isCount(limits.unfundedPeers, 0, MAX),
+    anchorReserve: isOneOf(limits.anchorReserve, 'none', 'announced', 'all'),
+  }))
+}
+
+/** More than there are. */
+const MAX = 2 ** 32
 
 /**
  * Why a channel can't be opened to us now; undefined if it can.

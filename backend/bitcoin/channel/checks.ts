@@ -1,6 +1,7 @@
 // What our own side says of channels: held against what can be meant where it is said, since what comes of it later can't be
 // refused any more.
 import { PerkunasError } from '../../../channel/errors.js'
+import { isAmount, isCount } from '../figures.js'
 import type { BlockDelta, FeeratePerKw, Msat, Sat } from '../units.js'
 import type { Intent } from './input.js'
 import { CHANNEL_POLICY, type ChannelPolicy, DUST_LIMITS, MAX_HTLCS, MIN_FEERATE } from './policy.js'
@@ -92,14 +93,6 @@ function isExposure(limit: ChannelPolicy['maxDustExposure'] | undefined): boolea
 
 function isRange(range: { readonly min: number; readonly max: number } | undefined, most: number): boolean {
   return isCount(range?.max, 0, most) && isCount(range?.min, 0, range.max)
-}
-
-function isAmount(value: unknown, least: bigint, most: bigint): value is bigint {
-  return typeof value === 'bigint' && value >= least && value <= most
-}
-
-function isCount(value: unknown, least: number, most: number): value is number {
-  return typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most
 }
 
 function isBytes(value: unknown, length: number): boolean {

@@ -11,6 +11,7 @@ import { type ChannelEnv, type Effect, type Step, send, tell, to } from './step.
 
 /** Most of a peer's text that is shown. */
 const MAX_TEXT = 500
+const OLD = 'our record may be older than yours; please close the channel'
 
 /** The ID by which the peer knows a channel now. */
 export function wireID(state: ChannelState): Hex {
@@ -85,10 +86,11 @@ function failedLive(
   error: readonly Effect[],
 ): Step {
   if (live.phase === 'failed') return to(live, { effects: error })
-  const { cause, reason } = failure
+  const why = isOld(live, failure.cause, env) ? { cause: 'dataLoss' as const, reason: OLD } : failure
+  const { cause, reason } = why
   const event = tell({ kind: 'failed', cause, reason })
   const { batch: _, ...rest } = live
-  const next: Live = { ...rest, phase: 'failed', failure, intents: [] }
+  const next: Live = { ...rest, phase: 'failed', failure: why, intents: [] }
   const refused = live.intents.flatMap((intent) =>
     intent.kind === 'add' ? [refusal(live, intent.reference, 'the channel failed')] : [],
   )
@@ -110,6 +112,11 @@ function failedLive(
   }
   const { next: ended, monitor, effects } = withCommitment(next, cause, env)
   return to(ended, { monitor, handoffs: refused, effects: [...error, ...effects, event] })
+}
+
+/** Whether what we would publish may be revoked: who does not know asks the peer to close, as who knows that it is. */
+function isOld({ terms }: Live, cause: FailureCause, { isDoubted }: ChannelEnv): boolean {
+  return cause !== 'onChain' && cause !== 'funding' && isDoubted?.(terms.keyIndex) === true
 }
 
 /** Whether a channel has failed, and its commitment waits for a closing that both signed. */

@@ -22,6 +22,8 @@ export interface ChannelEnv {
   readonly fees: FeeEstimates
   readonly policy: ChannelPolicy
   keys(keyIndex: bigint): ChannelKeys
+  /** Whether the record may be older than what the peer has, since others of the same store are missing. */
+  isDoubted?(keyIndex: bigint): boolean
 }
 
 /** The keys of one channel. */

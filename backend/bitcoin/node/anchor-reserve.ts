@@ -1,7 +1,7 @@
 // What has to stay in the wallet for channels whose commitments pay little by themselves: if all of them were closed at once,
 // each would need a child that pays for it (f 14).
 
-import { isLive } from '../channel/index.js'
+import { type FeeEstimates, isLive } from '../channel/index.js'
 import { FORMATS, feeOf, HTLC_OUTPUT_WEIGHT } from '../script/index.js'
 import { type FeeratePerKw, feeratePerKw, type Sat, sat } from '../units.js'
 import type { Core } from './core.js'
@@ -21,12 +21,25 @@ export function anchorReserve(urgent: FeeratePerKw): Sat {
   return sat(feeOf(feeratePerKw(Math.min(FEERATES.max, Math.max(FEERATES.min, urgent))), WEIGHT))
 }
 
-/** For all channels that there are, and the one that is about to be funded. */
-export function reserveOfAll({ entries, env }: Pick<Core, 'entries' | 'env'>, channel: bigint): Sat {
-  const all = [...entries.all].filter(
-    (entry) => (isLive(entry.state) || entry.keyIndex === channel) && hasAnchors(entry),
+/** For so many channels. */
+export function reserveOf(channels: number, { sane }: Pick<FeeEstimates, 'sane'>): Sat {
+  return sat(BigInt(channels) * anchorReserve(sane))
+}
+
+/** How many channels there are with anchors, or are about to be. @param channel counts, whatever comes of it */
+export function anchoredOf({ entries }: Pick<Core, 'entries'>, channel?: bigint): number {
+  let count = 0
+  for (const entry of entries.all)
+    if ((isTaken(entry) || entry.keyIndex === channel) && hasAnchors(entry)) count++
+  return count
+}
+
+/** Whether we have said that we want it. */
+function isTaken({ state }: Entry): boolean {
+  const { phase } = state
+  return (
+    isLive(state) || phase === 'accepted' || phase === 'awaitingFunding' || phase === 'awaitingFundingSigned'
   )
-  return sat(BigInt(all.length) * anchorReserve(env.fees.sane))
 }
 
 function hasAnchors({ state }: Entry): boolean {

@@ -3,7 +3,7 @@
 import type { PeerID } from '../../../peer/index.js'
 import { channelBackup } from '../backup/channel.js'
 import type { NodeBackup } from '../backup/contents.js'
-import { NONCE_BYTES, sealBackup, sealBlob } from '../backup/seal.js'
+import { NONCE_BYTES, openBackup, sealBackup, sealBlob } from '../backup/seal.js'
 import type { ChainCursor } from '../chain/index.js'
 import { isLive } from '../channel/index.js'
 import { blockHeight } from '../units.js'
@@ -100,6 +100,21 @@ export class Backups {
       channels,
       ...(cursor === undefined ? {} : { cursor }),
     }
+  }
+}
+
+/**
+ * The channels of a backup that are newer than all that we know; none if it can't be read, or is none of ours: who gives it
+ * back can't make one, and may keep whatever it likes in its place.
+ *
+ * @param nextKeyIndex of the store: channels that came later are not in it
+ */
+export function missingFrom(blob: Uint8Array, seed: Uint8Array, nextKeyIndex: bigint): readonly bigint[] {
+  try {
+    const { channels } = openBackup(blob, seed)
+    return channels.map(({ keyIndex }) => keyIndex).filter((keyIndex) => keyIndex >= nextKeyIndex)
+  } catch {
+    return []
   }
 }
 

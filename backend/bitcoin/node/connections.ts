@@ -129,7 +129,8 @@ export class Connections {
     bytes.set(payload, 2)
     const message = lightningMessages.decode(bytes)
     if (message.kind === 'unknown') return
-    if (message.kind !== 'peer_storage' && !isChannelMessage(message)) return
+    const isStorage = message.kind === 'peer_storage' || message.kind === 'peer_storage_retrieval'
+    if (!isStorage && !isChannelMessage(message)) return
     return this.#turns.receive({ kind: 'message', peer, message }, peer)
   }
 }

@@ -3,7 +3,7 @@
 //
 // Between a turn and its commit memory is ahead of the disk. So if the commit fails, this object must not be used again.
 import type { Hex } from '../../../channel/bytes.js'
-import { absurd } from '../../../channel/errors.js'
+import { absurd, PerkunasError } from '../../../channel/errors.js'
 import type { PeerID } from '../../../peer/index.js'
 import { shownText } from '../channel/failure.js'
 import {
@@ -23,7 +23,7 @@ import { Addresses } from './addresses.js'
 import { blockConnected, blockDisconnected, feesChanged } from './blocks.js'
 import type { NodeEffect, Turn } from './effects.js'
 import type { Entries, Entry } from './entries.js'
-import { unknownChannel } from './faults.js'
+import { notSynced, unknownChannel } from './faults.js'
 import type { Commands, NodeInput } from './input.js'
 import { Machines, type MachinesOptions } from './machines.js'
 import { Openings } from './openings.js'
@@ -52,6 +52,10 @@ export class Core implements SwitchChannels, Commands {
   readonly #storage: PeerStorage
   readonly #addresses: Addresses
   #isSynced = true
+  /** A peer had a backup with channels that we know nothing of. */
+  #isBehind = false
+  /** Over which connection a peer has given something back. */
+  readonly #heard = new Map<PeerID, number>()
 
   constructor({ admission, nextKeyIndex, kept, addresses, addressOf, ...surroundings }: CoreOptions) {
     this.#machines = new Machines(surroundings)
@@ -97,6 +101,11 @@ export class Core implements SwitchChannels, Commands {
   /** Whether something of a peer's is kept: see `PeerStorage`. */
   keepsFor(peer: PeerID): boolean {
     return this.#storage.has(peer)
+  }
+
+  /** Whether the store is known not to have all channels. */
+  get isBehind(): boolean {
+    return this.#isBehind
   }
 
   /** Whether a peer that is there keeps things for those with channels, and we have one. */
@@ -164,6 +173,7 @@ export class Core implements SwitchChannels, Commands {
   }
 
   open(peer: PeerID, request: Omit<OpenRequest, 'keyIndex' | 'features'>): bigint {
+    if (!this.#isSynced) throw notSynced('no channel is opened')
     return this.#openings.open(peer, request)
   }
 
@@ -198,6 +208,7 @@ export class Core implements SwitchChannels, Commands {
       }
       case 'peerDown':
         machines.peers.delete(input.peer)
+        this.#heard.delete(input.peer)
         for (const entry of this.entries.of(input.peer)) machines.input(entry, { kind: 'disconnected' })
         return
       case 'message':
@@ -218,6 +229,8 @@ export class Core implements SwitchChannels, Commands {
       case 'chain':
         this.#isSynced = input.isSynced
         return
+      case 'behind':
+        return this.#isBehindBy(input)
       case 'tick':
         this.#storage.ticked()
         for (const entry of [...this.entries.all]) machines.input(entry, { kind: 'tick' })
@@ -241,11 +254,32 @@ export class Core implements SwitchChannels, Commands {
     }
   }
 
+  /** The first of a connection, which is all that a peer has to give back. */
+  #returned(peer: PeerID, blob: Uint8Array): void {
+    const connection = this.#machines.peers.get(peer)?.connection
+    if (connection === undefined || this.#heard.get(peer) === connection) return
+    this.#heard.set(peer, connection)
+    this.effect({ kind: 'returned', peer, connection, blob })
+  }
+
+  /** What is on its way to us may prove that one channel or the other is not behind. */
+  #isBehindBy({ peer, connection, missing, backup }: NodeInput & { kind: 'behind' }): void {
+    const machines = this.#machines
+    if (!this.#isBehind) machines.doubt()
+    this.#isBehind = true
+    const text = `${peer} keeps a backup with channels that are not in the store: it is an older copy, or another one`
+    const error = new PerkunasError('DATA_LOSS', text, { channel: `0x${(missing[0] ?? 0n).toString(16)}` })
+    this.effect({ kind: 'tell', event: { kind: 'behind', peer, missing, backup, error } })
+    // It may have been given ours by now.
+    this.effect({ kind: 'send', peer, connection, message: { kind: 'peer_storage', blob: backup } })
+  }
+
   #received(peer: PeerID, message: LightningMessage): void {
     const machines = this.#machines
     // It came before the connection was lost, and is handled after: nothing that we say would arrive.
     if (!machines.peers.has(peer)) return
     if (message.kind === 'peer_storage') return this.#storage.received(peer, message.blob)
+    if (message.kind === 'peer_storage_retrieval') return this.#returned(peer, message.blob)
     if (!isChannelMessage(message)) return
     const id = nameIn(message)
     const entry = this.entries.named(peer, id)
@@ -255,6 +289,8 @@ export class Core implements SwitchChannels, Commands {
     }
     switch (message.kind) {
       case 'open_channel':
+        // Nobody could tell when its funding is there.
+        if (!this.#isSynced) return this.#openings.refuse(peer, id, 'this node does not see the chain now')
         return this.#openings.received(peer, message)
       case 'error':
         // For none in particular: for all of them (BOLT 1).

@@ -26,6 +26,13 @@ export type NodeEffect =
     }
   /** Our backup is for that peer to keep, which offers it. */
   | { readonly kind: 'entrust'; readonly peer: PeerID }
+  /** A peer gives back what it keeps for us. */
+  | {
+      readonly kind: 'returned'
+      readonly peer: PeerID
+      readonly connection: number
+      readonly blob: Uint8Array
+    }
   /** Our user decides on a channel that a peer opens. */
   | { readonly kind: 'ask'; readonly channel: bigint }
   /** The wallet pays for a channel, and nobody sees it yet. */
@@ -84,6 +91,24 @@ export type NodeEvent =
   | { readonly kind: 'chain'; readonly channel: bigint; readonly peer: PeerID; readonly event: MonitorEvent }
   /** A mistake of ours stopped the channel until a restart; nothing is published for it. */
   | { readonly kind: 'stopped'; readonly channel: bigint; readonly error: PerkunasError }
+  /**
+   * Whether the wallet has what children cost that pay for commitments with anchors: told when it lacks some, and when it has
+   * enough again. Satoshis, confirmed and free; `missing` is to be added, and 0 if there is enough.
+   */
+  | { readonly kind: 'reserve'; readonly needed: Sat; readonly available: Sat; readonly missing: Sat }
+  /**
+   * A backup that a peer kept for us has channels that we know nothing of: the store is an older copy, or another one. Nothing
+   * is published any more for a channel whose peer has not shown since that we are not behind, and what the peer keeps is left
+   * as it is. To be stopped, and begun with the right store, or `recover`ed from `backup`.
+   */
+  | {
+      readonly kind: 'behind'
+      readonly peer: PeerID
+      /** Names of the channels that are missing. */
+      readonly missing: readonly bigint[]
+      readonly backup: Uint8Array
+      readonly error: PerkunasError
+    }
   /** What a peer says about no channel in particular. */
   | { readonly kind: 'warning'; readonly peer: PeerID; readonly text: string }
 

@@ -1,10 +1,42 @@
 // What goes wrong around a node, as errors with a code.
 import { PerkunasError } from '../../../channel/errors.js'
+import { faultOfPeerID } from '../../../peer/index.js'
 
 /** No channel has that name, or none any more. */
 export function unknownChannel(channel: bigint): PerkunasError<'UNKNOWN_CHANNEL'> {
   const message = `there is no channel ${channel}`
   return new PerkunasError('UNKNOWN_CHANNEL', message, { channel: `0x${channel.toString(16)}` })
+}
+
+/** The chain is not known up to now: what should be done on it may be wrong by now, or never be seen. */
+export function notSynced(what: string): PerkunasError<'LEDGER_UNREACHABLE'> {
+  const message = `${what}: the chain is not known up to now`
+  return new PerkunasError('LEDGER_UNREACHABLE', message, { ledger: 'bitcoin' })
+}
+
+/** @throws PerkunasError INVALID_ARGUMENT if it is no object: whoever calls need not have been compiled against our types */
+export function demandObject(value: unknown, argument: string): void {
+  if (typeof value === 'object' && value !== null) return
+  throw new PerkunasError('INVALID_ARGUMENT', `${argument}: an object expected`, { argument })
+}
+
+/** @throws PerkunasError INVALID_ARGUMENT if it is no name of a channel */
+export function demandChannel(channel: unknown): void {
+  if (typeof channel === 'bigint') return
+  throw invalidArgument('channel', 'the name of a channel here, a bigint')
+}
+
+/** @throws PerkunasError INVALID_ARGUMENT if it is no function */
+export function demandFunction(value: unknown, argument: string): void {
+  if (typeof value === 'function') return
+  throw invalidArgument(argument, 'a function')
+}
+
+/** @throws PerkunasError INVALID_ARGUMENT if it is no node ID, or the address no text */
+export function demandPeer(peer: unknown, address: unknown): void {
+  const fault = faultOfPeerID(peer)
+  if (fault !== undefined) throw new PerkunasError('INVALID_ARGUMENT', fault, { argument: 'peer' })
+  if (address !== undefined && typeof address !== 'string') throw invalidArgument('address', 'text')
 }
 
 /** What a caller gave is nothing that can be meant. */

@@ -1,11 +1,13 @@
 // Channels that peers open, as our user decides about them.
 import { isError, type PerkunasError } from '../../../channel/errors.js'
-import type { ChannelInput } from '../channel/index.js'
+import type { AdmissionLimits, ChannelInput } from '../channel/index.js'
+import type { Sat } from '../units.js'
 import type { ShortChannelID } from '../wire/index.js'
 import type { Core } from './core.js'
 import { asError, asHandlerError } from './faults.js'
 import type { InboundChannel, LightningNodeOptions, OpenDecision, OpenHandler } from './options.js'
 import type { OwnScripts } from './own-scripts.js'
+import { type Reserve, shortOf } from './reserve.js'
 import type { Turns } from './turns.js'
 
 /** What decisions need of their node. */
@@ -15,8 +17,13 @@ export interface InboundOptions {
   readonly wallet: Pick<LightningNodeOptions['wallet'], 'changeScript'>
   readonly scripts: OwnScripts
   readonly alias: () => ShortChannelID
+  readonly admission: Pick<AdmissionLimits, 'anchorReserve'>
+  readonly reserve: Pick<Reserve, 'available' | 'stand'>
   readonly report: (error: PerkunasError) => void
 }
+
+/** What the peer is told; how much is missing is no business of its. */
+const NO_RESERVE = 'this node has too few coins on chain for the fees of another channel with anchors'
 
 /** See above. */
 export class Inbound {
@@ -37,14 +44,21 @@ export class Inbound {
     const { toSelfDelay } = entry.state.remote
     const request: InboundChannel = { ...terms, channel, peer: entry.peer, toSelfDelay }
     let input: ChannelInput
+    let available: Sat | undefined
     try {
       input = await this.#decided(await this.handle(request))
+      if (input.kind === 'accept' && this.#mustHaveReserve(request))
+        available = await this.#options.reserve.available()
     } catch (cause) {
       report(asHandlerError(cause, 'handleChannels'))
       input = { kind: 'reject', reason: 'this node can not decide now' }
     }
     try {
-      await turns.command((commands) => commands.command(channel, input))
+      await turns.command((commands) => {
+        const short = available === undefined ? undefined : this.#shortage(channel, available)
+        if (short !== undefined) report(short)
+        commands.command(channel, short === undefined ? input : { kind: 'reject', reason: NO_RESERVE })
+      })
     } catch (cause) {
       if (isError(cause, 'UNKNOWN_CHANNEL') || isError(cause, 'PHASE_MISMATCH')) return // it was given up meanwhile
       report(asError(cause, 'channels'))
@@ -54,6 +68,18 @@ export class Inbound {
         input: { kind: 'reject', reason: 'this node can not take it' },
       })
     }
+  }
+
+  #mustHaveReserve({ type, isAnnounced }: InboundChannel): boolean {
+    const { anchorReserve } = this.#options.admission
+    if (type.commitments !== 'anchors' || anchorReserve === 'none') return false
+    return isAnnounced || anchorReserve === 'all'
+  }
+
+  /** In the turn that would take it: of two that come at a time there may be enough for one. */
+  #shortage(channel: bigint, available: Sat): PerkunasError | undefined {
+    const stand = this.#options.reserve.stand(available, channel)
+    return stand.missing > 0n ? shortOf(stand) : undefined
   }
 
   async #decided(decision: OpenDecision): Promise<ChannelInput> {

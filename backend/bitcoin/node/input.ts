@@ -33,6 +33,14 @@ export type NodeInput =
   | { readonly kind: 'fees'; readonly table: FeeTable; readonly channels: FeeEstimates }
   /** How far the chain can be relied on from now on. */
   | { readonly kind: 'chain'; readonly isSynced: boolean }
+  /** A backup of ours has channels that we know nothing of. */
+  | {
+      readonly kind: 'behind'
+      readonly peer: PeerID
+      readonly connection: number
+      readonly missing: readonly bigint[]
+      readonly backup: Uint8Array
+    }
   | { readonly kind: 'tick' }
   /** What was to be said to a peer can't be. */
   | {
@@ -60,7 +68,7 @@ export interface Commands {
    * Opens a channel to a peer that is connected.
    *
    * @returns its key index
-   * @throws PerkunasError INVALID_PARAMS, PEER_UNREACHABLE
+   * @throws PerkunasError INVALID_PARAMS, PEER_UNREACHABLE; LEDGER_UNREACHABLE while the chain is not known up to now
    */
   open(peer: PeerID, request: Omit<OpenRequest, 'keyIndex' | 'features'>): bigint
   /**

@@ -53,6 +53,8 @@ export class Machines implements AroundMachines {
   /** What monitors know of fees now. */
   fees: FeeTable
   readonly #resolver: ResolverPolicy
+  /** Channels of which nobody has shown yet that we are not behind, although there is reason to think so. */
+  #doubted = new Set<bigint>()
   readonly #toFlush = new Set<Entry>()
   /** Of the turn before: nobody waits for it, but it waits no longer. */
   #deferred: ReadonlySet<Entry> = new Set()
@@ -62,6 +64,15 @@ export class Machines implements AroundMachines {
     this.fees = fees
     this.htlcs = htlcs
     this.#resolver = resolver
+  }
+
+  /** All channels may be behind, but those that are up; each until it is. */
+  doubt(): void {
+    const doubted = new Set<bigint>()
+    for (const { keyIndex, state } of this.entries.all)
+      if (isLive(state) && state.link.kind !== 'up') doubted.add(keyIndex)
+    this.#doubted = doubted
+    this.env = { ...this.env, isDoubted: (keyIndex) => doubted.has(keyIndex) }
   }
 
   /** An input that nobody waits for. A channel at which we make a mistake stands still; the others go on. */
@@ -94,6 +105,7 @@ export class Machines implements AroundMachines {
     const wasLive = isLive(entry.state)
     if (next !== entry.state || monitor.length > 0) this.draft.change(entry)
     entry.state = next
+    if (isLive(next) && next.link.kind === 'up') this.#doubted.delete(entry.keyIndex)
     // What it refuses is a mistake of ours that must not be committed.
     const result =
       monitor.length === 0

@@ -16,11 +16,20 @@ import {
 } from './chain-view.js'
 import type { NodeEvent } from './effects.js'
 import type { Entry } from './entries.js'
-import { asHandlerError, invalidArgument, unknownChannel } from './faults.js'
-import type { LightningNodeOptions, OpenHandler, OpenOptions } from './options.js'
+import {
+  asHandlerError,
+  demandChannel,
+  demandFunction,
+  demandObject,
+  demandPeer,
+  invalidArgument,
+  unknownChannel,
+} from './faults.js'
+import { demandOptions, type LightningNodeOptions, type OpenHandler, type OpenOptions } from './options.js'
 import { type NodeParts, nodeParts } from './parts.js'
 import type { NodePayments } from './payments.js'
 import { writeRecovered } from './recover.js'
+import type { AnchorReserve } from './reserve.js'
 import { type Restored, restored } from './restore.js'
 import { retrieved } from './retrieve.js'
 import { type ChannelView, viewOfEntry } from './views.js'
@@ -57,9 +66,11 @@ export class LightningNode implements AsyncDisposable {
    * Brings a node back, or begins a new one: reads the store, goes through the blocks that were missed, says again what may
    * not have been said, and only then looks at its peers.
    *
-   * @throws PerkunasError INVALID_RECORD, STORE_FAILED; what the chain and the wallet throw
+   * @throws PerkunasError INVALID_ARGUMENT for choices that can't be meant; INVALID_RECORD, STORE_FAILED; what the chain and the
+   *   wallet throw
    */
   static async start(options: LightningNodeOptions): Promise<LightningNode> {
+    demandOptions(options)
     const found = await restored(options.store)
     const node = new LightningNode(options, found)
     try {
@@ -84,6 +95,7 @@ export class LightningNode implements AsyncDisposable {
    *   was written or sent then. Whatever {@link LightningNode.start} throws
    */
   static async recover(options: LightningNodeOptions, backup: Uint8Array): Promise<LightningNode> {
+    demandOptions(options)
     await writeRecovered(options, backup)
     return LightningNode.start(options)
   }
@@ -144,8 +156,9 @@ export class LightningNode implements AsyncDisposable {
     return this.#parts.turns.stopped
   }
 
-  /** Decides about channels that peers open, in place of whoever did before. */
+  /** Decides about channels that peers open, in place of whoever did before. @throws PerkunasError INVALID_ARGUMENT */
   handleChannels(handler: OpenHandler): void {
+    demandFunction(handler, 'handler')
     this.#parts.inbound.handle = handler
   }
 
@@ -153,12 +166,25 @@ export class LightningNode implements AsyncDisposable {
    * Wants a connection with a peer, now and whenever it is lost.
    *
    * @param address if the bus does not know it; remembered, also after a restart, as long as there is a channel with the peer
+   * @throws PerkunasError INVALID_ARGUMENT, CLOSED
    */
   connect(peer: PeerID, address?: string): void {
+    demandPeer(peer, address)
     this.#parts.turns.mustGoOn()
     this.#parts.connections.connect(peer, address)
     if (address !== undefined)
       this.#parts.turns.command((commands) => commands.moved(peer)).catch(() => undefined)
+  }
+
+  /**
+   * What the wallet should have for channels with anchors, if all of them had to be closed at once, and what it has. Told by
+   * `events$` as `reserve`, too, when there is too little, and when there is enough again.
+   *
+   * @throws PerkunasError what the wallet throws
+   */
+  async anchorReserve(): Promise<AnchorReserve> {
+    const { reserve } = this.#parts
+    return reserve.stand(await reserve.available())
   }
 
   /** All channels that are not over. */
@@ -196,11 +222,13 @@ export class LightningNode implements AsyncDisposable {
    * Opens a channel.
    *
    * @returns once both sides have their first commitments and the funding may be published; see {@link until} for more
-   * @throws PerkunasError INVALID_PARAMS, PEER_UNREACHABLE, PEER_REJECTED, FUNDING_FAILED, ABORTED, and what the wallet
-   *   throws. Aborted, it goes on if it was too late.
+   * @throws PerkunasError INVALID_ARGUMENT, INVALID_PARAMS, PEER_UNREACHABLE, PEER_REJECTED, FUNDING_FAILED, ABORTED, and what
+   *   the wallet throws; LEDGER_UNREACHABLE while the chain is not known up to now. Aborted, it goes on if it was too late.
    */
   async open(options: OpenOptions, { signal }: { signal?: AbortSignal } = {}): Promise<ChannelView> {
+    demandObject(options, 'options')
     const { peer, address, capacity, push = msat(0n), shutdownScript, ...others } = options
+    demandPeer(peer, address)
     const unmeant = faultOfRequest({ ...options, shutdownScript: shutdownScript ?? new Uint8Array() })
     if (unmeant !== undefined) throw new PerkunasError('INVALID_PARAMS', unmeant, { rule: unmeant })
     this.connect(peer, address)
@@ -241,6 +269,7 @@ export class LightningNode implements AsyncDisposable {
     signal?: AbortSignal,
   ): Promise<ChannelView> {
     return this.eventually(() => {
+      demandChannel(channel)
       const view = this.channel(channel)
       if (view === undefined) throw this.#parts.ends.get(channel) ?? unknownChannel(channel)
       if (isWanted(view)) return view
@@ -254,9 +283,10 @@ export class LightningNode implements AsyncDisposable {
    *
    * @param options `script`: where we are paid to, if it was not fixed before
    * @returns when the peer was told; the channel is gone from {@link channels} once it is final on chain
-   * @throws PerkunasError PHASE_MISMATCH, UNKNOWN_CHANNEL
+   * @throws PerkunasError INVALID_ARGUMENT, PHASE_MISMATCH, UNKNOWN_CHANNEL
    */
   async close(channel: bigint, { script }: { readonly script?: Uint8Array } = {}): Promise<void> {
+    if (script !== undefined && !(script instanceof Uint8Array)) throw invalidArgument('script', 'bytes')
     if (script !== undefined) this.#parts.scripts.add(script)
     await this.#input(channel, { kind: 'shutdown', ...(script === undefined ? {} : { script }) })
   }
@@ -289,6 +319,10 @@ export class LightningNode implements AsyncDisposable {
    * @throws PerkunasError UNKNOWN_CHANNEL, INVALID_ARGUMENT for what has no encoding, and why it can't be
    */
   async want(channel: bigint, input: ChannelInput & { kind: 'want' | 'unwant' }): Promise<void> {
+    demandObject(input, 'input')
+    if (input.kind !== 'want' && input.kind !== 'unwant')
+      throw invalidArgument('input.kind', 'want or unwant')
+    if (input.kind === 'want') demandObject(input.intent, 'input.intent')
     const unmeant = input.kind === 'want' ? faultOfIntent(input.intent) : undefined
     if (unmeant !== undefined) throw invalidArgument(`intent.${unmeant}`, 'of its kind and within its bounds')
     await this.#input(channel, input)
@@ -336,6 +370,7 @@ export class LightningNode implements AsyncDisposable {
     if (entries.length > 0) this.#parts.schedule(() => this.#parts.hold.outdated([]))
     this.#endings.push(...this.#parts.connections.listen(), () => this.#parts.mempool.end())
     this.#parts.mempool.begin()
+    this.#parts.schedule(() => this.#parts.reserve.begin())
     this.#tickLater()
     // What the bus was told now is newer than what the store has.
     const { bus } = this.#options
@@ -354,8 +389,9 @@ export class LightningNode implements AsyncDisposable {
     })
   }
 
-  #input(channel: bigint, input: ChannelInput): Promise<void> {
-    return this.#parts.turns.command((core) => core.command(channel, input))
+  async #input(channel: bigint, input: ChannelInput): Promise<void> {
+    demandChannel(channel)
+    await this.#parts.turns.command((core) => core.command(channel, input))
   }
 
   async #backUp(): Promise<void> {

@@ -2,12 +2,16 @@
 import type { Hex } from '../../../channel/bytes.js'
 import type { Clock, PeerID } from '../../../peer/index.js'
 import type { Store } from '../../../persistence/index.js'
+import { admissionLimits } from '../channel/admission.js'
+import { channelPolicy } from '../channel/checks.js'
 import type { AdmissionLimits, Asked, ChannelPolicy } from '../channel/index.js'
 import type { StepCounter } from '../keys/index.js'
 import type { ResolverPolicy } from '../monitor/index.js'
-import type { PaymentsPolicy } from '../payments/index.js'
+import { type PaymentsPolicy, paymentsPolicy } from '../payments/index.js'
+import { resolverPolicy } from '../resolver/policy.js'
 import type { BlockDelta, FeeratePerKw, Msat, Sat } from '../units.js'
 import type { OnchainWallet } from '../wallet/index.js'
+import { demandFunction, demandObject, invalidArgument } from './faults.js'
 import type { NodeBus, NodeChain } from './ports.js'
 import type { HtlcSwitch } from './switch.js'
 
@@ -20,7 +24,7 @@ export interface LightningNodeOptions {
   readonly chain: NodeChain
   readonly wallet: Pick<
     OnchainWallet,
-    'changeScript' | 'fund' | 'reserveInputs' | 'sign' | 'published' | 'reservations' | 'release'
+    'balance' | 'changeScript' | 'fund' | 'reserveInputs' | 'sign' | 'published' | 'reservations' | 'release'
   >
   /** All keys of channels come from it: 16 bytes or more. Who loses it loses the money. */
   readonly seed: Uint8Array
@@ -47,6 +51,25 @@ export interface LightningNodeOptions {
   readonly schedule?: (task: () => void) => void
   /** Random bytes. */
   readonly entropy?: (bytes: number) => Uint8Array
+}
+
+/**
+ * Holds all of our user's choices against what can be meant, before anything is read, written or said.
+ *
+ * @throws PerkunasError INVALID_ARGUMENT
+ */
+export function demandOptions(options: LightningNodeOptions): void {
+  demandObject(options, 'options')
+  const parts = ['bus', 'store', 'chain', 'wallet'] as const
+  for (const part of parts) demandObject(options[part], `options.${part}`)
+  const { seed, onBackup } = options
+  if (!(seed instanceof Uint8Array) || seed.length < 16)
+    throw invalidArgument('options.seed', '16 bytes or more')
+  if (onBackup !== undefined) demandFunction(onBackup, 'options.onBackup')
+  channelPolicy(options.policy)
+  admissionLimits(options.admission)
+  resolverPolicy(options.resolver)
+  paymentsPolicy(options.payments)
 }
 
 /** A channel to be opened. */

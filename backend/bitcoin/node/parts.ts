@@ -3,19 +3,19 @@ import type { PerkunasError } from '../../../channel/errors.js'
 import { type Clock, type PeerID, systemClock } from '../../../peer/index.js'
 import { nextTurn } from '../../../peer/turn.js'
 import type { Store } from '../../../persistence/index.js'
+import { admissionLimits } from '../channel/admission.js'
 import { channelPolicy } from '../channel/checks.js'
-import { ADMISSION_LIMITS } from '../channel/index.js'
 import { memoryCounter } from '../keys/index.js'
-import { RESOLVER_POLICY } from '../monitor/index.js'
+import { resolverPolicy } from '../resolver/policy.js'
 import { blockHeight } from '../units.js'
 import type { ShortChannelID } from '../wire/index.js'
 import { aliasOf } from './alias.js'
-import { reserveOfAll } from './anchor-reserve.js'
-import { Backups } from './backups.js'
+import { anchoredOf, reserveOf } from './anchor-reserve.js'
+import { Backups, missingFrom } from './backups.js'
 import { Coins } from './coins.js'
 import { Connections } from './connections.js'
 import { Core } from './core.js'
-import type { NodeEvent } from './effects.js'
+import type { NodeEffect, NodeEvent } from './effects.js'
 import { Ends } from './ends.js'
 import type { Entry } from './entries.js'
 import { asError } from './faults.js'
@@ -29,6 +29,7 @@ import { OwnScripts } from './own-scripts.js'
 import { NodePayments } from './payments.js'
 import { Performer } from './perform.js'
 import { RandomPool } from './random-pool.js'
+import { Reserve } from './reserve.js'
 import type { Restored } from './restore.js'
 import { NODE_KEYS, NODE_RECORDS } from './rows.js'
 import { Turns } from './turns.js'
@@ -42,6 +43,7 @@ export interface NodeParts {
   readonly mempool: Mempool
   readonly coins: Coins
   readonly inbound: Inbound
+  readonly reserve: Reserve
   readonly backups: Backups
   /** What waits for them. */
   readonly hold: Hold
@@ -78,6 +80,7 @@ export function nodeParts(options: LightningNodeOptions, found: Restored, hooks:
   const pool = new RandomPool()
   const random = (bytes: number) => options.entropy?.(bytes) ?? pool.take(bytes)
   const alias = () => aliasOf(random(8))
+  const admission = admissionLimits(options.admission)
   const scripts = new OwnScripts()
   const ends = new Ends()
   const payments = new NodePayments(options, found.payments, {
@@ -89,7 +92,10 @@ export function nodeParts(options: LightningNodeOptions, found: Restored, hooks:
     chain,
     turns: () => turns,
     cursor: found.cursor,
-    atTip: () => mempool.look(),
+    atTip: () => {
+      mempool.look()
+      reserve.look()
+    },
     report,
     failed: (error) => hooks.failed(error),
   })
@@ -102,9 +108,9 @@ export function nodeParts(options: LightningNodeOptions, found: Restored, hooks:
       keys: channelKeys({ seed, ownsScript: (script) => scripts.has(script), counter: steps }),
     },
     fees: following.fees.table,
-    resolver: { ...RESOLVER_POLICY, ...options.resolver },
+    resolver: resolverPolicy(options.resolver),
     htlcs: options.htlcs ?? payments.desk,
-    admission: { ...ADMISSION_LIMITS, ...options.admission },
+    admission,
     nextKeyIndex: found.nextKeyIndex,
     kept: found.kept,
     addresses: found.addresses,
@@ -125,7 +131,9 @@ export function nodeParts(options: LightningNodeOptions, found: Restored, hooks:
     schedule,
     keep: (changed) => {
       const outdated = backups.outdatedBy(changed)
-      if (outdated.length > 0) hold.outdated(outdated)
+      if (outdated.length === 0) return
+      hold.outdated(outdated)
+      reserve.look()
     },
     perform: (effect) => hold.perform(effect),
     changed: (changed) => hooks.changed(changed),
@@ -144,18 +152,24 @@ export function nodeParts(options: LightningNodeOptions, found: Restored, hooks:
   const connections = new Connections(bus, turns, stored)
   const entrust = (peer: PeerID) => {
     const connection = connections.of(peer)
-    if (connection === undefined || !core.offersStorage(peer)) return
+    if (connection === undefined || core.isBehind || !core.offersStorage(peer)) return
     const { entries, nextKeyIndex } = core
     const blob = backups.makeBlob({ entries: entries.all, nextKeyIndex, cursor: following.cursor })
     connections.send({ kind: 'send', peer, connection, message: { kind: 'peer_storage', blob } })
   }
+  const returned = ({ peer, connection, blob }: NodeEffect & { kind: 'returned' }) => {
+    const missing = missingFrom(blob, seed, core.nextKeyIndex)
+    if (missing.length > 0) turns.push({ kind: 'behind', peer, connection, missing, backup: blob })
+  }
   const unfunded = (channel: bigint, error: PerkunasError) => ends.blame(channel, error)
-  const keepFor = (channel: bigint) => reserveOfAll(core, channel)
+  const keepFor = (channel: bigint) => reserveOf(anchoredOf(core, channel), core.env.fees)
   const coins = new Coins({ wallet, turns, id: bus.id, keepFor, unfunded })
-  const inbound = new Inbound({ core, turns, wallet, scripts, alias, report })
   const tell = (event: NodeEvent) => hooks.event(event)
+  const isStopped = () => turns.stopped !== undefined
+  const reserve = new Reserve({ core, wallet, tell, report, isStopped })
+  const inbound = new Inbound({ core, turns, wallet, scripts, alias, admission, reserve, report })
   const parts = { turns, connections, coins, inbound, entrust }
-  const performer = new Performer({ store, chain, wallet, ...parts, tell, report })
+  const performer = new Performer({ store, chain, wallet, ...parts, returned, tell, report })
   for (const entry of found.entries) {
     core.restore(entry)
     scripts.restore(entry.state)
@@ -165,6 +179,7 @@ export function nodeParts(options: LightningNodeOptions, found: Restored, hooks:
     core,
     following,
     mempool,
+    reserve,
     backups,
     hold,
     payments,

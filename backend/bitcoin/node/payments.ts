@@ -8,7 +8,6 @@ import {
   type IncomingPayment,
   type InvoiceRequest,
   type OutgoingPayment,
-  PAYMENTS_POLICY,
   type PaymentEvent,
   type PaymentID,
   type PaymentsInput,
@@ -16,10 +15,12 @@ import {
   type PayRequest,
   pastIncoming,
   pastPayments,
+  paymentsPolicy,
   valuesOf,
 } from '../payments/index.js'
 import { sha256 } from '../script/index.js'
 import { type Answer, Desk } from './desk.js'
+import { demandObject } from './faults.js'
 import type { Commands } from './input.js'
 import type { LightningNodeOptions } from './options.js'
 
@@ -50,7 +51,7 @@ export class NodePayments {
     this.desk = new Desk({
       state,
       context: {
-        policy: { ...PAYMENTS_POLICY, ...payments },
+        policy: paymentsPolicy(payments),
         currency: currencyOf(chain.chainHash),
         node: {
           id: bus.id,
@@ -85,7 +86,8 @@ export class NodePayments {
    * @param payment `id`: 32 random bytes of the caller's
    * @param options `isSettled`: whether the payment counts as {@link acknowledge}d when this resolves, as it does otherwise
    * @returns the payment when it has succeeded or failed; its status tells why
-   * @throws PerkunasError INVALID_ARGUMENT, INVALID_MESSAGE, PAYMENT_REFUSED, PAYMENT_EXISTS before anything is sent; CLOSED;
+   * @throws PerkunasError INVALID_ARGUMENT, INVALID_MESSAGE, PAYMENT_REFUSED, PAYMENT_EXISTS before anything is sent, as well as
+   *   LEDGER_UNREACHABLE while the chain is not known up to now; CLOSED;
    *   ABORTED ends the waiting, and nothing new is tried: what is under way may still be paid
    */
   async pay(
@@ -184,12 +186,6 @@ export class NodePayments {
       return answer
     })
   }
-}
-
-/** Whoever calls need not have been compiled against our types. @throws PerkunasError INVALID_ARGUMENT */
-function demandObject(value: unknown, argument: string): void {
-  if (typeof value === 'object' && value !== null) return
-  throw new PerkunasError('INVALID_ARGUMENT', `${argument}: an object expected`, { argument })
 }
 
 function demandHash(value: Hex, argument: string): void {

@@ -19,6 +19,8 @@ export interface PerformerOptions extends Pick<LightningNodeOptions, 'store' | '
   readonly inbound: Inbound
   /** Has a peer keep our backup, if it does that for others. */
   readonly entrust: (peer: PeerID) => void
+  /** Looks whether that backup of ours has more than we. */
+  readonly returned: (effect: NodeEffect & { kind: 'returned' }) => void
   readonly tell: (event: NodeEvent) => void
   readonly report: (error: PerkunasError) => void
 }
@@ -41,6 +43,8 @@ export class Performer {
         return connections.disconnect(effect)
       case 'entrust':
         return this.#options.entrust(effect.peer)
+      case 'returned':
+        return this.#options.returned(effect)
       case 'ask':
         return void inbound.ask(effect.channel)
       case 'fund':
@@ -58,7 +62,7 @@ export class Performer {
       case 'sweepRows':
         return this.#background('store', sweepRows(store, effect.prefix))
       case 'tell':
-        if (effect.event.kind === 'stopped') report(effect.event.error)
+        if ('error' in effect.event) report(effect.event.error)
         return tell(effect.event)
       case 'call':
         return effect.call()

@@ -16,6 +16,7 @@ export {
   PAST_TIMEOUT,
   PAYMENTS_POLICY,
   type PaymentsPolicy,
+  paymentsPolicy,
   TRANSIT_BLOCKS,
 } from './policy.js'
 export {

@@ -62,6 +62,8 @@ function begun(
 ): PaymentsStep {
   const { policy, now } = context
   const plan = planOf(request, context)
+  // An expiry that is counted from a height long past may leave the payee no time, or us none.
+  if (!context.isSynced) throw unreachable()
   const { paymentHash } = plan
   const other = lookUp(state.paying, paymentHash) ?? paidBy ?? recentOf(state, paymentHash)
   if (other !== undefined) throw exists(other, 'the same payment hash is paid')
@@ -368,6 +370,11 @@ function isPending(payment: OutgoingPayment): payment is Pending {
 
 function isLate({ since, request: { timeout } }: OutgoingPayment, now: number): boolean {
   return timeout !== undefined && now >= since + timeout
+}
+
+function unreachable(): PerkunasError<'LEDGER_UNREACHABLE'> {
+  const message = 'the chain is not known up to now: no payment is begun'
+  return new PerkunasError('LEDGER_UNREACHABLE', message, { ledger: 'bitcoin' })
 }
 
 function exists(payment: Hex, what: string): PerkunasError<'PAYMENT_EXISTS'> {

@@ -1,4 +1,5 @@
 // What we ask of payments: every figure that is ours to choose, with its default, and the bounds that are not.
+import { chosen, isAmount, isCount, isOneOf } from '../figures.js'
 import { type BlockDelta, blockDelta, type Msat, msat } from '../units.js'
 
 /** Choices of a node, the same for all its payments. */
@@ -43,3 +44,20 @@ export const MIN_FINAL_CLTV_EXPIRY_DELTA: BlockDelta = blockDelta(FAIL_BACK_BUFF
 export const PAST_TIMEOUT = 60_000
 /** Milliseconds from the first part of a payment in which the others must come. @see BOLT 4, "Basic Multi-Part Payments" */
 export const MPP_TIMEOUT = 60_000
+
+/** A node's choices: the defaults, and what its user wants otherwise. @throws PerkunasError INVALID_ARGUMENT */
+export function paymentsPolicy(wanted?: Partial<PaymentsPolicy>): PaymentsPolicy {
+  return chosen('payments', { defaults: PAYMENTS_POLICY, wanted }, (policy) => ({
+    maxParts: isCount(policy.maxParts, 1, MAX),
+    maxOpen: isCount(policy.maxOpen?.outgoing, 0, MAX) && isCount(policy.maxOpen?.incoming, 0, MAX),
+    invoiceExpiry: isCount(policy.invoiceExpiry, 1, MAX),
+    minFinalCltvExpiryDelta: isCount(policy.minFinalCltvExpiryDelta, MIN_FINAL_CLTV_EXPIRY_DELTA, 0xffff),
+    spontaneous: isOneOf(policy.spontaneous, 'accept', 'hold', 'refuse'),
+    unknown: isOneOf(policy.unknown, 'hold', 'refuse'),
+    spontaneousMinimum: isAmount(policy.spontaneousMinimum, 0n, 21n * 10n ** 17n),
+    attribution: isOneOf(policy.attribution, true, false),
+  }))
+}
+
+/** More than there are. */
+const MAX = 2 ** 32

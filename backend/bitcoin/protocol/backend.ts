@@ -3,6 +3,7 @@ import type { Asset, Capabilities, Hex } from '../../../channel/index.js'
 import { PerkunasError } from '../../../channel/index.js'
 import type { ChannelProtocol, ProtocolBackend, ProtocolHost } from '../../../client/index.js'
 import type { Bus } from '../../../peer/index.js'
+import { admissionLimits } from '../channel/admission.js'
 import { channelPolicy } from '../channel/checks.js'
 import { CHANNEL_POLICY } from '../channel/policy.js'
 import {
@@ -12,6 +13,7 @@ import {
   lightningInit,
   type NodeBus,
 } from '../node/index.js'
+import { paymentsPolicy } from '../payments/index.js'
 import { earlyBus } from './early-bus.js'
 import { bitcoinAsset, CHALLENGE_DURATION } from './proposal.js'
 import { LightningProtocol } from './running.js'
@@ -71,9 +73,11 @@ export class BitcoinBackend implements ProtocolBackend {
   /** The node of the client that runs, with all that Lightning has beyond channels: invoices and payments. */
   #node: Promise<LightningNode> | undefined
 
-  /** @throws PerkunasError INVALID_ARGUMENT if the policy has a figure that no channel can have */
+  /** @throws PerkunasError INVALID_ARGUMENT if a policy has a figure that can't be meant */
   constructor(options: BitcoinBackendOptions) {
     const { maxAcceptedHtlcs } = channelPolicy(options.policy)
+    admissionLimits(options.admission)
+    paymentsPolicy(options.payments)
     this.capabilities = { ...LIGHTNING_CAPABILITIES, updatesInFlight: maxAcceptedHtlcs }
     const { chainHash } = options.chain
     this.asset = bitcoinAsset(chainHash)

@@ -10,6 +10,7 @@ import type {
 } from '../../../client/index.js'
 import type { PeerID } from '../../../peer/index.js'
 import type { ChannelView, InboundChannel, LightningNode, OpenDecision } from '../node/index.js'
+import { shortOf } from '../node/reserve.js'
 import type { IncomingPayment, PaymentEvent } from '../payments/index.js'
 import { channelIDOf, isOpen, LightningChannel, type LightningChannelHost } from './channel.js'
 import { lockedIn, unlocked } from './outcome.js'
@@ -115,6 +116,7 @@ export class LightningProtocol implements RunningProtocol {
     const events = node.events$.subscribe((event) => {
       if (event.kind === 'stopped')
         this.#channels.get(event.channel)?.tell({ kind: 'error', error: event.error })
+      if (event.kind === 'reserve' && event.missing > 0n) host.report(shortOf(event))
       if (event.kind === 'chain') this.#channels.get(event.channel)?.tellChain(event.event)
       if (event.kind === 'channel' && event.event.kind === 'dataLoss')
         this.#channels.get(event.channel)?.tellDataLoss()

@@ -1,4 +1,5 @@
 // The numbers that a resolver goes by.
+import { chosen, isCount } from '../figures.js'
 
 /** Numbers that a resolver goes by. Blocks, if nothing else is said. */
 export interface ResolverPolicy {
@@ -31,3 +32,23 @@ export const RESOLVER_POLICY: ResolverPolicy = {
   pinnable: 12,
   maxInputs: 100,
 }
+
+/** A node's numbers: the defaults, and what its user wants otherwise. @throws PerkunasError INVALID_ARGUMENT */
+export function resolverPolicy(wanted?: Partial<ResolverPolicy>): ResolverPolicy {
+  return chosen('resolver', { defaults: RESOLVER_POLICY, wanted }, (policy) => ({
+    finality: isCount(policy.finality, 1, MAX_BLOCKS),
+    patience: isCount(policy.patience, 1, MAX_BLOCKS),
+    race: isCount(policy.race, 1, MAX_BLOCKS),
+    last: isCount(policy.last, 0, MAX_BLOCKS),
+    budgetMillionths: isCount(policy.budgetMillionths, 0, MILLION),
+    closeMillionths: isCount(policy.closeMillionths, 0, MILLION),
+    pinnable: isCount(policy.pinnable, 0, MAX_BLOCKS),
+    maxInputs: isCount(policy.maxInputs, 1, MAX_INPUTS),
+  }))
+}
+
+/** As many as a relative lock time can count. */
+const MAX_BLOCKS = 0xffff
+const MILLION = 1_000_000
+/** As many as fit into a transaction that is relayed. */
+const MAX_INPUTS = 1000

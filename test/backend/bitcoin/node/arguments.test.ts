@@ -1,9 +1,10 @@
 // What a program without types may give a node: refused where it is said, and never more than one channel's trouble.
 import { randomBytes } from 'node:crypto'
 import { expect } from 'chai'
-import type { LightningNode, OpenOptions } from '../../../../backend/bitcoin/node/index.js'
+import { LightningNode, type OpenOptions } from '../../../../backend/bitcoin/node/index.js'
 import { msat, sat } from '../../../../backend/bitcoin/units.js'
 import { PerkunasError } from '../../../../channel/errors.js'
+import { MemoryStore } from '../../../../persistence/index.js'
 import { type TestNode, TestWorld } from './world.js'
 
 const WISHES: Readonly<Record<string, object>> = {
@@ -46,6 +47,65 @@ describe('LightningNode: arguments', () => {
       expect(a.channels()).to.have.length(1)
     })
   }
+
+  it('what is no argument at all -> INVALID_ARGUMENT from each call, and the node goes on', async () => {
+    const peer = bob.id
+    const calls: readonly (readonly [method: string, ...given: readonly unknown[]])[] = [
+      ['open'],
+      ['open', { capacity: 5n }],
+      ['open', { peer: 'bob', capacity: 5n }],
+      ['open', { peer, capacity: 100_000n, address: 5 }],
+      ['connect'],
+      ['handleChannels'],
+      ['close'],
+      ['close', 0n, { script: 'x' }],
+      ['forceClose'],
+      ['bumpClosing', undefined, 300n],
+      ['until', undefined, () => true],
+      ['want', undefined, { kind: 'unwant', reference: 'x' }],
+      ['want', 0n],
+      ['want', 0n, { kind: 'shutdown' }],
+      ['want', 0n, { kind: 'want' }],
+    ]
+    for (const [i, [method, ...given]] of calls.entries()) {
+      const call = async () => Reflect.apply(Reflect.get(a, method), a, given)
+      expect(await codeOf(call()), `${i}: ${method}`).to.equal('INVALID_ARGUMENT')
+    }
+    expect(a.stopped).to.equal(undefined)
+    expect([a.channel(0n)?.phase, a.channel(0n)?.stopped]).to.deep.equal(['normal', undefined])
+  })
+
+  for (const [name, options] of Object.entries<object>({
+    'a resolver with a fraction of a block': { resolver: { race: 0.5 } },
+    'a resolver that spends more than all': { resolver: { budgetMillionths: 2_000_000 } },
+    'payments of no parts': { payments: { maxParts: 0 } },
+    'payments with too little time': { payments: { minFinalCltvExpiryDelta: 5 } },
+    'payments of an unknown kind': { payments: { spontaneous: 'maybe' } },
+    'payments that are text': { payments: 'all' },
+    'admission of a negative number': { admission: { unfundedPerPeer: -1 } },
+    'an unknown reserve': { admission: { anchorReserve: 'some' } },
+    'a policy with a negative reserve': { policy: { reserveMinimum: -1n } },
+    'a short seed': { seed: new Uint8Array(5) },
+    'no wallet': { wallet: undefined },
+    'a backup that is no function': { onBackup: 5 },
+  }))
+    it(`start with ${name} -> INVALID_ARGUMENT, before anything is read`, async () => {
+      const store = new MemoryStore()
+      let isRead = false
+      store.scan = () => {
+        isRead = true
+        throw new Error('read')
+      }
+      const carol = world.node('carol')
+      expect(await codeOf(carol.start(Object.assign({ store }, options)))).to.equal('INVALID_ARGUMENT')
+      expect(isRead).to.equal(false)
+    })
+
+  it('start() -> INVALID_ARGUMENT', async () => {
+    expect(await codeOf(Reflect.apply(LightningNode.start, LightningNode, [undefined]))).to.equal(
+      'INVALID_ARGUMENT',
+    )
+  })
 
   it('what is wanted of a channel and has no encoding -> INVALID_ARGUMENT, and the channel goes on', async () => {
     const add = {

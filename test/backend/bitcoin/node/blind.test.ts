@@ -120,7 +120,7 @@ describe('LightningNode: without sight of the chain', () => {
       b.running.payments.list().incoming.find(({ status }) => status.kind === 'held'),
     )
 
-    world.chain.status(false)
+    world.chain.status(false, 1)
     expect(await failure(b.running.payments.release(paymentHash, preimage))).to.include({
       code: 'LEDGER_UNREACHABLE',
     })
@@ -131,9 +131,33 @@ describe('LightningNode: without sight of the chain', () => {
     expect(why?.kind).to.equal('temporary_node_failure')
 
     world.chain.status(true)
+    // Not on a payer's side either: an expiry that is counted from a height long past.
+    world.chain.status(false, 0)
+    expect(await failure(keysend(4))).to.include({ code: 'LEDGER_UNREACHABLE' })
+    expect((await keysend(2)).status.kind, 'what is over is told all the same').to.equal('failed')
+    world.chain.status(true)
+    expect((await keysend(4)).status.kind).to.equal('succeeded')
     await b.running.payments.release(paymentHash, preimage)
     expect((await paying).status.kind).to.equal('succeeded')
     expect((await keysend(3)).status.kind).to.equal('succeeded')
+    await world.stop()
+  })
+
+  it('channels meanwhile -> none is opened by either side; afterwards they are', async () => {
+    const world = new TestWorld()
+    const [alice, bob] = [world.node('alice'), world.node('bob')]
+    const [a] = [await alice.start(), await bob.start()]
+    const opened = () => a.open({ peer: bob.id, address: 'memory://bob', capacity: sat(100_000n) })
+    world.chain.status(false, 0)
+    expect(await failure(opened())).to.include({ code: 'LEDGER_UNREACHABLE' })
+    expect(a.channels()).to.deep.equal([])
+    world.chain.status(true)
+    world.chain.status(false, 1)
+    const refused = await failure(opened())
+    expect(refused).to.include({ code: 'PEER_REJECTED' })
+    expect(refused.message).to.match(/does not see the chain/)
+    world.chain.status(true)
+    await opened()
     await world.stop()
   })
 

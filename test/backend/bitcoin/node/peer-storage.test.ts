@@ -2,9 +2,10 @@
 import { expect } from 'chai'
 import { openBackup } from '../../../../backend/bitcoin/backup/index.js'
 import { sealBlob } from '../../../../backend/bitcoin/backup/seal.js'
-import { lightningInit, NODE_FEATURES } from '../../../../backend/bitcoin/node/index.js'
+import { lightningInit, NODE_FEATURES, type NodeEvent } from '../../../../backend/bitcoin/node/index.js'
 import { sha256, transactionID } from '../../../../backend/bitcoin/script/index.js'
 import { msat, sat } from '../../../../backend/bitcoin/units.js'
+import type { PerkunasError } from '../../../../channel/errors.js'
 import { StoppedClock } from '../../../peer/support.js'
 import { type StrangeChannel, Stranger, until } from './stranger.js'
 import { CHAIN_HASH } from './test-chain.js'
@@ -157,6 +158,63 @@ describe('LightningNode: peer storage', () => {
     // Bob keeps one a minute.
     await bob.crash()
     await until(() => (blobIn(bob, alice)?.length ?? 0) > 0 && channelsIn(blobIn(bob, alice), seed) === 2)
+  })
+
+  it('begun with an older copy of the store -> a peer that kept more shows it: told, kept there, and nothing doubtful is published', async () => {
+    const [bob, carol] = [world.node('bob'), world.node('carol')]
+    await bob.start({ clock })
+    await carol.start()
+    const inUse = async (peer: TestNode) => {
+      const options = { peer: peer.id, address: `memory://${peer.name}`, capacity: sat(1_000_000n) }
+      const { channel } = await alice.running.open(options)
+      await world.chain.mine(6)
+      await alice.running.until(channel, ({ phase }) => phase === 'normal')
+      clock.advance(60_000)
+    }
+    await inUse(carol)
+    await inUse(bob)
+    const seed = sha256(new TextEncoder().encode('seed of alice'))
+    const old = alice.store.clone()
+    await inUse(bob)
+    await until(() => channelsIn(blobIn(bob, alice), seed) === 3)
+    await alice.stop()
+    await carol.stop()
+    alice.store = old
+    const behind: (NodeEvent & { readonly kind: 'behind' })[] = []
+    const errors: PerkunasError[] = []
+    const node = await alice.start({ clock })
+    node.events$.subscribe((event) => event.kind === 'behind' && behind.push(event))
+    node.errors$.subscribe((error) => errors.push(error))
+    await node.until(1n, ({ live }) => live?.isConnected === true)
+    await until(() => behind.length > 0)
+    expect(behind.map(({ peer, missing }) => [peer, missing])).to.deep.equal([[bob.id, [2n]]])
+    expect(errors.map(({ code, facts }) => [code, facts])).to.deep.equal([['DATA_LOSS', { channel: '0x2' }]])
+    expect(channelsIn(behind[0]?.backup, seed)).to.equal(3)
+
+    // Carol has not shown that we know the newest of her channel; Bob has.
+    await node.forceClose(0n)
+    expect(node.channel(0n)?.live?.failure).to.include({ cause: 'dataLoss' })
+    expect(world.chain.mempool.size).to.equal(0)
+    await node.forceClose(1n)
+    expect(node.channel(1n)?.live?.failure).to.include({ cause: 'command' })
+    expect(world.chain.mempool.size).to.equal(1)
+    clock.advance(60_000)
+    await until(() => channelsIn(blobIn(bob, alice), seed) === 3)
+  })
+
+  it('a peer gives back what is no backup, an older one, or many -> nothing is told of', async () => {
+    const { mallory } = await friend()
+    const told: string[] = []
+    alice.running.events$.subscribe(({ kind }) => told.push(kind))
+    const own = alice.running.backup()
+    for (const blob of [own, own.slice(0, 60), blobOf(5)]) {
+      await heardAgain(mallory)
+      for (let i = 0; i < 50; i++) mallory.say({ kind: 'peer_storage_retrieval', blob })
+      mallory.say({ kind: 'shutdown', channelID: `0x${'99'.repeat(32)}`, scriptpubkey: new Uint8Array(22) })
+      await until(() => mallory.heard.at(-1)?.kind === 'error')
+    }
+    expect(told).to.not.include('behind')
+    expect(alice.running.stopped).to.equal(undefined)
   })
 
   it('a blob has one of few lengths, holds the largest channels that fit, and opens by its seed alone', async () => {

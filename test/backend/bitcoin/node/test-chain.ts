@@ -88,9 +88,10 @@ export class TestChain implements NodeChain {
     }
   }
 
-  /** How far it can be relied on from now on. */
-  status(isSynced: boolean): void {
-    for (const tell of this.#tellers) tell({ isSynced })
+  /** How far it can be relied on from now on. @param follower of all that follow it, in the order in which they began */
+  status(isSynced: boolean, follower?: number): void {
+    for (const [i, tell] of [...this.#tellers].entries())
+      if (follower === undefined || follower === i) tell({ isSynced })
   }
 
   /** Nobody is told of anything any more. */

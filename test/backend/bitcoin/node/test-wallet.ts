@@ -2,6 +2,7 @@
 import { p2wpkh, sha256, type Transaction } from '../../../../backend/bitcoin/script/index.js'
 import { sat } from '../../../../backend/bitcoin/units.js'
 import type {
+  Balance,
   Coin,
   Funded,
   FundRequest,
@@ -16,9 +17,16 @@ export class TestWallet {
   readonly reserved = new Map<string, Reservation>()
   readonly scripts: Uint8Array[] = []
   isPoor = false
+  /** What it says to have, confirmed and free. */
+  confirmed = sat(100_000_000n)
   #count = 0
 
   constructor(readonly name: string) {}
+
+  async balance(): Promise<Balance> {
+    const nothing = sat(0n)
+    return { confirmed: this.confirmed, unconfirmed: nothing, immature: nothing, reserved: nothing }
+  }
 
   async changeScript(): Promise<Uint8Array> {
     const script = p2wpkh(sha256(this.#bytes(`script ${this.#count++}`)).subarray(0, 33))
