@@ -7,8 +7,7 @@ const dist = fileURLToPath(new URL('../../', import.meta.url))
 const PARTS = [
   'channel',
   'client',
-  'backend/sim',
-  'backend/bitcoin',
+  'backend',
   'peer',
   'persistence',
   'wallet',

@@ -58,6 +58,8 @@ export class SimNetwork {
   readonly #links = new Map<string, Link>()
   readonly #pipes = new Map<string, Pipe>()
   readonly #cuts = new Set<string>()
+  /** Told of each connection that breaks, but for those that one of the two has ended. */
+  onBreak: (a: PeerID, b: PeerID) => void = () => undefined
 
   constructor(
     readonly clock: Clock,
@@ -73,9 +75,10 @@ export class SimNetwork {
     return bus
   }
 
-  /** Breaks a connection; it comes back by itself if it is wanted. */
-  disconnect(a: PeerID, b: PeerID): void {
+  /** Breaks a connection; it comes back by itself if it is wanted. @param byOne one of the two ends it */
+  disconnect(a: PeerID, b: PeerID, byOne = false): void {
     const link = this.#link(a, b)
+    if (!byOne) this.onBreak(a, b)
     if (!link.up) return
     link.up = false
     link.epoch++
@@ -96,6 +99,7 @@ export class SimNetwork {
     Object.assign(this.weather, { lost: 0, repeated: 0, dropped: 0, reordered: 0, latency: 50 })
     this.#cuts.clear()
     for (const { ends, harmed } of this.#links.values()) {
+      this.onBreak(...ends)
       if (harmed) this.disconnect(...ends)
       this.dial(...ends)
     }
@@ -103,8 +107,14 @@ export class SimNetwork {
 
   /** Ends one cut. */
   mend(a: PeerID, b: PeerID): void {
+    this.onBreak(a, b)
     this.#cuts.delete(pair(a, b))
     this.dial(a, b)
+  }
+
+  /** Whether there can be no connection. */
+  isCut(a: PeerID, b: PeerID): boolean {
+    return this.#cuts.has(pair(a, b))
   }
 
   isUp(a: PeerID, b: PeerID): boolean {
@@ -200,7 +210,7 @@ export class SimNetwork {
         await this.#buses.get(to)?.handle(from, payload)
       } catch (error) {
         this.tell(`net ${name(to)} drops ${name(from)}: ${error instanceof Error ? error.message : error}`)
-        this.disconnect(from, to)
+        this.disconnect(from, to, true)
       }
       if (link.epoch !== epoch) return
     }
@@ -302,7 +312,7 @@ export class SimBus implements Bus {
   }
 
   disconnect(peer: PeerID): void {
-    this.#network.disconnect(this.id, peer)
+    this.#network.disconnect(this.id, peer, true)
   }
 
   async close(): Promise<void> {

@@ -20,6 +20,8 @@ export type Invariant =
   | 'two build on the same state'
   | 'what was agreed survives a crash'
   | 'nothing is stuck'
+  | 'honest peers come to rest'
+  | 'nobody closes without a cause'
   | 'open channels are usable'
   | 'every promise settles'
   | 'no unhandled rejection'

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import { expect } from 'chai'
 import { BITCOIN_MUTATIONS } from './bitcoin/mutations.js'
-import { mutated } from './mutant.js'
+import { mutant, mutated } from './mutant.js'
 import { MUTATIONS } from './mutations.js'
 import { runAll } from './pool.js'
 import { run } from './run.js'
@@ -57,6 +57,19 @@ describe('simulation', () => {
   it('on Bitcoin too', async () => {
     const told = () => runOn({ seed: 3, steps: 40, ledger: 'bitcoin', keepTrace: true })
     expect((await told()).trace).deep.equals((await told()).trace)
+  })
+
+  it('a copy for mutations has all that a run needs, on both ledgers', async function () {
+    this.timeout(60_000)
+    const { worker, remove } = mutant(undefined)
+    const tasks = (['sim', 'bitcoin'] as const).map((ledger) => ({ seed: 1, steps: 5, ledger }))
+    const violations: unknown[] = []
+    try {
+      await runAll({ worker, tasks, onResult: (result) => violations.push(...result.violations) >= 0 })
+    } finally {
+      remove()
+    }
+    expect(violations).deep.equals([])
   })
 
   for (const mutation of [...MUTATIONS, ...BITCOIN_MUTATIONS]) {

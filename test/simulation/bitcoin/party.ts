@@ -6,9 +6,11 @@ import { createIdentity, type Identity } from '../../../peer/index.js'
 import type { Disk, StoreFault } from '../disk.js'
 import type { Outgoing } from '../network.js'
 import type { Random } from '../random.js'
+import { Conduct } from './conduct.js'
+import type { Held } from './inside.js'
+import { BLOCK_MS } from './pace.js'
 import { BitcoinProcess, type Owner } from './process.js'
 import type { BitcoinScene } from './scene.js'
-import { BLOCK_MS } from './scene.js'
 import { preimageOf } from './secrets.js'
 import { SimWallet } from './wallet.js'
 
@@ -33,6 +35,7 @@ export class BitcoinParty implements Owner {
   readonly identity: Identity
   readonly seed: Uint8Array
   readonly wallet: SimWallet
+  readonly conduct: Conduct
   process: BitcoinProcess | undefined
   /** What a cheat runs on an old disk, without anybody else seeing it. */
   #ghost: BitcoinProcess | undefined
@@ -55,6 +58,7 @@ export class BitcoinParty implements Owner {
     this.seed = this.#bytes('seed')
     this.#lies = scene.random.fork(`lies/${this.name}`)
     this.wallet = new SimWallet(scene.ledger, this.#bytes('wallet'))
+    this.conduct = new Conduct(this, scene.oracle)
   }
 
   get id() {
@@ -67,6 +71,7 @@ export class BitcoinParty implements Owner {
     this.process?.end()
     this.process = new BitcoinProcess(this, this.scene, this.#disk, `${this.#lives++}`)
     this.#upSince = this.scene.time.now()
+    this.scene.calm.disturb(this.id)
   }
 
   /** Which of its processes this is. */
@@ -78,6 +83,16 @@ export class BitcoinParty implements Owner {
   get canLeave(): boolean {
     const { isQuiet, time } = this.scene
     return !isQuiet && this.process !== undefined && time.now() - this.#upSince > MIN_UPTIME
+  }
+
+  /** See `Resting`. */
+  get held(): readonly Held[] {
+    return this.process?.held ?? []
+  }
+
+  /** Holds what is on disk against what the node was told. */
+  look(): void {
+    this.process?.look()
   }
 
   get channels(): readonly Channel[] {
@@ -112,7 +127,9 @@ export class BitcoinParty implements Owner {
     if (process === undefined) return
     process.port.isCut = true
     this.#upSince = this.scene.time.now() + ms
+    this.scene.calm.disturbChain()
     this.scene.time.after(ms, () => {
+      this.scene.calm.disturbChain()
       if (!process.isAlive) return
       process.port.isCut = false
       process.port.changed()
@@ -164,6 +181,7 @@ export class BitcoinParty implements Owner {
     if (this.#ghost !== undefined) return
     this.#disk = disk
     this.process = undefined
+    this.scene.calm.disturb(this.id)
     const { time, isEnding, isQuiet, random } = this.scene
     const longest = isEnding ? MAX_LATE_ABSENCE : MAX_ABSENCE
     const ms = isQuiet ? 10 : random.fork(`away/${this.name}/${this.#lives}`).int(longest)

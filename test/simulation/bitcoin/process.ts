@@ -19,10 +19,13 @@ import { Life, type LifeOwner } from '../life.js'
 import type { Outgoing, SimBus } from '../network.js'
 import { Random } from '../random.js'
 import { ChainPort } from './chain-port.js'
+import type { Conduct } from './conduct.js'
+import { type Held, heldBy, switchLog } from './inside.js'
 import type { Payer } from './oracle.js'
+import { BLOCK_MS } from './pace.js'
 import { RawBus } from './raw-bus.js'
 import { faultOfDisk } from './records.js'
-import { type BitcoinScene, BLOCK_MS } from './scene.js'
+import type { BitcoinScene } from './scene.js'
 import type { SimWallet } from './wallet.js'
 
 /** Milliseconds, shorter than real ones so that a run sees many of them end. */
@@ -36,6 +39,7 @@ export interface Owner extends Payer, LifeOwner {
   readonly identity: Identity
   readonly seed: Uint8Array
   readonly wallet: SimWallet
+  readonly conduct: Conduct
   /** The client says that it stopped, though the process lives: its disk failed. */
   onFailure(): void
   /** What it says in the end. */
@@ -73,7 +77,10 @@ export class BitcoinProcess extends Life<Owner, BitcoinScene> {
     })
     this.bus = scene.network.bus(owner.identity.id, {
       effect: () => this.effect(),
-      outgoing: owner.outgoing,
+      outgoing: (to, payload) => {
+        if (owner.isHonest) owner.conduct.says(payload, () => ({ disk: this.store.disk, held: this.held }))
+        return owner.outgoing(to, payload)
+      },
       incoming: (_, bytes) => {
         scene.tell(`${owner.name} hears ${summary(bytes)}`)
         owner.onHeard()
@@ -113,7 +120,7 @@ export class BitcoinProcess extends Life<Owner, BitcoinScene> {
     this.client.newChannels$.subscribe((channel) => {
       if (this.isAlive) scene.tell(`${owner.name} has ${channel.id.slice(2, 8)} ${channel.phase}`)
       channel.phases$.subscribe((phase) => {
-        const { live } =
+        const { live, channel: key } =
           this.node?.channels().find(({ temporaryID }) => temporaryID === nonceOf(channel)) ?? {}
         const { failure } = live ?? {}
         // Two honest nodes never find that the other one has broken the protocol.
@@ -123,6 +130,10 @@ export class BitcoinProcess extends Life<Owner, BitcoinScene> {
           channel.peers.every((peer) => scene.isHonest(peer))
         )
           scene.oracle.violated('no mistake of ours', `${owner.name}: ${failure.reason}`)
+        const [peer] = channel.peers.filter((one) => one !== owner.id)
+        const held = this.held.find((one) => one.channel === key)
+        if (this.isAlive && held && peer !== undefined && owner.isHonest && scene.isHonest(peer))
+          scene.calm.closes(owner, peer, held.live)
         const why = live?.failure === undefined ? '' : `: ${live.failure.cause}, ${live.failure.reason}`
         if (this.isAlive) scene.tell(`${owner.name} ${channel.id.slice(2, 8)} ${phase}${why}`)
       })
@@ -135,9 +146,23 @@ export class BitcoinProcess extends Life<Owner, BitcoinScene> {
     const fault = this.isAlive ? faultOfDisk(this.store.disk) : undefined
     if (fault !== undefined)
       this.scene.oracle.violated('no mistake of ours', `${this.owner.name} has on its disk: ${fault}`)
+    if (this.node !== undefined && this.owner.isHonest) this.owner.conduct.ends(switchLog(this.node))
     this.isAlive = false
     this.port.isCut = true
     this.bus.kill()
+  }
+
+  /** Its channels with money in them, as they are on disk. */
+  get held(): readonly Held[] {
+    return this.node === undefined ? [] : heldBy(this.node)
+  }
+
+  /** Holds what is on disk against what the node was told. */
+  look(): void {
+    if (this.node === undefined) return
+    const { conduct } = this.owner
+    conduct.hears(switchLog(this.node))
+    for (const one of this.held) conduct.looks(one)
   }
 
   /** Notes what the node says of payments when it is durable. */
@@ -154,6 +179,11 @@ export class BitcoinProcess extends Life<Owner, BitcoinScene> {
     for (const view of node.channels()) look(view)
     node.changes$.subscribe((key) => look(node.channel(key)))
     node.events$.subscribe((event) => {
+      if (owner.isHonest && event.kind === 'stopped')
+        scene.oracle.violated('no mistake of ours', `${owner.name}: ${event.error.message}`)
+      const isDisagreed = event.kind === 'channel' && event.event.kind === 'disagreement'
+      if (isDisagreed && owner.isHonest && scene.isHonest(event.peer))
+        scene.oracle.violated('no mistake of ours', `${owner.name}: ${event.event.reason}`)
       const isCheated = event.kind === 'chain' && event.event.kind === 'spent' && event.event.by === 'revoked'
       if (isCheated && owner.isHonest) scene.oracle.revoked.add(toHex(event.event.txid))
     })

@@ -5,11 +5,14 @@ import { play, type RunOptions, type RunResult } from '../play.js'
 import type { Random } from '../random.js'
 import { VirtualTime } from '../time.js'
 import type { Trace } from '../trace.js'
+import { Calm } from './calm.js'
 import { rememberPoints } from './curve.js'
+import { lookInside } from './inside.js'
 import { BitcoinLedger, isCommitment } from './ledger.js'
 import { PaymentOracle } from './oracle.js'
+import { BLOCK_MS } from './pace.js'
 import { BitcoinParty } from './party.js'
-import { type BitcoinScene, BLOCK_MS, WEALTH } from './scene.js'
+import { type BitcoinScene, WEALTH } from './scene.js'
 import { answer, type BitcoinStage, drawFault, type Miner, settle, takeBitcoinStep } from './steps.js'
 
 /** Milliseconds between steps, twice as many as on average. */
@@ -18,6 +21,8 @@ const PACE = 4_000
 const FIRST = 500
 /** Blocks that the honest don't see when a cheat goes on chain. */
 const MAX_BLIND = 3
+/** Milliseconds in which those that nothing disturbs must come to rest. */
+const REST = 7 * BLOCK_MS
 /** Rounds of settlement, each of some blocks. */
 const ROUNDS = 120
 /** Of which so many may undo blocks. */
@@ -30,6 +35,7 @@ const MAX_DELAY = 16
 /** Runs a seed. */
 export function runBitcoin(options: RunOptions): Promise<RunResult> {
   rememberPoints()
+  lookInside()
   return play(options, 'bitcoin', (random, trace) => {
     const stage = build(random, trace)
     const { scene, parties } = stage
@@ -55,13 +61,16 @@ function build(random: Random, trace: Trace): BitcoinStage {
   const tell = (words: string) => trace.tell(time.now(), words)
   const ledger = new BitcoinLedger(FIRST)
   const parties: BitcoinParty[] = []
+  const network = new SimNetwork(time, random.fork('network'), tell)
+  const oracle = new PaymentOracle()
   const scene: BitcoinScene = {
     time,
     ledger,
     tell,
     random,
-    network: new SimNetwork(time, random.fork('network'), tell),
-    oracle: new PaymentOracle(),
+    network,
+    oracle,
+    calm: new Calm({ time, network, oracle }),
     isEnding: false,
     isQuiet: false,
     onCheat: () => {
@@ -90,7 +99,7 @@ function build(random: Random, trace: Trace): BitcoinStage {
   return { scene, parties, miner }
 }
 
-function minerOf({ time, ledger, tell }: BitcoinScene, parties: readonly BitcoinParty[]): Miner {
+function minerOf({ time, ledger, calm, tell }: BitcoinScene, parties: readonly BitcoinParty[]): Miner {
   let starved = { blocks: 0, share: 1 }
   let crowded = 0
   let lastDrop = Number.NEGATIVE_INFINITY
@@ -98,7 +107,11 @@ function minerOf({ time, ledger, tell }: BitcoinScene, parties: readonly Bitcoin
     for (const party of parties) party.onBlock()
   }
   const mine = () => {
+    if (crowded > 0) calm.disturbChain()
     if (crowded > 0 && --crowded === 0) ledger.floor = 253n
+    const honest = parties.filter(({ isHonest }) => isHonest)
+    for (const party of honest) party.look()
+    calm.look(honest)
     ledger.mine(starved.blocks-- > 0 ? starved.share : 1)
     told()
     time.after(BLOCK_MS, mine)
@@ -118,6 +131,7 @@ function minerOf({ time, ledger, tell }: BitcoinScene, parties: readonly Bitcoin
       // Transactions are lost for good only now and then, or nobody could ever be in time.
       const isDue = time.now() - lastDrop > 20 * BLOCK_MS
       if (drop && isDue) lastDrop = time.now()
+      calm.disturbChain()
       ledger.reorg(depth, { drop: drop && isDue })
       told()
     },
@@ -133,7 +147,8 @@ async function finale(stage: BitcoinStage, random: Random): Promise<void> {
   scene.tell('the end begins')
   network.heal()
   for (const party of parties) party.comeBack()
-  await pass(random.int(60_000))
+  // Some have the time to come to rest, before anybody ends anything.
+  await pass(random.chance(0.5) ? REST : random.int(60_000))
   const honest = parties.filter(({ isHonest }) => isHonest)
   if (random.chance(0.3)) await estrange(stage, random)
   if (random.chance(0.4)) crowdAfterCommitment(scene, miner, random)

@@ -3,6 +3,7 @@ import type { PeerID } from '../../../peer/index.js'
 import type { SimNetwork } from '../network.js'
 import type { Random } from '../random.js'
 import type { VirtualTime } from '../time.js'
+import type { Calm } from './calm.js'
 import type { BitcoinLedger } from './ledger.js'
 import type { PaymentOracle } from './oracle.js'
 
@@ -13,6 +14,8 @@ export interface BitcoinScene {
   readonly ledger: BitcoinLedger
   readonly oracle: PaymentOracle
   readonly random: Random
+  /** Who can expect to be undisturbed. */
+  readonly calm: Calm
   /** The play is over: users agree to everything. */
   isEnding: boolean
   /** Nobody is away for longer than a moment any more. */
@@ -25,6 +28,3 @@ export interface BitcoinScene {
 
 /** Satoshis that each party owns at the start, in coins of a tenth. */
 export const WEALTH = 50_000_000n
-
-/** Milliseconds between blocks. */
-export const BLOCK_MS = 20_000

@@ -5,8 +5,9 @@ import { toHex, transfer } from '../../../channel/index.js'
 import type { Channel } from '../../../client/index.js'
 import type { StoreFault } from '../disk.js'
 import type { Random } from '../random.js'
+import { BLOCK_MS } from './pace.js'
 import type { BitcoinParty } from './party.js'
-import { type BitcoinScene, BLOCK_MS } from './scene.js'
+import type { BitcoinScene } from './scene.js'
 import { preimageOf } from './secrets.js'
 
 /** All that a step may touch. */

@@ -3,7 +3,7 @@ import { expect } from 'chai'
 import { step } from '../../../../backend/bitcoin/channel/channel.js'
 import type { ChannelInput, Intent } from '../../../../backend/bitcoin/channel/input.js'
 import { wantsFlush } from '../../../../backend/bitcoin/channel/intents.js'
-import { faultOfChannel } from '../../../../backend/bitcoin/channel/invariants.js'
+import { faultOfStep } from '../../../../backend/bitcoin/channel/invariants.js'
 import { type OpenRequest, openChannel, receivedOpen } from '../../../../backend/bitcoin/channel/open.js'
 import { CHANNEL_POLICY, type ChannelPolicy } from '../../../../backend/bitcoin/channel/policy.js'
 import { channelWrites, restoredChannels } from '../../../../backend/bitcoin/channel/record.js'
@@ -147,7 +147,8 @@ export class Pair {
     this.release(party, result.effects)
   }
 
-  write(party: Party, { next, handoffs, monitor }: Step): void {
+  write(party: Party, result: Step): void {
+    const { next, handoffs, monitor } = result
     const before = party.state
     party.state = next
     party.handoffs.push(...handoffs)
@@ -159,7 +160,7 @@ export class Pair {
     }
     const lasting = isLive(next) ? lastingOf(next) : next
     expect(this.restored(party), `${party.name}: decode(encode(state))`).to.deep.equal(lasting)
-    if (isLive(next)) expect(faultOfChannel(next), party.name).to.equal(undefined)
+    expect(faultOfStep(before, result, party.env), party.name).to.equal(undefined)
   }
 
   release(party: Party, effects: Step['effects']): void {

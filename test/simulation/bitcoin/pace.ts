@@ -1,0 +1,2 @@
+/** Milliseconds between blocks. */
+export const BLOCK_MS = 20_000
