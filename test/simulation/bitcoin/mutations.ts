@@ -48,9 +48,11 @@ export const BITCOIN_MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'drop preimages on restart',
-    file: 'backend/bitcoin/monitor/rows.js',
-    find: 'draft.preimages.push(ROWS.preimage.open(...row))',
-    replace: 'ROWS.preimage.open(...row)',
+    file: 'backend/bitcoin/node/restore.js',
+    // What is written of it stays known, so that its rows go as they should and nothing else is wrong.
+    find: 'state, monitor, watched: new Set(),',
+    replace:
+      'state, monitor: { ...monitor, known: { ...monitor.known, preimages: [] } }, watched: new Set(),',
   },
   {
     name: 'do not punish',

@@ -200,6 +200,9 @@ async function estrange({ scene, parties }: BitcoinStage, random: Random): Promi
   for (const party of parties) {
     for (const channel of party.channels) if (channel.locks.length > 0) answer(party, channel, random)
   }
+  // What was said then may be known to a disk alone.
+  await time.runUntil(time.now() + 1_000)
+  for (const party of parties) if (party.isHonest && random.chance(0.3)) party.kill()
   for (let blocks = random.between(40, 120); blocks > 0; blocks--) {
     await time.runUntil(time.now() + BLOCK_MS)
     for (const party of parties.filter(({ isHonest }) => isHonest)) {
