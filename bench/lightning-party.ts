@@ -12,7 +12,7 @@ import { tcpDialer, tcpListener } from 'perkunas/peer/tcp'
 import { LmdbStore } from 'perkunas/persistence/lmdb'
 import { secp256k1 } from 'perkunas/wallet'
 import { median, quantile } from './figures.js'
-import { AMOUNT, CAPACITY } from './lightning-terms.js'
+import { AMOUNT, CAPACITY, HTLCS, PUSH } from './lightning-terms.js'
 import { partyCalls, serveParty } from './party.js'
 import { openTable } from './updates-floor.js'
 
@@ -70,7 +70,7 @@ async function begin({ directory, url, cookieFile }: PartyOptions) {
     wallet,
     seed,
     // As many HTLCs as the protocol allows, and as little of the capacity as reserve as may be.
-    policy: { maxAcceptedHtlcs: 483 },
+    policy: { maxAcceptedHtlcs: HTLCS },
     admission: { unfundedPerPeer: 1000 },
   })
   node.handleChannels(() => ({ accept: true }))
@@ -89,7 +89,7 @@ async function begin({ directory, url, cookieFile }: PartyOptions) {
     /** Opens so many channels, one after another. */
     async open({ peer, address, count }: { peer: Hex; address: string; count: number }): Promise<void> {
       for (let i = 0; i < count; i++) {
-        await node.open({ peer, address, capacity: sat(CAPACITY), push: msat(CAPACITY * 400n) })
+        await node.open({ peer, address, capacity: sat(CAPACITY), push: msat(PUSH) })
       }
     },
 

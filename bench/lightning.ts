@@ -1,20 +1,18 @@
 // How many payments two Lightning nodes make over one channel: two processes over TCP with durable stores on a real chain,
 // one payment after another and many at a time, beside what parts of it cost in the same minute.
-import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import Table from 'cli-table3'
-import { toHex } from 'perkunas/channel'
 import { type Bitcoind, startBitcoind } from '../scripts/bitcoind.js'
-import { Ldk } from '../scripts/ldk/ldk.js'
 import type { Child } from './child.js'
-import { median, quantile, rounded } from './figures.js'
+import { median, rounded } from './figures.js'
 import type { Pace, PartyCalls } from './lightning-party.js'
-import { AMOUNT, CAPACITY } from './lightning-terms.js'
+import { type Rivals, startRivals } from './lightning-rivals.js'
+import { AMOUNT, CAPACITY, HTLCS, mine } from './lightning-terms.js'
 import { cpuOf, inRounds, measureIdle, middleCosts, progress, report, withParties } from './two-processes.js'
 
 /** Payments that are under way at a time. */
 const WIDTHS = [1, 30, 300] as const
-const SECONDS = 2
+const SECONDS = 3
 const IDLE = 40
 
 type Party = Child<PartyCalls>
@@ -29,7 +27,7 @@ interface Result {
   /** Microseconds of processor time of both processes for one payment. */
   readonly cpu: number
   /** What two LDK nodes did in the same run. */
-  readonly ldk?: Pick<Result, 'paymentsPerSecond' | 'p50' | 'p99'>
+  readonly ldk?: Pick<Result, 'paymentsPerSecond' | 'p50' | 'p99' | 'cpu'>
   /** How many times as much: the median of the rounds. */
   readonly ratio?: number
 }
@@ -60,8 +58,20 @@ export async function run(args: readonly string[]): Promise<void> {
     const measured = await measure(parties, { peer: other.peer, rounds, rivals })
     const idle = await measureIdle(parties, IDLE, () => open(scene, other, IDLE, IDLE + 1))
     const table = tableOf(measured.results)
+    tellTerms(rivals !== undefined)
     report({ provider: about.provider, ...measured, idle }, { table, json: args.includes('--json') })
   })
+}
+
+/** What the figures are of. */
+function tellTerms(isCompared: boolean): void {
+  const channel = `a channel of ${CAPACITY} sat with anchors, up to ${HTLCS} HTLCs each way`
+  console.log(
+    `two processes over TCP, ${channel}; payments of ${AMOUNT} sat without an invoice, ${SECONDS} s at a time`,
+  )
+  console.log('ours: in LMDB, on the disk before anything that depends on it is sent')
+  if (isCompared)
+    console.log('LDK: in WASM, nothing stored, what arrives is claimed at once; the same in turns')
 }
 
 interface Scene {
@@ -83,6 +93,9 @@ async function open({ bitcoind, payer, payee }: Scene, other: Other, count: numb
   await Promise.all([payer.call('usable', all), payee.call('usable', all)])
 }
 
+/** With the processor time of both processes for one payment, in microseconds. */
+type CostlyPace = Pace & { readonly cpu: number }
+
 async function measure(
   parties: readonly [Party, Party],
   given: { readonly peer: Other['peer']; readonly rounds: number; readonly rivals: Rivals | undefined },
@@ -90,16 +103,16 @@ async function measure(
   const { peer, rounds, rivals } = given
   const [payer] = parties
   const runs = WIDTHS.map((inFlight) => {
-    return { inFlight, paces: [] as (Pace & { readonly cpu: number })[], theirs: [] as Pace[] }
+    return { inFlight, paces: [] as CostlyPace[], theirs: [] as CostlyPace[] }
   })
   const costs = await inRounds(parties, rounds, async (counts) => {
     for (const { inFlight, paces, theirs } of runs) {
-      const before = await cpuOf(parties)
-      const pace = await payer.call('pay', { peer, inFlight, seconds: SECONDS })
-      const used = (await cpuOf(parties)) - before
-      if (counts) paces.push({ ...pace, cpu: used / pace.payments })
-      const rival = await rivals?.pay(inFlight)
-      if (counts && rival !== undefined) theirs.push(rival)
+      const ours = () => payer.call('pay', { peer, inFlight, seconds: SECONDS })
+      const pace = await withCost(ours, () => cpuOf(parties))
+      if (counts) paces.push(pace)
+      if (rivals === undefined) continue
+      const rival = await withCost(() => rivals.pay({ inFlight, seconds: SECONDS }), rivals.cpu)
+      if (counts) theirs.push(rival)
     }
   })
   const results = runs.map(({ inFlight, paces, theirs }): Result => {
@@ -107,75 +120,49 @@ async function measure(
     return {
       inFlight,
       ...middleOf(paces),
-      cpu: rounded(median(paces.map((pace) => pace.cpu))),
       ...(theirs.length === 0 ? {} : { ldk: middleOf(theirs), ratio: rounded(ratio(), 2) }),
     }
   })
   return { parts: { ...middleCosts(costs) }, results }
 }
 
+async function withCost(pay: () => Promise<Pace>, cpu: () => Promise<number>): Promise<CostlyPace> {
+  const before = await cpu()
+  const pace = await pay()
+  return { ...pace, cpu: ((await cpu()) - before) / pace.payments }
+}
+
 function perSecond({ payments, seconds }: Pace): number {
   return payments / seconds
 }
 
-function middleOf(paces: readonly Pace[]): Pick<Result, 'paymentsPerSecond' | 'p50' | 'p99'> {
+function middleOf(paces: readonly CostlyPace[]): Pick<Result, 'paymentsPerSecond' | 'p50' | 'p99' | 'cpu'> {
   return {
     paymentsPerSecond: rounded(median(paces.map(perSecond))),
     p50: rounded(median(paces.map(({ p50 }) => p50)), 2),
     p99: rounded(median(paces.map(({ p99 }) => p99)), 2),
+    cpu: rounded(median(paces.map(({ cpu }) => cpu))),
   }
-}
-
-/** Two LDK nodes with a channel. */
-interface Rivals extends AsyncDisposable {
-  pay(inFlight: number): Promise<Pace>
-}
-
-/** On a chain of their own, since LDK's harness takes whatever wallet a node has. */
-async function startRivals(): Promise<Rivals> {
-  const bitcoind = await startBitcoind()
-  const { url, credentials } = bitcoind
-  await bitcoind.rpc('createwallet', ['rivals'])
-  const address = await bitcoind.rpc('getnewaddress', ['', 'bech32'])
-  await bitcoind.rpc('generatetoaddress', [2, address])
-  await mine(bitcoind, 101)
-  const begin = () => Ldk.start({ rpc: { url, credentials }, seed: toHex(randomBytes(32)) })
-  const [a, b] = await Promise.all([begin(), begin()])
-  await a.call('connect', { peer: b.id, port: b.port })
-  const temporary = await a.call('open', { peer: b.id, value: CAPACITY, push: CAPACITY * 400n })
-  const { channel } = await a.event('channelPending', (one) => one.temporary === temporary)
-  await a.call('sync', null)
-  await mine(bitcoind, 6)
-  await Promise.all([a, b].map((node) => node.call('sync', null)))
-  await Promise.all([a, b].map((node) => node.call('usable', channel)))
-  for (const node of [a, b]) await node.call('hush', null)
-  return {
-    async pay(inFlight) {
-      const terms = { peer: b.id, amount: AMOUNT * 1000n, inFlight, seconds: SECONDS }
-      const { samples, seconds } = await a.call('pace', terms)
-      return { payments: samples.length, seconds, p50: median(samples), p99: quantile(samples, 0.99) }
-    },
-    async [Symbol.asyncDispose]() {
-      await Promise.all([a.stop(), b.stop()])
-      await bitcoind.stop()
-    },
-  }
-}
-
-/** Blocks that nobody is paid for, with what is in the mempool. */
-async function mine(bitcoind: Bitcoind, count: number): Promise<void> {
-  const info = await bitcoind.rpc('getdescriptorinfo', ['raw(51)'])
-  const { descriptor } = info as { readonly descriptor: string } // what bitcoind documents
-  await bitcoind.rpc('generatetodescriptor', [count, descriptor])
 }
 
 function tableOf(results: readonly Result[]): string {
   const table = new Table({
-    head: ['in flight', 'payments/s', 'p50 ms', 'p99 ms', 'cpu us', 'LDK/s', 'p50 ms', 'p99 ms', 'ratio'],
+    head: [
+      'in flight',
+      'payments/s',
+      'p50 ms',
+      'p99 ms',
+      'cpu us',
+      'LDK/s',
+      'p50 ms',
+      'p99 ms',
+      'cpu us',
+      'ratio',
+    ],
     style: { head: [], border: [] },
   })
   for (const { inFlight, paymentsPerSecond, p50, p99, cpu, ldk, ratio } of results) {
-    const theirs = [ldk?.paymentsPerSecond ?? '', ldk?.p50 ?? '', ldk?.p99 ?? '', ratio ?? '']
+    const theirs = [ldk?.paymentsPerSecond ?? '', ldk?.p50 ?? '', ldk?.p99 ?? '', ldk?.cpu ?? '', ratio ?? '']
     table.push([inFlight, paymentsPerSecond, p50, p99, cpu, ...theirs])
   }
   return table.toString()

@@ -3,16 +3,15 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { Server } from 'node:net'
 import { Address, OutScript, TEST_NETWORK } from '@scure/btc-signer'
 import * as ldk from 'lightningdevkit'
-import { NodeLDKNet } from 'lightningdevkit-node-net'
 import { fromHex, type Hex, toHex } from '../../channel/bytes.js'
 import { ChainView, type Rpc, record, type Tip } from './chain.js'
 import { Coins } from './coins.js'
 import { type LdkPolicy, userConfig } from './config.js'
 import { type LdkEvent, told } from './events.js'
 import { freeRecord, replaceCallbacks } from './raw.js'
+import { openSockets, type Sockets } from './sockets.js'
 import { openStorage } from './storage.js'
 
 /** What a node starts with. */
@@ -54,33 +53,30 @@ function load(): Promise<boolean> {
 /** A running node. What happens to it is told; what it is to do is asked of its parts, and then {@link LdkNode.pump}. */
 export class LdkNode {
   readonly id: Hex
-  readonly port: number
   readonly #parts: Parts
   readonly #chain: ChainView
   readonly #tell: (event: LdkEvent) => void
-  readonly #net: NodeLDKNet
+  readonly #sockets: Sockets
   readonly #timer: NodeJS.Timeout
   readonly #waiting = new Set<() => void>()
   /** Work on the chain, one after the other. */
   #work: Promise<void> = Promise.resolve()
   #isPumpDue = false
+  #pumps = 0
   /** Claim what arrives at once. */
   claims = true
 
   private constructor(made: {
     readonly parts: Parts
     readonly chain: ChainView
-    readonly net: NodeLDKNet
-    readonly port: number
+    readonly sockets: Sockets
     readonly tell: (event: LdkEvent) => void
   }) {
     this.#parts = made.parts
     this.#chain = made.chain
     this.#tell = made.tell
-    this.#net = made.net
-    this.port = made.port
+    this.#sockets = made.sockets
     this.id = toHex(made.parts.manager.get_our_node_id())
-    this.#listenToSockets()
     this.#timer = setInterval(() => this.#pumpSoon(), TICK_MS)
   }
 
@@ -88,14 +84,21 @@ export class LdkNode {
   static async start(options: NodeOptions, tell: (event: LdkEvent) => void): Promise<LdkNode> {
     await load()
     let made: LdkNode | undefined
+    const pumpSoon = () => {
+      if (made !== undefined) made.#pumpSoon()
+    }
     const broadcast = (transactions: readonly Uint8Array[]) => made?.publish(transactions)
     const storage = openStorage(options.directory)
     const { chain, ...parts } = await assemble(options, { storage, tell, broadcast })
-    const net = new NodeLDKNet(parts.peers)
-    const port = await listen(net)
-    made = new LdkNode({ parts: { ...parts, storage }, chain, net, port, tell })
+    const sockets = await openSockets(parts.peers, pumpSoon)
+    made = new LdkNode({ parts: { ...parts, storage }, chain, sockets, tell })
     await made.sync()
     return made
+  }
+
+  /** Where it listens, on loopback. */
+  get port(): number {
+    return this.#sockets.port
   }
 
   get manager(): ldk.ChannelManager {
@@ -124,12 +127,7 @@ export class LdkNode {
   }
 
   async connect(peer: Hex, port: number): Promise<void> {
-    try {
-      await this.#net.connect_peer('127.0.0.1', port, fromHex(peer))
-    } catch {
-      // It rejects with nothing.
-      throw new Error(`nobody listens on port ${port}`)
-    }
+    await this.#sockets.connect(port, fromHex(peer))
     this.pump()
   }
 
@@ -146,6 +144,12 @@ export class LdkNode {
     })
   }
 
+  /** Resolves when its events have been taken and its messages sent the next time. */
+  pumped(): Promise<void> {
+    const since = this.#pumps
+    return this.until(() => this.#pumps > since)
+  }
+
   /** Takes LDK's events, acts on them, writes it down, and sends what LDK has to say. */
   pump(): void {
     const { events, chainEvents, handler, inbox, manager, storage, peers } = this.#parts
@@ -157,8 +161,9 @@ export class LdkNode {
       for (const event of taken) this.#act(event)
       // What is done about an event may make another one.
     } while (taken.length > 0)
-    if (manager.get_and_clear_needs_persistence()) storage.writeManager(manager.write())
+    if (storage.isKept && manager.get_and_clear_needs_persistence()) storage.writeManager(manager.write())
     peers.process_events()
+    this.#pumps++
     for (const look of [...this.#waiting]) look()
   }
 
@@ -199,31 +204,16 @@ export class LdkNode {
   /** Hangs up, writes itself down and stops. */
   async stop(): Promise<void> {
     clearInterval(this.#timer)
-    this.#net.stop()
+    this.#sockets.close()
     await this.#inTurn(async () => {})
     const { manager, storage } = this.#parts
-    storage.writeManager(manager.write())
+    if (storage.isKept) storage.writeManager(manager.write())
   }
 
   #inTurn(work: () => Promise<void>): Promise<void> {
     const done = this.#work.then(work)
     this.#work = done.catch(() => {})
     return done
-  }
-
-  /** LDK's socket glue knows nothing of events. */
-  #listenToSockets(): void {
-    const { peers } = this.#parts
-    const { read_event: read, socket_disconnected: lost } = peers
-    peers.read_event = (descriptor, data) => {
-      const result = read.call(peers, descriptor, data)
-      this.#pumpSoon()
-      return result
-    }
-    peers.socket_disconnected = (descriptor) => {
-      lost.call(peers, descriptor)
-      this.#pumpSoon()
-    }
   }
 
   #pumpSoon(): void {
@@ -504,14 +494,4 @@ function loggerOf(tell: ((event: LdkEvent) => void) | undefined): ldk.Logger {
   })
   if (tell === undefined) replaceCallbacks(logger, { log: (one = 0n) => freeRecord(one) })
   return logger
-}
-
-async function listen(net: NodeLDKNet): Promise<number> {
-  // It keeps its servers, and that is where a port that the system chose can be seen.
-  await net.bind_listener('127.0.0.1', 0)
-  const servers: unknown = Reflect.get(net, 'servers')
-  const [server]: readonly unknown[] = Array.isArray(servers) ? servers : []
-  const address = server instanceof Server ? server.address() : null
-  if (typeof address !== 'object' || address === null) throw new Error('LDK does not listen')
-  return address.port
 }

@@ -1,10 +1,10 @@
 // The process of an LDK node: what its user can ask of it.
-import { randomBytes } from 'node:crypto'
 import * as ldk from 'lightningdevkit'
 import { fromHex, type Hex, toHex } from '../../channel/bytes.js'
 import { serve } from '../remote.js'
 import { displayed, isThere, type LdkEvent } from './events.js'
 import { done, LdkNode, type NodeOptions, reasonOf } from './node.js'
+import { type PaceTerms, pace } from './pace.js'
 
 /** One of a node's channels. Amounts in millisatoshis unless said otherwise. */
 export interface LdkChannel {
@@ -178,36 +178,7 @@ function callsOf(node: LdkNode, told: Told) {
       told.isHushed = true
     },
 
-    /** Pays for some seconds, so many at a time. @returns milliseconds from each call to its preimage */
-    async pace(terms: {
-      readonly peer: Hex
-      readonly amount: bigint
-      readonly inFlight: number
-      readonly seconds: number
-    }): Promise<{ readonly samples: readonly number[]; readonly seconds: number }> {
-      const { peer, amount, inFlight, seconds } = terms
-      const waiting = new Map<Hex, () => void>()
-      const listener = (event: LdkEvent) => {
-        if (event.kind === 'paid') waiting.get(event.hash)?.()
-      }
-      told.listeners.add(listener)
-      const samples: number[] = []
-      const started = performance.now()
-      const end = started + seconds * 1000
-      const payer = async () => {
-        for (let since = performance.now(); since < end; ) {
-          const hash = keysend({ peer, amount, id: toHex(randomBytes(32)) })
-          await new Promise<void>((resolve) => waiting.set(hash, resolve))
-          waiting.delete(hash)
-          const now = performance.now()
-          samples.push(now - since)
-          since = now
-        }
-      }
-      await Promise.all(Array.from({ length: inFlight }, payer))
-      told.listeners.delete(listener)
-      return { samples, seconds: (performance.now() - started) / 1000 }
-    },
+    pace: (terms: PaceTerms) => pace(terms, { node, keysend, listeners: told.listeners }),
 
     /** Whether to claim at once what arrives and can be claimed. As long as nobody says, it does. */
     claimAtOnce(claims: boolean): void {
@@ -262,6 +233,12 @@ function callsOf(node: LdkNode, told: Told) {
       if (feerate !== undefined) node.feerate = feerate
       manager.timer_tick_occurred()
       node.pump()
+    },
+
+    /** Microseconds of processor time that this process has used. */
+    cpu(_: null): number {
+      const { user, system } = process.cpuUsage()
+      return user + system
     },
 
     /** Ten seconds have gone by for connections: pings leave, and who has not answered the last one is dropped. */

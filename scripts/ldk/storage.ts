@@ -11,6 +11,8 @@ export interface Storage {
   readonly persist: ldk.Persist
   /** The node as it was written last; undefined if it is new. */
   readonly kept: { readonly manager: Uint8Array; readonly monitors: readonly Uint8Array[] } | undefined
+  /** Whether anything is kept. A node that is written for nothing is slow: all its payments are in it. */
+  readonly isKept: boolean
   /** To be called when all monitors are written: a manager that is older than a monitor closes that channel. */
   writeManager(bytes: Uint8Array): void
 }
@@ -50,7 +52,12 @@ export function openStorage(directory: string | undefined): Storage {
       freeOutpoint(outpoint)
     },
   })
-  return { persist, kept: read(directory), writeManager: (bytes) => write('manager', bytes) }
+  return {
+    persist,
+    kept: read(directory),
+    isKept: directory !== undefined,
+    writeManager: (bytes) => write('manager', bytes),
+  }
 }
 
 function read(directory: string | undefined): Storage['kept'] {
