@@ -1,7 +1,8 @@
 // What an outsider reads from the chain, to hold the processes to it: who owns what, what it cost, how each channel
 // stands. It shares nothing with the clients but the ABI.
 
-import { HOLDER } from '../../backend/ethereum/abi.js'
+import type { Result } from 'ethers'
+import { ADJUDICATOR, HOLDER } from '../../backend/ethereum/abi.js'
 import { fundingID } from '../../backend/ethereum/index.js'
 import { CHANNEL_UPDATE } from '../../backend/ethereum/registered.js'
 import type { Hex } from '../../channel/index.js'
@@ -12,6 +13,8 @@ export interface Standing {
   readonly version: bigint
   readonly isConcluded: boolean
   readonly deadline: bigint
+  /** In their order. */
+  readonly participants: readonly Hex[]
 }
 
 /** A node, seen from outside. */
@@ -56,12 +59,24 @@ export class Onlooker {
     const { adjudicator: address } = this.contracts
     const filter = { address, topics: [CHANNEL_UPDATE], fromBlock: '0x0', toBlock: 'latest' }
     const standings = new Map<Hex, Standing>()
-    for (const { topics, data } of list(await this.anvil.rpc('eth_getLogs', [filter]))) {
+    for (const { topics, data, transactionHash } of list(await this.anvil.rpc('eth_getLogs', [filter]))) {
       const [, id] = list(topics)
       const word = (i: number) => BigInt(`0x${String(data).slice(2 + 64 * i, 66 + 64 * i)}`)
-      standings.set(String(id) as Hex, { version: word(0), isConcluded: word(1) === 2n, deadline: word(2) })
+      const participants =
+        standings.get(String(id) as Hex)?.participants ?? (await this.#participantsIn(transactionHash))
+      const standing = { version: word(0), isConcluded: word(1) === 2n, deadline: word(2), participants }
+      standings.set(String(id) as Hex, standing)
     }
     return standings
+  }
+
+  /** Those of the channel that a transaction is about: each call of the adjudicator begins with its parameters. */
+  async #participantsIn(transactionHash: unknown): Promise<readonly Hex[]> {
+    const { input } = object(await this.anvil.rpc('eth_getTransactionByHash', [transactionHash]))
+    const call = ADJUDICATOR.parseTransaction({ data: String(input) })
+    const [first] = call?.args ?? []
+    const { participants } = call?.name === 'register' ? first.params : first
+    return Array.from<Result, Hex>(participants, ({ ethAddress }) => String(ethAddress).toLowerCase() as Hex)
   }
 
   /** What was deposited for a participant of a channel. */

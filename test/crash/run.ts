@@ -10,6 +10,7 @@ import { Remote } from '../../scripts/remote.js'
 import { MemoryWallet } from '../../wallet/index.js'
 import { stranger } from '../backend/ethereum/world.js'
 import { Random } from '../simulation/random.js'
+import { check } from './check.js'
 import { Onlooker } from './ledger.js'
 import type { PartyCalls, PartyOptions, Told, View } from './party.js'
 
@@ -97,11 +98,6 @@ class Party {
     const { process } = this
     this.process = undefined
     await process?.kill()
-  }
-
-  /** The newest version that it told of a channel. */
-  newest(channel: ChannelID): bigint {
-    return [...(this.states.get(channel)?.keys() ?? [])].reduce((a, b) => (a > b ? a : b), 0n)
   }
 
   #hear(told: Told): void {
@@ -354,54 +350,13 @@ class World {
   }
 
   async #check() {
-    const { onlooker, parties } = this
-    const broken: string[] = []
-    const net = [0n, 0n]
-    const channels = await onlooker.channels()
-    for (const [id, { version, isConcluded }] of channels) {
-      if (!isConcluded) broken.push(`channel ${id} is not concluded`)
-      const [ours, theirs] = parties.map(({ indices }) => indices.get(id))
-      const first = ours ?? (theirs === undefined ? 0 : 1 - theirs)
-      const inOrder = first === 0 ? parties : [...parties].reverse()
-      const deposits = await Promise.all(inOrder.map(({ account }) => onlooker.deposited(id, account)))
-      const isFunded = deposits.join() === DEPOSITS.join()
-      for (const [i, amount] of deposits.entries()) {
-        if (amount !== 0n && amount !== DEPOSITS[i])
-          broken.push(`participant ${i} deposited ${amount} in ${id}`)
-      }
-      const told = parties.flatMap(({ states }) => states.get(id)?.get(version) ?? [])
-      if (new Set(told).size > 1) broken.push(`channel ${id}, version ${version}: ${told.join(' but ')}`)
-      for (const party of parties) {
-        const newest = party.newest(id)
-        if (newest > version) broken.push(`channel ${id}: ended with ${version}, ${party.name} had ${newest}`)
-      }
-      if (!isFunded) continue // everybody gets the own deposit back
-      const [balances] = told
-      if (balances === undefined && version !== 0n)
-        broken.push(`channel ${id}: nobody knows version ${version}`)
-      const amounts = balances?.split(',').map(BigInt) ?? DEPOSITS
-      for (const i of [0, 1]) {
-        const who = first === 0 ? i : 1 - i
-        net[who] = (net[who] ?? 0n) + (amounts[i] ?? 0n) - (DEPOSITS[i] ?? 0n)
-      }
-    }
-    const held = await onlooker.balanceOf(onlooker.contracts.holder)
-    if (held !== 0n) broken.push(`${held} wei are left in the holder`)
-    const costs = await onlooker.costsOf(parties.map(({ account }) => account))
-    let transactions = 0
-    for (const [i, { account, name, errors }] of parties.entries()) {
-      const { wei, count } = costs.get(account) ?? { wei: 0n, count: 0 }
-      transactions += count
-      const expected = (this.before[i] ?? 0n) + (net[i] ?? 0n) - wei
-      const actual = await onlooker.balanceOf(account)
-      if (actual !== expected) broken.push(`${name} has ${actual - expected} wei too much`)
-      broken.push(...errors.filter((error) => /^INTERNAL|^TWO STATES|^INVALID_RECORD|^STORE/.test(error)))
-    }
+    const { parties, onlooker, before } = this
+    const { broken, channels, transactions } = await check({ parties, onlooker, before, deposits: DEPOSITS })
     if (broken.length > 0) throw this.#broken(broken)
     const states = parties
       .flatMap((party) => [...party.states.values()])
       .reduce((sum, { size }) => sum + size, 0)
-    return { channels: channels.size, states, transactions }
+    return { channels, states, transactions }
   }
 
   #broken(lines: readonly string[]): Error {
