@@ -144,7 +144,8 @@ export interface Channel {
    * Resolves when our share is paid. May be called by every participant, and again after a restart.
    *
    * @throws PerkunasError INVALID_TRANSITION before anything is sent if locks are open and `locks` says `refuse`,
-   *   INVALID_ARGUMENT if it says nothing that is defined; ABORTED: the settlement goes on by itself
+   *   INVALID_ARGUMENT if it says nothing that is defined; FUNDING_FAILED if the channel is over because its funding never was
+   *   final on the ledger; ABORTED: the settlement goes on by itself
    */
   settle(options?: SettleOptions): Promise<void>
   /** Forgets this object: nothing is sent and nothing done on the ledger; `Client.restore` brings the channel back. */

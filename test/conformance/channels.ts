@@ -325,6 +325,7 @@ function describeLocks(scene: () => Promise<Scene>): void {
     expect(await outcomeOf(opening.channel(0, a.id), hash)).deep.equals({ kind: 'released', preimage })
   })
 
+  // The time of who is gone is short, since blocks come fast here: each lock is to have some of its own when it is over.
   it('the payer gone: a lock whose preimage is known is taken on the ledger', async () => {
     const opening = await scene()
     const [a, b] = await opening.open()
@@ -335,7 +336,7 @@ function describeLocks(scene: () => Promise<Scene>): void {
     const held = await opening.lockOf(b, hash)
     await opening.party(0).kill()
     b.release(held, preimage).catch(() => undefined)
-    await opening.passing(b.settle({ timeout: 200 }))
+    await opening.passing(b.settle({ timeout: 20 }))
     await opening.expectOwned(1, 3n)
   })
 
@@ -347,7 +348,7 @@ function describeLocks(scene: () => Promise<Scene>): void {
     await opening.lockOf(b, hash)
     expect(a.obligations.length).greaterThan(0)
     await opening.party(1).kill()
-    await opening.passing(a.settle({ timeout: 200 }))
+    await opening.passing(a.settle({ timeout: 20 }))
     await opening.expectOwned(0, 0n)
   })
 }

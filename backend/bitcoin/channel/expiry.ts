@@ -4,8 +4,15 @@ import { isTrimmed, trimThreshold } from '../script/index.js'
 import { toSat } from '../units.js'
 import type { OpenHtlc } from './book.js'
 import { failed, isHeldBack, withCommitment } from './failure.js'
-import { CLAIM_BUFFER, CLOSING_PATIENCE, ERROR_PATIENCE, EXPIRY_GRACE, WORTH_CLOSING } from './policy.js'
-import { isConfirmed, isForgotten } from './ready.js'
+import {
+  CLAIM_BUFFER,
+  CLOSING_PATIENCE,
+  ERROR_PATIENCE,
+  EXPIRY_GRACE,
+  FUNDING_DEADLINE,
+  WORTH_CLOSING,
+} from './policy.js'
+import { isConfirmed, isForgotten, isTrustOver } from './ready.js'
 import type { Live } from './state.js'
 import { type ChannelEnv, type Step, tell, to } from './step.js'
 import { formatOfTerms } from './terms.js'
@@ -83,6 +90,10 @@ export function blockReached(live: Live, env: ChannelEnv): Step {
       return failed(live, env, { cause: 'expiry', reason: 'no block takes the closing that both signed' })
   }
   if (live.phase === 'failed') return to(live)
+  if (isTrustOver(live, env)) {
+    const reason = `the funding has no confirmation after ${FUNDING_DEADLINE} blocks`
+    return failed(live, env, { cause: 'expiry', reason })
+  }
   const { error } = live.patience ?? {}
   if (error !== undefined && env.height >= error.at + ERROR_PATIENCE)
     return failed(live, env, { cause: 'peerError', reason: error.reason, silent: true })

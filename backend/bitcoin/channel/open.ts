@@ -79,6 +79,8 @@ export interface OpenRequest {
   readonly isAnnounced?: boolean
   /** By default anchors, with an alias for what is not announced, if both can. */
   readonly type?: ChannelType
+  /** By default type: demand of the peer that it uses the channel before its funding is confirmed, or refuses it. */
+  readonly isZeroConf?: boolean
   /** Of commitments; by default what `env.fees` says of those of that type. */
   readonly feerate?: FeeratePerKw
   /** Blocks that the peer's share waits if it closes alone; by default the policy's. */
@@ -102,7 +104,7 @@ export function openChannel(request: OpenRequest, env: ChannelEnv): Step {
   if (unmeant !== undefined) throw new PerkunasError('INVALID_PARAMS', unmeant, { rule: unmeant })
   const { keyIndex, temporaryID, capacity, shutdownScript, features, alias } = request
   const { push = msat(0n), isAnnounced = false } = request
-  const type = request.type ?? defaultType(features, isAnnounced)
+  const type = request.type ?? defaultType(features, isAnnounced, request.isZeroConf ?? false)
   const { feerate = commitmentFeerate(env.fees, formatOfTerms({ type })) } = request
   const keys = env.keys(keyIndex)
   const side = ourSide(env.policy, { keys, capacity, isAnnounced, dustLimitOfPeer: env.policy.dustLimit })
@@ -360,11 +362,11 @@ function firstBook({ opener, capacity, push, feerate }: Terms) {
   return newBook({ opener, balances, feerate })
 }
 
-function defaultType(features: readonly FeatureName[], isAnnounced: boolean): ChannelType {
+function defaultType(features: readonly FeatureName[], isAnnounced: boolean, zeroconf: boolean): ChannelType {
   return {
     commitments: features.includes('option_anchors') ? 'anchors' : 'static_remotekey',
     scidAlias: !isAnnounced && features.includes('option_scid_alias'),
-    zeroconf: false,
+    zeroconf,
   }
 }
 

@@ -101,7 +101,7 @@ export const MAX_TO_SELF_DELAY = 2016
 export const MAX_HTLCS = 483
 /** Channels from here on need `option_support_large_channel`. */
 export const LARGE_CHANNEL: Sat = sat(1n << 24n)
-/** Blocks after which who did not fund forgets an unconfirmed channel. */
+/** Blocks after which who did not fund forgets an unconfirmed channel, or gives up one that is used without confirmations. */
 export const FUNDING_DEADLINE = 2016
 /** Confirmations of a funding that is not the one that was agreed on, after which the channel is forgotten. */
 export const FALSE_DEPTH = 6

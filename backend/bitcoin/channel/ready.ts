@@ -85,14 +85,22 @@ export function receivedReady(live: Live, message: ChannelReady, env: ChannelEnv
   return becameReady({ ...live, remoteNextPoint: point, ready: { ...ready, isReceived: true } }, [])
 }
 
-/** Whether who did not fund may forget the channel, whatever else became of it, since it never confirmed. */
-export function isForgotten({ terms, ready }: Live, { height }: ChannelEnv): boolean {
-  return (
-    terms.opener === 'remote' &&
-    ready.depth === 0 &&
-    !ready.isSent &&
-    height >= ready.since + FUNDING_DEADLINE
-  )
+/**
+ * Whether who did not fund may forget the channel, whatever else became of it, since it never confirmed. One that was used
+ * without confirmations has failed before, and its commitment gets as long again: nobody else has an interest in the funding.
+ */
+export function isForgotten(live: Live, { height }: Pick<ChannelEnv, 'height'>): boolean {
+  const { terms, ready, phase, failure, book } = live
+  if (terms.opener !== 'remote' || ready.depth > 0 || height < ready.since + FUNDING_DEADLINE) return false
+  if (!ready.isSent) return true
+  const isHopeless = phase === 'failed' && failure?.cause !== 'dataLoss' && book.htlcs.length === 0
+  return terms.minimumDepth === 0 && isHopeless && height >= ready.since + 2 * FUNDING_DEADLINE
+}
+
+/** Whether a peer's channel was used without confirmations for so long that its funding can't be trusted to get any. */
+export function isTrustOver({ terms, ready }: Live, { height }: Pick<ChannelEnv, 'height'>): boolean {
+  const isTrusted = terms.opener === 'remote' && terms.minimumDepth === 0 && ready.depth === 0
+  return isTrusted && height >= ready.since + FUNDING_DEADLINE
 }
 
 /**

@@ -1,11 +1,12 @@
 // The way to a closing in agreement: both say shutdown, then what is open resolves (BOLT 2, "Closing Initiation: shutdown").
 import { equalBytes } from '../../../channel/bytes.js'
+import { PerkunasError } from '../../../channel/errors.js'
 import { isShutdownScript } from '../script/index.js'
 import type { Shutdown } from '../wire/index.js'
 import { isSettled } from './book.js'
 import { hasSignedEnough } from './closing.js'
 import { isAwaitingRevocation } from './commitments.js'
-import { refusedCommand, warned } from './failure.js'
+import { refusedCommand, refusedWith, warned } from './failure.js'
 import { refused } from './intents.js'
 import { closingForms } from './parameters.js'
 import type { Live } from './state.js'
@@ -17,8 +18,11 @@ export function shutdown(live: Live, script: Uint8Array | undefined): Step {
   const chosen = live.terms.local.upfrontShutdown ?? script ?? live.terms.shutdownScript
   const isOther = script !== undefined && !equalBytes(script, chosen)
   const isStandard = isShutdownScript(chosen, closingForms(live.features))
-  if (!isOpen || live.link.kind !== 'up' || isOther || !isStandard) {
-    return refusedCommand(live, ['awaitingReady', 'normal'])
+  if (!isOpen || live.link.kind !== 'up') return refusedCommand(live, ['awaitingReady', 'normal'])
+  if (isOther || !isStandard) {
+    const rule = isOther ? 'the script that was said when the channel opened' : 'a script of a standard form'
+    const error = new PerkunasError('INVALID_PARAMS', `${rule} expected to be paid to`, { rule })
+    return refusedWith(live, error)
   }
   const { next, handoffs, effects } = said(live, chosen)
   return to(next, { handoffs, effects: [...effects, tell({ kind: 'shuttingDown', by: 'local' })] })

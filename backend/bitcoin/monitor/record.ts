@@ -50,7 +50,7 @@ export type FailureCause =
   | 'violation'
   /** The opener asked for a feerate that we doubted until time was over: its estimate is not ours. */
   | 'feerate'
-  /** An HTLC comes near its expiry. */
+  /** An HTLC comes near its expiry, or another time is over. */
   | 'expiry'
   /** The funding output is not what was agreed on. */
   | 'funding'

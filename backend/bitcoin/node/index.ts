@@ -3,7 +3,7 @@ export type { ChannelObligation } from './chain-view.js'
 export { LIGHTNING_TYPES } from './connections.js'
 export { channelName } from './desk.js'
 export type { NodeEvent } from './effects.js'
-export { type LightningInit, lightningInit, NODE_FEATURES } from './init.js'
+export { type LightningInit, lightningInit, NODE_FEATURES, ZERO_CONF_FEATURES } from './init.js'
 export { LightningNode } from './node.js'
 export type {
   InboundChannel,

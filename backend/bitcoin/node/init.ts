@@ -28,6 +28,9 @@ export const NODE_FEATURES: FeaturePolicy = {
   option_simple_close: 'optional',
 }
 
+/** The features of a node that uses some channels before their funding is confirmed: see `OpenDecision`, `OpenOptions`. */
+export const ZERO_CONF_FEATURES: FeaturePolicy = { ...NODE_FEATURES, option_zeroconf: 'optional' }
+
 /** The part of a bus's options that makes it speak Lightning. */
 export interface LightningInit {
   readonly init: Pick<Init, 'features' | 'networks'>

@@ -283,7 +283,8 @@ export class LightningNode implements AsyncDisposable {
    *
    * @param options `script`: where we are paid to, if it was not fixed before
    * @returns when the peer was told; the channel is gone from {@link channels} once it is final on chain
-   * @throws PerkunasError INVALID_ARGUMENT, PHASE_MISMATCH, UNKNOWN_CHANNEL
+   * @throws PerkunasError PHASE_MISMATCH, also while the peer is away, INVALID_ARGUMENT, INVALID_PARAMS for a script of no standard form or
+   *   another one than was said upfront, UNKNOWN_CHANNEL
    */
   async close(channel: bigint, { script }: { readonly script?: Uint8Array } = {}): Promise<void> {
     if (script !== undefined && !(script instanceof Uint8Array)) throw invalidArgument('script', 'bytes')

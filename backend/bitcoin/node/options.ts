@@ -89,6 +89,11 @@ export interface OpenOptions {
   readonly shutdownScript?: Uint8Array
   /** Say the script now, so that nobody can change it later, not even we. */
   readonly isUpfront?: boolean
+  /**
+   * Demand of the peer that it uses the channel before its funding is confirmed, or refuses it. Both must show
+   * `option_zeroconf`. Without it that is the peer's to decide, and some do if they trust us.
+   */
+  readonly isZeroConf?: boolean
 }
 
 /** A channel that a peer wants to open to us. */

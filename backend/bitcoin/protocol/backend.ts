@@ -11,9 +11,12 @@ import {
   LightningNode,
   type LightningNodeOptions,
   lightningInit,
+  NODE_FEATURES,
   type NodeBus,
+  ZERO_CONF_FEATURES,
 } from '../node/index.js'
 import { paymentsPolicy } from '../payments/index.js'
+import type { ChannelChoices } from './choices.js'
 import { earlyBus } from './early-bus.js'
 import { bitcoinAsset, CHALLENGE_DURATION } from './proposal.js'
 import { LightningProtocol } from './running.js'
@@ -52,14 +55,15 @@ export type BitcoinBackendOptions = Pick<
   | 'schedule'
   | 'now'
   | 'onBackup'
-> & {
-  /**
-   * A backup in place of a store that was lost, with an empty one: see `LightningNode.recover`. Its channels are `registering`
-   * until their peers have closed them and the money is in the wallet; no call disputes them. Only once: afterwards the store
-   * has them.
-   */
-  readonly recover?: Uint8Array
-}
+> &
+  ChannelChoices & {
+    /**
+     * A backup in place of a store that was lost, with an empty one: see `LightningNode.recover`. Its channels are `registering`
+     * until their peers have closed them and the money is in the wallet; no call disputes them. Only once: afterwards the store
+     * has them.
+     */
+    readonly recover?: Uint8Array
+  }
 
 /** Bitcoin for `Client`: amounts in thousandths of a satoshi, deadlines in blocks. */
 export class BitcoinBackend implements ProtocolBackend {
@@ -81,20 +85,22 @@ export class BitcoinBackend implements ProtocolBackend {
     this.capabilities = { ...LIGHTNING_CAPABILITIES, updatesInFlight: maxAcceptedHtlcs }
     const { chainHash } = options.chain
     this.asset = bitcoinAsset(chainHash)
-    this.bus = lightningInit(chainHash)
+    const { zeroConf, shutdown } = options
+    const choices: ChannelChoices = { ...(zeroConf && { zeroConf }), ...(shutdown && { shutdown }) }
+    this.bus = lightningInit(chainHash, zeroConf === undefined ? NODE_FEATURES : ZERO_CONF_FEATURES)
     this.protocol = {
       start: (host) => {
         const { bus, stop } = earlyBus(lightningBus(host.bus))
         const start = ({ store, clock, entropy }: ProtocolHost) => {
           // What is paid without having been asked for is an update, on which our user decides.
           const payments = { ...options.payments, spontaneous: 'hold', unknown: 'hold' } as const
-          const { recover, ...rest } = options
+          const { recover, zeroConf: _, shutdown: __, ...rest } = options
           const all = { ...rest, payments, bus, store, clock, entropy }
           this.#node = recover === undefined ? LightningNode.start(all) : LightningNode.recover(all, recover)
           this.#node.catch(stop)
           return this.#node
         }
-        return new LightningProtocol({ asset: this.asset, self: bus.id, start }, host)
+        return new LightningProtocol({ asset: this.asset, self: bus.id, choices, start }, host)
       },
     }
   }

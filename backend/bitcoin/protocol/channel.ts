@@ -307,6 +307,7 @@ export class LightningChannel implements Channel {
       if (isHopeless || !(await this.#closeTogether(timeout, locks === 'wait', signal)))
         await this.#forceClose()
       await this.#over(signal)
+      if (this.#view.live.confirmations === 0) throw this.#neverFunded()
     })
   }
 
@@ -378,6 +379,12 @@ export class LightningChannel implements Channel {
     return new PerkunasError('DATA_LOSS', message, { channel: this.id })
   }
 
+  /** Its peer brought it in, or was to, and all that there was went with it. */
+  #neverFunded(): PerkunasError<'FUNDING_FAILED'> {
+    const message = `the funding of channel ${this.id} never confirmed`
+    return new PerkunasError('FUNDING_FAILED', message, { channel: this.id })
+  }
+
   #lockedUp(): PerkunasError<'INVALID_TRANSITION'> {
     const rule = 'no open locks'
     const message = `${rule} expected in channel ${this.id} to settle it, got ${this.locks.length}`
@@ -447,12 +454,13 @@ export class LightningChannel implements Channel {
     }
   }
 
-  /** As soon as the peer hears it. */
   async #sayShutdown(): Promise<void> {
     try {
       await this.#host.node.close(this.key)
     } catch (error) {
-      if (!isError(error, 'PHASE_MISMATCH') && !isError(error, 'UNKNOWN_CHANNEL')) throw error
+      const isHere = isError(error, 'PHASE_MISMATCH') || isError(error, 'UNKNOWN_CHANNEL')
+      // The script may be of a form that this peer does not know any more.
+      if (!isHere && !isError(error, 'INVALID_PARAMS')) throw error
     }
   }
 

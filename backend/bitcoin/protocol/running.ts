@@ -13,6 +13,7 @@ import type { ChannelView, InboundChannel, LightningNode, OpenDecision } from '.
 import { shortOf } from '../node/reserve.js'
 import type { IncomingPayment, PaymentEvent } from '../payments/index.js'
 import { channelIDOf, isOpen, LightningChannel, type LightningChannelHost } from './channel.js'
+import { type ChannelChoices, isTrusted, openingChoices, takingChoices } from './choices.js'
 import { lockedIn, unlocked } from './outcome.js'
 import { openingOf, proposalOf } from './proposal.js'
 import { aborted } from './refusals.js'
@@ -23,6 +24,7 @@ export interface LightningProtocolOptions {
   readonly asset: Asset
   /** Who we are to our peers. */
   readonly self: PeerID
+  readonly choices: ChannelChoices
   /** Brings the node back or begins a new one. */
   start(host: ProtocolHost): Promise<LightningNode>
 }
@@ -50,15 +52,17 @@ export class LightningProtocol implements RunningProtocol {
     const { timeouts, clock } = this.#host
     const { signal } = options
     if (this.#ended !== undefined) throw this.#ended
-    const { peer, capacity, push, delay } = openingOf(options, this.#options.self, this.#options.asset)
+    const { self, asset, choices } = this.#options
+    const { peer, capacity, push, delay } = openingOf(options, self, asset)
     if (signal?.aborted) throw aborted('proposeChannel', signal.reason)
     const node = await this.#started()
+    const chosen = await openingChoices(choices, { peer, capacity })
     const expiry = new AbortController()
     const stop = clock.after(timeouts.proposal, () => expiry.abort())
     const both = signal ? AbortSignal.any([signal, expiry.signal]) : expiry.signal
     let opened: ChannelView
     try {
-      opened = await node.open({ peer, capacity, push, toSelfDelay: delay }, { signal: both })
+      opened = await node.open({ ...chosen, peer, capacity, push, toSelfDelay: delay }, { signal: both })
     } catch (error) {
       if (signal?.aborted) throw aborted('proposeChannel', signal.reason)
       if (!expiry.signal.aborted) throw error
@@ -172,10 +176,14 @@ export class LightningProtocol implements RunningProtocol {
 
   async #decideOpen(request: InboundChannel): Promise<OpenDecision> {
     const { peer, capacity, push, temporaryID, toSelfDelay: delay } = request
-    const { self, asset } = this.#options
+    const { self, asset, choices } = this.#options
+    const isZeroConf = await isTrusted(choices, request)
+    if (request.type.zeroconf && !isZeroConf)
+      return { accept: false, reason: 'the channel would be used before its funding is confirmed' }
     const proposal = proposalOf({ peer, capacity, push, delay, temporaryID }, self, asset)
     const decision = await this.#host.decideProposal(proposal)
-    if (decision.accept === true) return { accept: true }
+    if (decision.accept === true)
+      return { accept: true, isZeroConf, ...(await takingChoices(choices, request)) }
     return { accept: false, reason: `${decision.reason}` }
   }
 

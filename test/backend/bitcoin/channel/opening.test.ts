@@ -322,6 +322,26 @@ describe('channel opening', () => {
     expect(pair.live(pair.bob).ready.remoteAlias).to.equal(77n)
   })
 
+  it('zero-conf: without a confirmation after 2016 blocks our commitment is out, and all is forgotten after as many more', () => {
+    for (const confirmations of [0, 1]) {
+      const pair = upToFunded({ isZeroConf: true })
+      pair.deliverAll()
+      const { bob } = pair
+      expect(bob.state?.phase).to.equal('normal')
+      at(pair, 100 + 2015)
+      expect(bob.state?.phase).to.equal('normal')
+      pair.input(bob, { kind: 'depth', confirmations })
+      at(pair, 100 + 2016)
+      expect(bob.state?.phase).to.equal(confirmations === 0 ? 'failed' : 'normal')
+      expect(bob.published.map(({ what }) => what)).to.deep.equal(confirmations === 0 ? ['commitment'] : [])
+      expect(pair.alice.state?.phase, 'who funded goes on').to.equal('normal')
+      at(pair, 100 + 2 * 2016 - 1)
+      expect(bob.state?.phase).to.equal(confirmations === 0 ? 'failed' : 'normal')
+      at(pair, 100 + 2 * 2016)
+      expect(bob.state?.phase).to.equal(confirmations === 0 ? 'closed' : 'normal')
+    }
+  })
+
   it('f 30: a second channel_ready may bring another alias, but no other point', () => {
     const pair = new Pair().reachNormal()
     const message = last(pair.bob, 'channel_ready')
@@ -471,11 +491,11 @@ function offer(change: Partial<OpenChannel>, features: readonly FeatureName[] = 
   return pair
 }
 
-function upToFunded(): Pair {
+function upToFunded({ isZeroConf = false } = {}): Pair {
   const pair = new Pair()
   pair.open()
   pair.deliverAll()
-  pair.input(pair.bob, { kind: 'accept', shutdownScript: scriptOf('bob') })
+  pair.input(pair.bob, { kind: 'accept', shutdownScript: scriptOf('bob'), isZeroConf })
   pair.deliverAll()
   pair.input(pair.alice, { kind: 'funded', outpoint: OUTPOINT })
   return pair
