@@ -12,7 +12,7 @@ import {
   FUNDING_DEADLINE,
   WORTH_CLOSING,
 } from './policy.js'
-import { isConfirmed, isForgotten, isTrustOver } from './ready.js'
+import { isAbandoned, isConfirmed, isForgotten, isTrustOver } from './ready.js'
 import type { Live } from './state.js'
 import { type ChannelEnv, type Step, tell, to } from './step.js'
 import { formatOfTerms } from './terms.js'
@@ -84,6 +84,9 @@ export function blockReached(live: Live, env: ChannelEnv): Step {
       { effects: [tell({ kind: 'closed', reason })] },
     )
   }
+  // What confirms after all comes back by our commitment.
+  if (isAbandoned(live, env))
+    return failed(live, env, { cause: 'expiry', reason: 'no block took the funding in time' })
   if (isOverdue(live, env)) {
     if (isHeldBack(live)) return withCommitment(live, 'expiry', env)
     if (live.phase !== 'failed')

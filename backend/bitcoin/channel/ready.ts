@@ -103,6 +103,17 @@ export function isTrustOver({ terms, ready }: Live, { height }: Pick<ChannelEnv,
   return isTrusted && height >= ready.since + FUNDING_DEADLINE
 }
 
+/** Whether a peer that did not fund has forgotten the channel by now, for all that we know. Nobody may use it any more. */
+export function isAbandoned({ terms, ready, phase }: Live, { height }: ChannelEnv): boolean {
+  return (
+    terms.opener === 'local' &&
+    phase === 'awaitingReady' &&
+    ready.depth === 0 &&
+    !ready.isReceived &&
+    height >= ready.since + FUNDING_DEADLINE
+  )
+}
+
 /**
  * Whether a peer's funding was found not to be what was agreed on. A transaction's ID names its outputs, so it never will be,
  * and neither commitment can spend it.

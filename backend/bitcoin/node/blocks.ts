@@ -35,7 +35,12 @@ export function blockConnected(
       monitorBlock(machines, entry, { hash, isTip, block, transactions })
     if (isLive(entry.state) && needsBlock(entry, entry.state, isTip)) machines.input(entry, { kind: 'block' })
   }
-  if (isTip) for (const entry of machines.chain.unconfirmed()) machines.publishFunding(entry)
+  if (isTip) {
+    for (const entry of machines.chain.unconfirmed()) {
+      machines.publishFunding(entry)
+      machines.bumpFunding(entry)
+    }
+  }
   machines.follow(machines.htlcs.reached(height))
 }
 

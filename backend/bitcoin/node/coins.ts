@@ -1,11 +1,13 @@
 // What a node asks of its wallet: coins for channels and for what their monitors publish, each kept under a purpose by which
 // it is found again after a restart.
-import type { PerkunasError } from '../../../channel/errors.js'
+import type { Hex } from '../../../channel/bytes.js'
+import { PerkunasError } from '../../../channel/errors.js'
 import type { ChannelInput } from '../channel/index.js'
 import type { Sat } from '../units.js'
 import type { NodeEffect } from './effects.js'
-import type { Entry } from './entries.js'
+import type { Entry, FundingChild } from './entries.js'
 import { asError } from './faults.js'
+import { amountFor, type ChildCoins, type ChildWish, childFor } from './funding-child.js'
 import type { LightningNodeOptions } from './options.js'
 import type { Turns } from './turns.js'
 
@@ -49,12 +51,50 @@ export class Coins {
       const funded = await wallet.fund({ purpose: this.#purpose(channel), outputs, feerate, keep })
       const transaction = await wallet.sign(funded.transaction, funded.coins)
       const reservation = funded.reservation.id
-      turns.push({ kind: 'funded', channel, funding: { reservation, transaction }, index: 0 })
+      const { fee } = funded
+      turns.push({ kind: 'funded', channel, funding: { reservation, transaction, fee }, index: 0 })
     } catch (cause) {
       unfunded(channel, asError(cause, 'funding'))
       const input: ChannelInput = { kind: 'fundingFailed', reason: 'the opener can not fund it' }
       turns.push({ kind: 'channel', channel, input })
     }
+  }
+
+  /**
+   * Signs a child of a channel's funding: with the coins of the one before it, which it replaces, or else with the change.
+   *
+   * @throws PerkunasError INSUFFICIENT_FUNDS if it had no change, or what there is does not reach
+   */
+  async bumpFunding({ channel, wish }: NodeEffect & { kind: 'bumpFunding' }): Promise<void> {
+    const { wallet, turns } = this.#options
+    const purpose = this.#purpose(channel, FUNDING)
+    if (this.#reserving.has(purpose)) return
+    this.#reserving.add(purpose)
+    let fresh: Hex | undefined
+    try {
+      const { before } = wish
+      const found = before === undefined ? await this.#childCoins(purpose, wish) : coinsOf(before)
+      const { reservation, ...given } = found
+      if (before === undefined) fresh = reservation
+      const made = childFor(wish, given)
+      if (made === undefined) throw tooDear(channel, wish)
+      const transaction = await wallet.sign(made.transaction, given.coins)
+      const coins = given.coins.map(({ amount, script }, i) => {
+        return { amount, script, weight: given.weights[i] ?? 0 }
+      })
+      turns.push({ kind: 'fundingChild', channel, child: { reservation, transaction, fee: made.fee, coins } })
+      fresh = undefined
+    } finally {
+      this.#reserving.delete(purpose)
+      if (fresh !== undefined) await wallet.release(fresh)
+    }
+  }
+
+  async #childCoins(purpose: string, wish: ChildWish): Promise<ChildCoins & { readonly reservation: Hex }> {
+    const { feerate, parent } = wish
+    const request = { purpose, amount: amountFor(wish), feerate, parent: parent.transaction }
+    const { reservation, coins, weights, changeScript } = await this.#options.wallet.reserveInputs(request)
+    return { reservation: reservation.id, coins, weights, script: changeScript }
   }
 
   /**
@@ -114,8 +154,9 @@ export class Coins {
   async releaseForgotten(entries: Iterable<Entry>): Promise<void> {
     const { wallet, id: node } = this.#options
     const inUse = new Set<string>()
-    for (const { keyIndex, monitor } of entries) {
+    for (const { keyIndex, monitor, funding } of entries) {
       inUse.add(this.#purpose(keyIndex))
+      if (funding?.child !== undefined) inUse.add(this.#purpose(keyIndex, FUNDING))
       for (const { id } of monitor?.attempts ?? []) inUse.add(this.#purpose(keyIndex, id))
     }
     for (const { id, purpose } of await wallet.reservations()) {
@@ -127,6 +168,33 @@ export class Coins {
   #purpose(channel: bigint, attempt?: string): string {
     return `${this.#options.id} channel ${channel}${attempt === undefined ? '' : ` ${attempt}`}`
   }
+}
+
+/** Of the child of a channel's funding, among attempts of its monitor. */
+const FUNDING = 'funding'
+
+/** Those of a child, to be spent again by the one that replaces it. */
+function coinsOf({
+  reservation,
+  transaction,
+  coins,
+}: FundingChild): ChildCoins & { readonly reservation: Hex } {
+  const outpoints = transaction.inputs.map(({ outpoint }) => outpoint)
+  return {
+    reservation,
+    coins: coins.flatMap((coin, i) => {
+      const outpoint = outpoints[i]
+      return outpoint === undefined ? [] : [{ ...coin, outpoint }]
+    }),
+    weights: coins.map(({ weight }) => weight),
+    script: transaction.outputs[0]?.script ?? new Uint8Array(),
+  }
+}
+
+function tooDear(channel: bigint, wish: ChildWish): PerkunasError<'INSUFFICIENT_FUNDS'> {
+  const needed = amountFor(wish)
+  const message = `no block takes the funding of channel ${channel}, and no child of it can pay ${needed} sat more`
+  return new PerkunasError('INSUFFICIENT_FUNDS', message, { needed, available: wish.most })
 }
 
 type Stakes = Pick<Waiting['effect'], 'due' | 'value'>

@@ -247,6 +247,8 @@ export class Core implements SwitchChannels, Commands {
       }
       case 'funded':
         return this.#openings.funded(input)
+      case 'fundingChild':
+        return this.#openings.bumped(input)
       case 'command':
         return input.run(this)
       default:

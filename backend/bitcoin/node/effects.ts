@@ -8,6 +8,7 @@ import type { MonitorEffect, MonitorEvent } from '../monitor/index.js'
 import type { Transaction, TransactionOutput } from '../script/index.js'
 import type { FeeratePerKw, Sat } from '../units.js'
 import type { LightningMessage } from '../wire/index.js'
+import type { ChildWish } from './funding-child.js'
 
 /** See above. */
 export type NodeEffect =
@@ -43,6 +44,8 @@ export type NodeEffect =
       readonly script: Uint8Array
       readonly feerate: FeeratePerKw
     }
+  /** The wallet pays for a funding that no block takes, by a child of it. */
+  | { readonly kind: 'bumpFunding'; readonly channel: bigint; readonly wish: ChildWish }
   /** The wallet may spend the coins otherwise. */
   | { readonly kind: 'release'; readonly reservation: Hex }
   /** Each spends the one before it. */
@@ -89,6 +92,14 @@ export type NodeEvent =
     }
   /** What becomes of it on chain. */
   | { readonly kind: 'chain'; readonly channel: bigint; readonly peer: PeerID; readonly event: MonitorEvent }
+  /** No block took our funding, so a child of it pays for both, `fee` beside what the funding pays. */
+  | {
+      readonly kind: 'fundingBumped'
+      readonly channel: bigint
+      readonly peer: PeerID
+      readonly transaction: Transaction
+      readonly fee: Sat
+    }
   /** A mistake of ours stopped the channel until a restart; nothing is published for it. */
   | { readonly kind: 'stopped'; readonly channel: bigint; readonly error: PerkunasError }
   /**

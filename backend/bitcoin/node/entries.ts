@@ -6,11 +6,26 @@ import { type ChannelState, isLive, wireID } from '../channel/index.js'
 import type { FundingPlace } from '../channel/schemas.js'
 import type { Monitor, RevokedCommitment } from '../monitor/index.js'
 import type { Transaction } from '../script/index.js'
+import type { Sat } from '../units.js'
 
 /** A funding transaction of ours that may have to be published again. */
 export interface OwnFunding {
   readonly reservation: Hex
   readonly transaction: Transaction
+  /** What it pays; not known of those of before. */
+  readonly fee?: Sat
+  /** That pays for it, too. */
+  readonly child?: FundingChild
+}
+
+/** A transaction that spends our change of a funding. */
+export interface FundingChild {
+  readonly reservation: Hex
+  /** With its witnesses. */
+  readonly transaction: Transaction
+  readonly fee: Sat
+  /** What its inputs spend, and what each of them weighs. */
+  readonly coins: readonly { readonly amount: Sat; readonly script: Uint8Array; readonly weight: number }[]
 }
 
 /** One channel. What is written and what is not yet differ only within a turn and until it is durable. */

@@ -6,7 +6,7 @@ import type { FeatureName } from '../features.js'
 import type { MonitorInput } from '../monitor/index.js'
 import type { LightningMessage } from '../wire/index.js'
 import type { NodeEffect } from './effects.js'
-import type { OwnFunding } from './entries.js'
+import type { FundingChild, OwnFunding } from './entries.js'
 import type { Consequence } from './switch.js'
 
 /** See above. */
@@ -59,6 +59,8 @@ export type NodeInput =
       readonly funding: OwnFunding
       readonly index: number
     }
+  /** The wallet has signed a child of a channel's funding, in place of the one before. */
+  | { readonly kind: 'fundingChild'; readonly channel: bigint; readonly child: FundingChild }
   /** Our user's: runs within the turn. What it throws is its own answer. */
   | { readonly kind: 'command'; readonly run: (commands: Commands) => void }
 

@@ -12,6 +12,7 @@ import {
   step,
   wantsFlush,
 } from '../channel/index.js'
+import { FUNDING_DEADLINE } from '../channel/policy.js'
 import type { FeatureName } from '../features.js'
 import {
   type MonitorEnv,
@@ -24,6 +25,7 @@ import type { LightningMessage } from '../wire/index.js'
 import { ChainWatch } from './chain-watch.js'
 import { Draft } from './draft.js'
 import { Entries, type Entry } from './entries.js'
+import { wantedChild } from './funding-child.js'
 import { type AroundMachines, channelEffect, monitorEffect } from './machine-effects.js'
 import type { Consequence, HtlcSwitch } from './switch.js'
 
@@ -192,8 +194,19 @@ export class Machines implements AroundMachines {
   /** Publishes the funding transaction, if it is ours and in no block. */
   publishFunding({ keyIndex, funding, place }: Entry): void {
     if (funding === undefined || place !== undefined) return
-    const transactions = [funding.transaction]
+    const { transaction, child } = funding
+    const transactions = child === undefined ? [transaction] : [transaction, child.transaction]
     this.draft.effect({ kind: 'publish', what: 'funding', channel: keyIndex, transactions })
+  }
+
+  /** Pays for it by a child, if no block took it for a while. */
+  bumpFunding({ keyIndex: channel, funding, place, state }: Entry): void {
+    if (funding === undefined || place !== undefined || !isLive(state)) return
+    const { height, fees } = this.env
+    const waited = height - state.ready.since
+    const { capacity } = state.terms
+    const wish = wantedChild({ funding, capacity, waited, left: FUNDING_DEADLINE - waited, fees })
+    if (wish !== undefined) this.draft.effect({ kind: 'bumpFunding', channel, wish })
   }
 
   #applyMonitor(entry: Entry, { revoked, handoffs, effects }: MonitorStep): void {

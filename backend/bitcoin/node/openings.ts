@@ -111,6 +111,25 @@ export class Openings {
     machines.input(entry, { kind: 'funded', outpoint: { txid, index } })
   }
 
+  /** A child pays for a funding of ours, too, if that still is in no block. */
+  bumped({ channel, child }: NodeInput & { kind: 'fundingChild' }): void {
+    const { draft, entries } = this.#machines
+    const entry = entries.get(channel)
+    const { reservation, transaction, fee } = child
+    if (entry?.funding === undefined || entry.place !== undefined) {
+      // It may have been there before, and then it is published by now.
+      if (entry?.funding?.child?.reservation !== reservation) draft.effect({ kind: 'release', reservation })
+      return
+    }
+    entry.funding = { ...entry.funding, child }
+    draft.write(NODE_RECORDS.ownFunding.put(NODE_KEYS.ownFunding(channel), entry.funding))
+    this.#machines.publishFunding(entry)
+    draft.effect({
+      kind: 'tell',
+      event: { kind: 'fundingBumped', channel, peer: entry.peer, transaction, fee },
+    })
+  }
+
   #takeKeyIndex(): void {
     this.#nextKeyIndex += 1n
     this.#machines.draft.write(NODE_RECORDS.next.put(NODE_KEYS.next, { keyIndex: this.#nextKeyIndex }))

@@ -49,6 +49,8 @@ export class Performer {
         return void inbound.ask(effect.channel)
       case 'fund':
         return void coins.fund(effect)
+      case 'bumpFunding':
+        return this.#background('wallet', coins.bumpFunding(effect))
       case 'release':
         return this.#background('wallet', wallet.release(effect.reservation))
       case 'publish':
@@ -90,7 +92,8 @@ export class Performer {
     const result = await chain.broadcast([...transactions.slice(0, -1), signed])
     const isRefused =
       result.kind === 'feeTooLow' || result.kind === 'missingInputs' || result.kind === 'rejected'
-    if (!isRefused && (what === 'funding' || spent !== undefined)) await wallet.published(signed)
+    if (!isRefused && what === 'funding') for (const one of transactions) await wallet.published(one)
+    else if (!isRefused && spent !== undefined) await wallet.published(signed)
     if (!isRefused || attempt === undefined) return
     turns.push({ kind: 'monitor', channel, input: { kind: 'refused', attempt, why: result.kind } })
   }

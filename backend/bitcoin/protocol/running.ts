@@ -71,9 +71,15 @@ export class LightningProtocol implements RunningProtocol {
       stop()
     }
     try {
-      const { phase } = await node.until(opened.channel, (view) => view.phase !== 'awaitingReady', signal)
+      const { phase, live } = await node.until(
+        opened.channel,
+        (view) => view.phase !== 'awaitingReady',
+        signal,
+      )
+      if (live?.failure?.cause === 'expiry') throw this.#fundingTimeout(opened)
       if (phase !== 'normal') throw this.#fundingFailure(opened, undefined)
     } catch (error) {
+      if (isError(error, 'FUNDING_TIMEOUT')) throw error
       throw signal?.aborted ? aborted('proposeChannel', signal.reason) : this.#fundingFailure(opened, error)
     }
     const channel = this.#channels.get(opened.channel)
@@ -241,6 +247,14 @@ export class LightningProtocol implements RunningProtocol {
 
   async #acknowledge(event: Exclude<PaymentEvent, { readonly kind: 'held' }>): Promise<void> {
     await this.#node?.payments.acknowledge(event).catch(() => undefined)
+  }
+
+  /** Only we fund: no block took our funding before the peer forgot the channel. */
+  #fundingTimeout({ channel }: ChannelView): PerkunasError<'FUNDING_TIMEOUT'> {
+    const id = channelIDOf(this.#options.self, channel)
+    const message = `channel ${id} is given up: no block took its funding in two weeks`
+    const missing = [{ asset: 0, participants: [0] }]
+    return new PerkunasError('FUNDING_TIMEOUT', message, { channel: id, missing })
   }
 
   #fundingFailure({ channel }: ChannelView, cause: unknown): PerkunasError {

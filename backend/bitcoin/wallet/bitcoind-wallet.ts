@@ -4,6 +4,7 @@
 // and its locks are gone if either of us dies before we know of them. What is reserved is locked in the node as well, so that
 // nobody else who uses the wallet spends it.
 import { base64 } from '@scure/base'
+import { toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import type { Store } from '../../../persistence/index.js'
 import type { RpcOptions } from '../chain/index.js'
@@ -129,6 +130,21 @@ export class BitcoindWallet extends BookingWallet {
     const [tip, coins] = await Promise.all([this.#call('getblockcount'), this.coins()])
     const highest = whole(tip, 'getblockcount') + 1 - confirmations
     return coins.filter(({ height }) => height !== undefined && height <= highest)
+  }
+
+  protected async kindsOf(scripts: readonly Uint8Array[]): Promise<readonly (CoinKind | undefined)[]> {
+    return Promise.all(scripts.map((script) => this.#ownKind(script)))
+  }
+
+  async #ownKind(script: Uint8Array): Promise<CoinKind | undefined> {
+    const kind = kindOf(script)
+    if (kind === undefined) return undefined
+    const decoded = object(await this.#call('decodescript', [toHex(script).slice(2)]), 'decodescript')
+    const info = object(
+      await this.#call('getaddressinfo', [text(decoded['address'], 'address')]),
+      'getaddressinfo',
+    )
+    return flag(info['ismine'], 'ismine') ? kind : undefined
   }
 
   /** The node adds what it knows. */

@@ -6,6 +6,7 @@ import {
   SEQUENCE_REPLACEABLE,
   type Transaction,
   type TransactionOutput,
+  transactionID,
 } from '../script/index.js'
 import { type Sat, sat } from '../units.js'
 import { buildPsbt, type InputHints, ownInputs, readPsbt, takeWitnesses } from './psbt.js'
@@ -41,6 +42,8 @@ export abstract class BookingWallet implements OnchainWallet {
 
   /** Mature coins that are so many blocks deep. */
   protected abstract deepCoins(confirmations: number): Promise<readonly Coin[]>
+  /** How each script is spent that is the wallet's own; undefined for others. */
+  protected abstract kindsOf(scripts: readonly Uint8Array[]): Promise<readonly (CoinKind | undefined)[]>
   /** What signers may want to know of a coin. */
   protected abstract hintsOf(coin: ReservedCoin): InputHints
   /** Called when a reservation was made, before anybody knows of it. */
@@ -80,11 +83,15 @@ export abstract class BookingWallet implements OnchainWallet {
 
   reserveInputs(request: InputsRequest): Promise<ReservedInputs> {
     return this.inTurn(async () => {
-      const { amount, feerate, keep = sat(0n) } = request
+      const { amount, feerate, keep = sat(0n), parent } = request
       const free = await this.#free(1)
       const worth = ({ amount: value, kind }: Coin) => value - feeFor(feerate, INPUT_WEIGHT[kind])
-      const coins = cheapest(free, amount, worth)
-      const available = free.reduce((sum, coin) => sum + coin.amount, 0n)
+      const left = parent === undefined ? [] : await this.#leftBy(parent)
+      if (parent !== undefined && left.length === 0) throw insufficient(amount, sat(0n))
+      const missing = left.reduce((rest: bigint, coin) => rest - worth(coin), amount)
+      const more = missing > 0n ? cheapest(free, sat(missing), worth) : []
+      const coins = more && [...left, ...more]
+      const available = [...free, ...left].reduce((sum, coin) => sum + coin.amount, 0n)
       // What a child does not need comes back as change.
       if (coins === undefined || available - amount < keep) throw insufficient(amount + keep, available)
       const changeScript = await this.changeScript()
@@ -147,6 +154,18 @@ export abstract class BookingWallet implements OnchainWallet {
     return (await this.deepCoins(confirmations)).filter(
       ({ outpoint }) => this.reserved.at(outpoint) === undefined,
     )
+  }
+
+  /** What a transaction that no block has leaves to us. A mempool that threw it out, or a wallet over it, does not list it. */
+  async #leftBy({ outputs, ...rest }: Transaction): Promise<readonly Coin[]> {
+    const txid = transactionID({ outputs, ...rest })
+    const kinds = await this.kindsOf(outputs.map(({ script }) => script))
+    return outputs.flatMap(({ amount, script }, index): Coin[] => {
+      const kind = kinds[index]
+      const outpoint = { txid, index }
+      if (kind === undefined || this.reserved.at(outpoint) !== undefined) return []
+      return [{ outpoint, amount, script, kind, isReserved: false }]
+    })
   }
 
   async #reserve(purpose: string, coins: readonly Coin[]): Promise<Reservation> {

@@ -249,6 +249,10 @@ export class HdWallet extends BookingWallet {
     return (await this.coins()).filter(({ height }) => height !== undefined && height <= highest)
   }
 
+  protected async kindsOf(scripts: readonly Uint8Array[]): Promise<readonly (CoinKind | undefined)[]> {
+    return scripts.map((script) => this.#paths.get(toHex(script))?.kind)
+  }
+
   protected hintsOf(coin: ReservedCoin): InputHints {
     return this.#keys.hintsOf(this.#pathOf(coin))
   }

@@ -87,6 +87,11 @@ export interface InputsRequest {
   readonly amount: Sat
   readonly feerate: FeeratePerKw
   readonly keep?: Sat
+  /**
+   * A transaction that no block has, nor need a mempool: all that it leaves to the wallet must be among the coins, which pay for
+   * it, too.
+   */
+  readonly parent?: Transaction
 }
 
 /** Coins for a transaction that the caller builds. */
@@ -116,7 +121,11 @@ export interface OnchainWallet extends AsyncDisposable {
    * @throws PerkunasError INSUFFICIENT_FUNDS; INVALID_ARGUMENT if an output is dust or nothing is asked for
    */
   fund(request: FundRequest): Promise<Funded>
-  /** Chooses confirmed coins for a transaction of the caller's and reserves them. @throws PerkunasError INSUFFICIENT_FUNDS */
+  /**
+   * Chooses confirmed coins for a transaction of the caller's, beside those of a `parent`, and reserves them.
+   *
+   * @throws PerkunasError INSUFFICIENT_FUNDS, also if the parent has left none that are free
+   */
   reserveInputs(request: InputsRequest): Promise<ReservedInputs>
   /** What is reserved: after a restart, whoever knows a purpose no more releases it. */
   reservations(): Promise<readonly Reservation[]>

@@ -6,6 +6,7 @@ import {
   SIGHASH_ALL,
   type Transaction,
   type TransactionOutput,
+  transactionID,
   weightOf,
   withWitness,
   witnessDigest,
@@ -114,7 +115,14 @@ export class SimWallet implements OnchainWallet {
     }
   }
 
-  async reserveInputs({ purpose, amount, feerate, keep = sat(0n) }: InputsRequest): Promise<ReservedInputs> {
+  async reserveInputs({
+    purpose,
+    amount,
+    feerate,
+    keep = sat(0n),
+    parent,
+  }: InputsRequest): Promise<ReservedInputs> {
+    if (parent !== undefined) return this.#leftBy(parent, purpose)
     const coins = this.#choose(
       amount,
       keep,
@@ -157,6 +165,24 @@ export class SimWallet implements OnchainWallet {
   async close(): Promise<void> {}
 
   async [Symbol.asyncDispose](): Promise<void> {}
+
+  /** The change of a transaction that no block has. */
+  #leftBy(parent: Transaction, purpose: string): ReservedInputs {
+    const txid = transactionID(parent)
+    const coins = parent.outputs.flatMap((output, index): Coin[] =>
+      equalBytes(output.script, this.script)
+        ? [{ ...output, outpoint: { txid, index }, kind: 'p2wpkh', isReserved: true }]
+        : [],
+    )
+    if (coins.length === 0)
+      throw new PerkunasError('INSUFFICIENT_FUNDS', 'no change', { needed: 1n, available: 0n })
+    return {
+      reservation: this.#reserve(purpose, coins),
+      coins,
+      changeScript: this.script,
+      weights: coins.map(() => INPUT_WEIGHT),
+    }
+  }
 
   #own(): Coin[] {
     const held = new Set([...this.#reservations.values()].flatMap(({ outpoints }) => outpoints.map(keyOf)))

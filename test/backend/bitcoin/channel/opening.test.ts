@@ -282,14 +282,15 @@ describe('channel opening', () => {
     expect(pair.bob.handoffs.at(-1)).to.deep.include({ kind: 'locked' })
   })
 
-  it('an unconfirmed funding is forgotten after 2016 blocks by who did not pay for it, and by nobody else', () => {
+  it('an unconfirmed funding is forgotten after 2016 blocks by who did not pay for it; who paid fails, since it may confirm yet', () => {
     const pair = upToFunded()
     pair.deliverAll()
     at(pair, 100 + 2015)
-    expect(pair.bob.state?.phase).to.equal('awaitingReady')
+    for (const { state } of pair.both) expect(state?.phase).to.equal('awaitingReady')
     at(pair, 100 + 2016)
     expect(pair.bob.state?.phase).to.equal('closed')
-    expect(pair.alice.state?.phase).to.equal('awaitingReady')
+    expect(pair.live(pair.alice).failure).to.include({ cause: 'expiry' })
+    expect(kinds(pair.alice)).to.include('failed')
   })
 
   it('so is one that failed before; but not if its funding confirmed after all', () => {

@@ -2,11 +2,11 @@
 // into blocks all the same, in time or when it is cheaper again. Not a satoshi is lost but to fees.
 import { expect } from 'chai'
 import { type Transaction, transactionID } from '../../../../backend/bitcoin/script/index.js'
-import { equalBytes } from '../../../../channel/bytes.js'
+import { equalBytes, toHex } from '../../../../channel/bytes.js'
 import { type Bitcoind, startBitcoind } from '../../../../scripts/bitcoind.js'
 import { Chain } from '../chain.js'
 import { RegtestLedger } from '../monitor/regtest.js'
-import { CAPACITY, type Party, World } from './regtest.js'
+import { CAPACITY, type Party, PUSH, World } from './regtest.js'
 
 /** Of the transaction that gives a filling its coins. */
 const SPLIT_FEE = 1_000_000n
@@ -58,6 +58,24 @@ describe('LightningNode: a full mempool', function () {
     const his = (await bob.coins()) - begun.bob
     expect(his <= 360_000n && his > 300_000n, `${his}`).to.equal(true)
     await world.expectExact(alice, bob, begun, { fees: 2n * SPLIT_FEE })
+  })
+
+  it('its floor rises above a funding -> a child of its change pays for both, and the channel is used', async () => {
+    const [alice, bob] = await world.met()
+    const opening = { peer: bob.id, address: 'memory://bob', capacity: CAPACITY, push: PUSH }
+    const { channel, live } = await alice.running.open(opening)
+    const funding = await alice.publishes((one) => toHex(transactionID(one)) === live?.channelID)
+    await ledger.fill(42, (i) => 20 + i / 4)
+    expect(await ledger.has(funding)).to.equal(false)
+    await world.mine(5)
+    expect(alice.running.channel(channel)?.live?.confirmations).to.equal(0)
+    await world.mine(1)
+    await alice.publishes(({ inputs }) =>
+      inputs.some(({ outpoint }) => equalBytes(outpoint.txid, transactionID(funding))),
+    )
+    await world.mine(1)
+    for (const { running } of [alice, bob]) await running.until(channel, ({ phase }) => phase === 'normal')
+    expect(world.errors).to.deep.equal([])
   })
 
   it('its floor rises above an agreed closing -> it waits, and is there when the floor has fallen', async () => {

@@ -338,6 +338,41 @@ for (const [name, sceneOf] of [
       expect(all.coins.length).to.be.greaterThan(1)
     })
 
+    it('a child of a transaction that no block has -> its change, and confirmed coins if that is too little', async () => {
+      const scene = await funded(['p2wpkh', 100_000n], ['p2wpkh', 30_000n])
+      const { wallet } = scene
+      const made = await wallet.fund({
+        purpose: 'parent',
+        outputs: [{ ...CHANNEL, amount: sat(90_000n) }],
+        feerate: FEERATE,
+      })
+      const whole = await wallet.sign(made.transaction, made.coins)
+      await publish(scene, whole)
+      const change = { txid: transactionID(whole), index: 1 }
+      const request = { purpose: 'child', feerate: FEERATE, parent: whole }
+      const alone = await wallet.reserveInputs({ ...request, amount: sat(1000n) })
+      expect(alone.coins.map(({ outpoint }) => outpoint)).to.deep.equal([change])
+      expect(await failure(wallet.reserveInputs({ ...request, amount: sat(1000n) }))).to.include({
+        code: 'INSUFFICIENT_FUNDS',
+      })
+      await wallet.release(alone.reservation.id)
+      const more = await wallet.reserveInputs({ ...request, amount: sat(20_000n) })
+      expect(more.coins[0]?.outpoint).to.deep.equal(change)
+      expect(more.coins[1]).to.include({ amount: 30_000n })
+      const [own, other] = more.weights
+      const left = more.coins.reduce((sum, { amount }) => sum + amount, 0n)
+      const fee = 5000n + feeOf(FEERATE, (own ?? 0) + (other ?? 0))
+      const child: Transaction = {
+        version: 2,
+        inputs: more.coins.map(({ outpoint }) => ({ outpoint, sequence: SEQUENCE_REPLACEABLE, witness: [] })),
+        outputs: [{ amount: sat(left - fee), script: more.changeScript }],
+        locktime: 0,
+      }
+      await publish(scene, await wallet.sign(child, more.coins))
+      await mine(scene)
+      expect((await wallet.balance()).confirmed).to.equal(left - fee)
+    })
+
     it('a coin that is not reserved, an amount that is not its own, a signature that covers less -> not signed', async () => {
       const { wallet } = await funded(['p2wpkh', 100_000n], ['p2tr', 30_000n])
       const request = { purpose: 'x', outputs: [{ ...CHANNEL, amount: sat(110_000n) }], feerate: FEERATE }
