@@ -68,6 +68,7 @@ export {
   MAX_UINT64,
   MIN_PARTICIPANTS,
 } from './limits.js'
+export type { Liquidity, Underway } from './liquidity.js'
 export type { HashTimeLock, LockRequest, Obligation } from './lock.js'
 export {
   apply,

@@ -6,6 +6,7 @@ import type {
   HashTimeLock,
   Hex,
   Index,
+  Liquidity,
   LockRequest,
   Obligation,
   Params,
@@ -70,6 +71,13 @@ export interface Channel {
   readonly signedState: SignedState | undefined
   /** The locks in `state`. */
   readonly locks: readonly HashTimeLock[]
+  /**
+   * What can be moved of an asset now, and what it takes to settle.
+   *
+   * @param asset position in the allocation's assets, 0 by default
+   * @throws PerkunasError INVALID_ARGUMENT if there is no such asset
+   */
+  liquidity(asset?: number): Liquidity
   /** What must happen in time, most urgent first. The client does it by itself as long as it runs. */
   readonly obligations: readonly Obligation[]
   /**

@@ -1,6 +1,7 @@
 // The controller of one channel: it feeds the channel's conversation and reflects it. No protocol here.
 import { defer, type Observable, startWith } from 'rxjs'
 import {
+  type Amount,
   apply,
   type ChannelID,
   type Draft,
@@ -9,6 +10,7 @@ import {
   type HashTimeLock,
   type Index,
   isError,
+  type Liquidity,
   nextVersion,
   type Obligation,
   type Params,
@@ -100,6 +102,27 @@ export class UnanimousChannel implements Channel {
 
   get locks(): readonly HashTimeLock[] {
     return []
+  }
+
+  liquidity(asset = 0): Liquidity {
+    const { phase, index } = this
+    const row = this.state.allocation.balances[asset]
+    if (row === undefined) {
+      throw new PerkunasError('INVALID_ARGUMENT', `there is no asset ${asset}`, { argument: 'asset' })
+    }
+    const { updatesInFlight: most } = this.#runtime.context.capabilities
+    const mayMove = phase === 'acting' || phase === 'signing'
+    const sum = (amounts: readonly Amount[]) => amounts.reduce((all, amount) => all + amount, 0n)
+    return {
+      spendable: mayMove ? (row[index] ?? 0n) : 0n,
+      receivable: mayMove ? sum(row.filter((_, i) => i !== index)) : 0n,
+      minimum: 0n,
+      reserve: row.map(() => 0n),
+      sent: { count: phase === 'signing' ? 1 : 0, most },
+      received: { count: 0, most },
+      settlement: { fee: 0n, lost: 0n },
+      isFunded: !UNFUNDED.includes(phase),
+    }
   }
 
   get obligations(): readonly Obligation[] {
@@ -441,6 +464,9 @@ function edited(state: State, edit: (draft: Draft) => void): Draft {
   if ('locked' in draft) throw unsupported('an edit of what is locked')
   return draft
 }
+
+/** In which phases money is not there yet, or not all of it. */
+const UNFUNDED: readonly Phase[] = ['initActing', 'initSigning', 'funding']
 
 /** In which phases a step can be enforced, or the dispute before it begun. */
 const FORCIBLE: readonly Phase[] = ['acting', 'signing', 'registering', 'registered', 'progressed']

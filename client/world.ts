@@ -58,6 +58,11 @@ export type ChannelEvent =
       readonly amount: Amount
       readonly outcome: LockOutcome
     }
+  /**
+   * Settling the channel alone would cost its payer that much now, since the ledger's fees are others: `Liquidity.settlement`.
+   * With it changes what can be moved.
+   */
+  | { readonly kind: 'feeChanged'; readonly fee: Amount }
   /** A participant or the ledger did something wrong; the channel goes on. */
   | { readonly kind: 'error'; readonly error: PerkunasError }
 

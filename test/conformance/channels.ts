@@ -2,7 +2,7 @@
 // Cases are chosen by the capabilities. The verdict is what is owned on the ledger in the end.
 import { expect } from 'chai'
 import { filter, firstValueFrom } from 'rxjs'
-import type { Hex } from '../../channel/index.js'
+import { type Hex, PerkunasError } from '../../channel/index.js'
 import { accept, type Channel, type LockOutcome, reject } from '../../client/index.js'
 import { balances, failure, pay, Scene, secret } from './channels-scene.js'
 import type { ChannelSetup, ChannelWorld } from './channels-setup.js'
@@ -198,6 +198,25 @@ export function describeChannels<W extends ChannelWorld>(name: string, setup: Ch
       await opening.client(0).close()
       await failure(pay(a, 1n), 'CLOSED')
       await failure(opening.propose(), 'CLOSED')
+    })
+
+    it('liquidity: what it calls spendable can be paid in one update, and nothing more', async () => {
+      const opening = await scene()
+      const [a, b] = await opening.open()
+      await pay(a, 2n * opening.world.unit)
+      await opening.agree([a, b], opening.after(-2n))
+      const { spendable, minimum, reserve, sent, received, isFunded } = a.liquidity()
+      const [balance = 0n] = balances(a)
+      expect(spendable > 0n && spendable <= balance - (reserve[0] ?? 0n)).equals(true)
+      expect(minimum <= spendable && isFunded).equals(true)
+      expect([sent, received].map(({ count }) => count)).deep.equals([0, 0])
+      expect(sent.most).greaterThan(0)
+      expect(b.liquidity().receivable >= spendable, 'the other knows at least of that').equals(true)
+      await failure(pay(a, spendable + 1n), 'INVALID_AMOUNT')
+      await pay(a, spendable)
+      expect(() => a.liquidity(capabilities.maxAssets)).throws(PerkunasError, /asset/)
+      await opening.passing(Promise.all([a.settle(), b.settle()]))
+      expect(a.liquidity()).deep.include({ spendable: 0n, receivable: 0n })
     })
 
     if (capabilities.allocation === 'free') describeFree(scene)

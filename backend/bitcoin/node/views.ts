@@ -15,7 +15,8 @@ import {
   spendable,
 } from '../channel/index.js'
 import { MAX_HTLCS } from '../channel/policy.js'
-import { spareOf, talliesOf } from '../channel/tally.js'
+import { costIn, outputFrom, spareOf, talliesOf } from '../channel/tally.js'
+import { isTrimmed } from '../script/index.js'
 import { type FeeratePerKw, type Msat, msat, type Sat, sat, toMsat } from '../units.js'
 import type { ShortChannelID } from '../wire/index.js'
 import type { Entry } from './entries.js'
@@ -52,6 +53,8 @@ export interface LiveView {
   readonly receivable: Msat
   /** What each side must keep. */
   readonly reserve: Both<Sat>
+  /** The smallest HTLC that each side may offer. */
+  readonly minimum: Both<Msat>
   readonly htlcs: readonly OpenHtlc[]
   /** How many HTLCs each side ever offered. */
   readonly offered: Both<bigint>
@@ -61,9 +64,15 @@ export interface LiveView {
   readonly isClosingAgreed: boolean
   /** How much is wanted of it and not signed yet. */
   readonly wanted: number
-  /** HTLCs that can be in flight at a time, in each direction. */
+  /** HTLCs of ours that can be in flight at a time. */
   readonly maxInFlight: number
+  /** Those of the peer. */
+  readonly maxReceived: number
   readonly feerate: FeeratePerKw
+  /** Once what is on its way has arrived: what our commitment costs the opener, fee and anchors. */
+  readonly cost: Sat
+  /** Then: what of ours our commitment has no output for. */
+  readonly dust: Msat
   readonly confirmations: number
   readonly minimumDepth: number
   readonly shortChannelID?: ShortChannelID
@@ -110,13 +119,21 @@ function viewOfLive(live: Live, env: ChannelEnv): LiveView {
     receivable: canPay ? receivable(live) : msat(0n),
     // Each side says what the other must keep.
     reserve: { local: terms.remote.reserve, remote: terms.local.reserve },
+    minimum: { local: terms.remote.htlcMinimum, remote: terms.local.htlcMinimum },
     htlcs: book.htlcs,
     offered: book.offered,
     delay: { local: terms.remote.toSelfDelay, remote: terms.local.toSelfDelay },
     isClosingAgreed: live.closing.complete !== undefined,
     wanted: live.intents.length,
     maxInFlight: Math.min(MAX_HTLCS, terms.remote.maxAcceptedHtlcs),
+    maxReceived: Math.min(MAX_HTLCS, terms.local.maxAcceptedHtlcs),
     feerate: book.feerate,
+    get cost() {
+      return costIn(terms, talliesOf(terms, book, 'local').eventual.local)
+    },
+    get dust() {
+      return dustOf(live)
+    },
     confirmations: ready.depth,
     minimumDepth: terms.minimumDepth,
     ...(ready.shortChannelID === undefined ? {} : { shortChannelID: ready.shortChannelID }),
@@ -129,9 +146,22 @@ function viewOfLive(live: Live, env: ChannelEnv): LiveView {
 
 /** As far as both sides know: the peer may keep more in hand than it must. */
 function receivable({ terms, book }: Live): Msat {
-  const { eventual, inFlight } = talliesOf(terms, book, 'remote')
+  const { eventual, inFlight, count } = talliesOf(terms, book, 'remote')
+  if (count >= Math.min(MAX_HTLCS, terms.local.maxAcceptedHtlcs)) return msat(0n)
   const spare = [eventual.local, eventual.remote].map((tally) => spareOf(terms, tally, 'remote', { more: 1 }))
   const limits = [...spare, terms.local.maxInFlight - inFlight, toMsat(terms.capacity)]
   const [least = 0n] = limits.sort((a, b) => (a < b ? -1 : 1))
   return msat(least > 0n ? least : 0n)
+}
+
+/** Of ours: HTLCs that we offer, and our balance, below what has an output. */
+function dustOf({ terms, book }: Live): Msat {
+  const tally = talliesOf(terms, book, 'local').eventual.local
+  const least = outputFrom(terms, tally, 'local')
+  const small = book.htlcs.filter(({ offerer, amount }) => offerer === 'local' && isTrimmed(amount, least))
+  const held = small.reduce((sum: bigint, { amount }) => sum + amount, 0n)
+  const cost = terms.opener === 'local' ? toMsat(costIn(terms, tally)) : 0n
+  const rest = tally.balances.local - cost
+  const isPaid = rest >= toMsat(terms.local.dustLimit)
+  return msat(held + (isPaid || rest < 0n ? 0n : rest))
 }

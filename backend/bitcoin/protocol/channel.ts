@@ -10,6 +10,7 @@ import {
   type Index,
   isError,
   isHex,
+  type Liquidity,
   type LockRequest,
   type Obligation,
   type Params,
@@ -39,7 +40,7 @@ import { Waiters } from '../node/waiters.js'
 import type { OutgoingPayment, PayRequest } from '../payments/index.js'
 import { MIN_FINAL_CLTV_EXPIRY_DELTA, TRANSIT_BLOCKS } from '../payments/index.js'
 import { sha256 } from '../script/index.js'
-import { blockDelta, type Msat, msat } from '../units.js'
+import { blockDelta, type Msat, msat, toMsat } from '../units.js'
 import { paidBy } from './edit.js'
 import { chainEvents, type Spent, spentEvents, type Told } from './ledger.js'
 import { BITCOIN, paramsOf } from './proposal.js'
@@ -121,6 +122,26 @@ export class LightningChannel implements Channel {
     return this.#phase === 'withdrawn' ? [] : locksOf(this.#seen(this.#view))
   }
 
+  liquidity(asset = 0): Liquidity {
+    if (asset !== 0) throw invalid('asset', '0, the only asset')
+    const { live, opener = 'local' } = this.#view
+    const { spendable, receivable, reserve, minimum, htlcs, maxInFlight, maxReceived } = live
+    const isActing = this.#phase === 'acting' && this.#host.ended === undefined
+    const isOver = this.#phase === 'withdrawn'
+    const count = (side: 'local' | 'remote') =>
+      isOver ? 0 : htlcs.filter((one) => one.offerer === side).length
+    return {
+      spendable: isActing ? spendable : 0n,
+      receivable: isActing ? receivable : 0n,
+      minimum: minimum.local,
+      reserve: sidesOf(opener).map((side) => toMsat(reserve[side])),
+      sent: { count: count('local'), most: maxInFlight },
+      received: { count: count('remote'), most: maxReceived },
+      settlement: isOver ? { fee: 0n, lost: 0n } : { fee: toMsat(live.cost), payer: 0, lost: live.dust },
+      isFunded: live.confirmations >= Math.max(1, live.minimumDepth),
+    }
+  }
+
   get obligations(): readonly Obligation[] {
     if (this.#phase === 'withdrawn') return []
     const { locks } = this
@@ -188,6 +209,15 @@ export class LightningChannel implements Channel {
     if (!this.#streams.events$.observed) return this.#unheard.add(event, heard)
     this.tell(event)
     heard()
+  }
+
+  /** Tells our user what commitments cost from now on. */
+  tellFee(): void {
+    // The event may be ahead of the change.
+    const view = this.#host.node.channel(this.key)
+    if (view === undefined || !isOpen(view)) return
+    this.changed(view)
+    this.tell({ kind: 'feeChanged', fee: this.liquidity().settlement.fee })
   }
 
   /** Tells our user that only the peer may end the channel. */

@@ -130,6 +130,8 @@ export class LightningProtocol implements RunningProtocol {
       if (event.kind === 'chain') this.#channels.get(event.channel)?.tellChain(event.event)
       if (event.kind === 'channel' && event.event.kind === 'dataLoss')
         this.#channels.get(event.channel)?.tellDataLoss()
+      if (event.kind === 'channel' && event.event.kind === 'feeChanged')
+        this.#channels.get(event.channel)?.tellFee()
     })
     const errors = node.errors$.subscribe({
       next: (error) => host.report(error),

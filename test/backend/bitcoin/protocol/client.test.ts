@@ -2,7 +2,7 @@
 import { expect } from 'chai'
 import type { NodeChain } from '../../../../backend/bitcoin/node/index.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
-import { msat } from '../../../../backend/bitcoin/units.js'
+import { feeratePerKw, msat } from '../../../../backend/bitcoin/units.js'
 import { type Amount, isError, toHex, transfer } from '../../../../channel/index.js'
 import { reject } from '../../../../client/index.js'
 import type { LedgerChain } from '../node/ledger-chain.js'
@@ -57,6 +57,58 @@ describe('bitcoin: clients', () => {
     const refused = await lock(3).catch((error: unknown) => error)
     expect(isError(refused, 'INVALID_TRANSITION') && refused.message).contains('dust')
     expect(channel.locks.length).equals(3)
+  })
+
+  it('liquidity: reserve, fee, HTLCs under way and their most, and what the other side may send, are those of both', async () => {
+    await using two = await Two.begin(() => ({ policy: { maxAcceptedHtlcs: 2, htlcMinimum: msat(7n) } }))
+    const channel = await two.open()
+    const { theirs } = two
+    const give = (amount: Amount) => channel.update((draft) => transfer(draft, { from: 0, to: 1, amount }))
+    const node = await two.backend.node()
+    const before = channel.liquidity()
+    // One per cent each, and the opener pays the fee and two anchors.
+    expect(before.reserve).deep.equals([CAPACITY / 100n, CAPACITY / 100n])
+    expect(before).deep.include({ minimum: 7n, receivable: 0n, isFunded: true })
+    expect([before.sent.most, before.received.most]).deep.equals([2, 50])
+    const { feerate = 0, cost = 0n } = node.channels()[0]?.live ?? {}
+    expect(cost).equals((BigInt(feerate) * 1124n) / 1000n + 660n)
+    expect(before.settlement).deep.equals({ fee: cost * 1000n, payer: 0, lost: 0n })
+    expect(theirs.liquidity().settlement).deep.equals(before.settlement)
+    await give(100_000_000n)
+    const deadline = BigInt(two.chain.ledger.tip.height) + 60n
+    await channel.lock({ hash: toHex(bytesOf('large')), amount: 20_000_000n, deadline })
+    // Without an output in any commitment.
+    await channel.lock({ hash: toHex(bytesOf('small')), amount: 300_000n, deadline })
+    const full = channel.liquidity()
+    expect([full.sent.count, full.spendable, full.settlement.lost]).deep.equals([2, 0n, 300_000n])
+    expect(full.settlement.fee > before.settlement.fee, 'one more output').equals(true)
+    const peer = await two.secondBackend.node()
+    await peer.eventually(() => (theirs.locks.length === 2 ? true : undefined))
+    const other = theirs.liquidity()
+    expect([other.received.count, other.receivable, other.settlement.lost]).deep.equals([2, 0n, 0n])
+    expect(other.spendable > 0n && full.receivable >= other.spendable).equals(true)
+    expect(other.spendable <= 100_000_000n - CAPACITY / 100n).equals(true)
+  })
+
+  it('fees that rise are told by both sides, and leave less to send', async () => {
+    const table = { floor: feeratePerKw(253), estimates: [{ blocks: 6, feerate: feeratePerKw(500) }] }
+    const dear = (chain: LedgerChain) => ({ chain: chainWith(chain, async () => table) })
+    await using two = await Two.begin(dear, dear)
+    const channel = await two.open()
+    const [ours, theirs] = [told(channel), told(two.theirs)]
+    const before = channel.liquidity()
+    table.estimates = [{ blocks: 6, feerate: feeratePerKw(2500) }]
+    const node = await two.backend.node()
+    const peer = await two.secondBackend.node()
+    const isTold = (all: typeof ours) => (all.some(({ kind }) => kind === 'feeChanged') ? true : undefined)
+    await two.chain.mine()
+    await node.eventually(() => isTold(ours))
+    await peer.eventually(() => isTold(theirs))
+    const after = channel.liquidity()
+    expect(after.settlement.fee > before.settlement.fee).equals(true)
+    expect(after.spendable < before.spendable).equals(true)
+    for (const all of [ours, theirs])
+      expect(all).deep.equals([{ kind: 'feeChanged', fee: after.settlement.fee }])
   })
 
   it('settled with an open lock: nothing is disputed while the other side is there, however long it takes', async () => {
@@ -164,3 +216,13 @@ describe('bitcoin: clients', () => {
     expect(taken[0]?.amount).satisfies((amount: bigint) => amount > 880_000_000n && amount <= 900_000_000n)
   })
 })
+
+/** The same chain, with other fees. */
+function chainWith(chain: LedgerChain, feeTable: NodeChain['feeTable']): NodeChain {
+  return {
+    chainHash: chain.chainHash,
+    follow: (from, handler) => chain.follow(from, handler),
+    broadcast: (transactions) => chain.broadcast(transactions),
+    feeTable,
+  }
+}
