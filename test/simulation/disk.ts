@@ -30,7 +30,7 @@ export interface StoreHost {
   /** Lets the process die after so many effects. */
   dieAfter(effects: number): void
   /** Something is durable. */
-  wrote(key: string): void
+  wrote(batch: readonly Write[]): void
 }
 
 interface Waiting {
@@ -109,11 +109,10 @@ export class SimStore implements Store {
 
   #apply(batch: readonly Write[]): void {
     for (const write of batch) {
-      if (write.kind === 'put') {
-        this.#durable.set(write.key, write.value)
-        this.#host.wrote(write.key)
-      } else this.#durable.delete(write.key)
+      if (write.kind === 'put') this.#durable.set(write.key, write.value)
+      else this.#durable.delete(write.key)
     }
+    this.#host.wrote(batch)
   }
 
   #fail(waiting: Waiting): void {

@@ -55,7 +55,13 @@ export class SimProcess extends Life<Owner, Scene> {
     readonly life: number,
   ) {
     const random = scene.random.fork(`${owner.name}/${life}`)
-    super(owner, scene, { disk, random, wrote: (key) => owner.written.add(key) })
+    super(owner, scene, {
+      disk,
+      random,
+      wrote: (batch) => {
+        for (const { kind, key } of batch) if (kind === 'put') owner.written.add(key)
+      },
+    })
     this.node = new SimNode(scene.chain)
     const wallet = this.#recording(new MemoryWallet([owner.secret]))
     const { address } = owner

@@ -1,13 +1,15 @@
-// A party over all its processes: its keys, its coins and its disk stay, its processes come and go. A cheat also keeps old
-// disks, and may go on chain with one of them.
+// A party over all its processes: its keys, its coins and its disk stay, its processes come and go. A cheat also keeps all
+// that its disk ever was, and may go on chain with any of it.
 import { sha256 } from '../../../backend/bitcoin/script/index.js'
 import type { Channel } from '../../../client/index.js'
 import { createIdentity, type Identity } from '../../../peer/index.js'
+import type { Write } from '../../../persistence/index.js'
 import type { Disk, StoreFault } from '../disk.js'
 import type { Outgoing } from '../network.js'
 import type { Random } from '../random.js'
 import { Conduct } from './conduct.js'
 import type { Held } from './inside.js'
+import { DiskMemory } from './memory.js'
 import { BLOCK_MS } from './pace.js'
 import { BitcoinProcess, type Owner } from './process.js'
 import type { BitcoinScene } from './scene.js'
@@ -21,9 +23,6 @@ const MAX_ABSENCE = 4 * BLOCK_MS
 const MAX_LATE_ABSENCE = BLOCK_MS
 /** Blocks after which what had to be done by one is overdue. */
 const PATIENCE = 2
-/** Old disks that a cheat keeps. */
-const MAX_OLD = 8
-
 /** The share of a cheat's messages that are damaged. */
 const LIES = 0.002
 
@@ -39,9 +38,8 @@ export class BitcoinParty implements Owner {
   process: BitcoinProcess | undefined
   /** What a cheat runs on an old disk, without anybody else seeing it. */
   #ghost: BitcoinProcess | undefined
-  readonly #old: Disk[] = []
+  readonly #memory = new DiskMemory()
   readonly #lies: Random
-  #remembered = 0
   /** What a cheat will do after so many messages more. */
   #ambush: { messages: number; readonly disk: Disk } | undefined
   #disk: Disk = new Map()
@@ -150,19 +148,23 @@ export class BitcoinParty implements Owner {
   }
 
   /**
-   * Whether a channel that somebody else opened to it lost its funding: it asks for fewer blocks than can be undone, so it
-   * trusts an opener that far, and one that went back to an old disk does not publish the funding again.
+   * Millisatoshis in channels that somebody else opened to it and that lost their funding, as far as it was told of them: it
+   * asks for fewer blocks than can be undone, so it trusts an opener that far, and one that went back to an old disk does not
+   * publish the funding again.
    */
-  get isForsaken(): boolean {
+  get forsaken(): bigint {
     const { oracle, ledger } = this.scene
-    return (this.process?.node?.channels() ?? []).some(
-      ({ live, opener, temporaryID }) =>
-        opener === 'remote' &&
-        live !== undefined &&
-        temporaryID !== undefined &&
-        oracle.wasOpened(BigInt(temporaryID)) &&
-        !ledger.has(live.channelID),
-    )
+    return (this.process?.node?.channels() ?? [])
+      .flatMap(({ live, opener, temporaryID }) => {
+        const isLost = opener === 'remote' && live !== undefined && !ledger.has(live.channelID)
+        return isLost && temporaryID !== undefined && oracle.wasOpened(BigInt(temporaryID)) ? [live] : []
+      })
+      .reduce((sum, { balances, htlcs }) => {
+        // Whose preimage is known was told, though it is still with who offered it.
+        const told = htlcs.filter(({ preimage }) => preimage !== undefined)
+        const change = told.map(({ offerer, amount }) => (offerer === 'remote' ? amount : -amount))
+        return change.reduce((all, one) => all + one, sum + balances.local)
+      }, 0n)
   }
 
   /** Payments of its own that have no end. */
@@ -204,14 +206,9 @@ export class BitcoinParty implements Owner {
     this.process.port.changed()
   }
 
-  /** A cheat keeps what its disk holds now. */
-  remember(): void {
-    const { process } = this
-    if (this.isHonest || process === undefined) return
-    // Of all that there ever was, early and late.
-    if (this.#old.length >= MAX_OLD) this.#old.splice((this.#remembered * 5) % MAX_OLD, 1)
-    this.#old.push(new Map(process.store.disk))
-    this.#remembered++
+  /** A cheat keeps what its disk holds from now on. */
+  wrote(batch: readonly Write[]): void {
+    if (!this.isHonest) this.#memory.add(batch)
   }
 
   /**
@@ -243,9 +240,9 @@ export class BitcoinParty implements Owner {
   }
 
   /** A cheat goes on chain with an old disk: all its channels, as they were then. Its peers never hear of it again. */
-  cheat(which: number): void {
-    const disk = this.#old[which % Math.max(1, this.#old.length)]
-    if (!this.isHonest && disk !== undefined) this.#haunt(disk)
+  cheat(random: Random): void {
+    const disk = this.#memory.any(random)
+    if (disk !== undefined) this.#haunt(disk)
   }
 
   #haunt(disk: Disk): void {

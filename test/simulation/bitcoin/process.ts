@@ -14,6 +14,7 @@ import {
   reject,
 } from '../../../client/index.js'
 import type { Identity } from '../../../peer/index.js'
+import type { Write } from '../../../persistence/index.js'
 import type { Disk } from '../disk.js'
 import { Life, type LifeOwner } from '../life.js'
 import type { Outgoing, SimBus } from '../network.js'
@@ -46,6 +47,8 @@ export interface Owner extends Payer, LifeOwner {
   readonly outgoing: Outgoing
   /** It was told something. */
   onHeard(): void
+  /** Something is on its disk. */
+  wrote(batch: readonly Write[]): void
 }
 
 /** A client's process. */
@@ -67,7 +70,7 @@ export class BitcoinProcess extends Life<Owner, BitcoinScene> {
     readonly isGhost = false,
   ) {
     const random = scene.random.fork(`${owner.name}/${life}`)
-    super(owner, scene, { disk, random })
+    super(owner, scene, { disk, random, wrote: (batch) => void (isGhost || owner.wrote(batch)) })
     const { clock } = this
     this.port = new ChainPort(CHAIN_HASH, scene.ledger, {
       clock,

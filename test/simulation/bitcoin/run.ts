@@ -153,7 +153,7 @@ async function finale(stage: BitcoinStage, random: Random): Promise<void> {
   if (random.chance(0.3)) await estrange(stage, random)
   if (random.chance(0.4)) crowdAfterCommitment(scene, miner, random)
   if (random.chance(0.7)) {
-    for (const party of parties) party.cheat(random.int(100))
+    for (const party of parties) party.cheat(random)
     if (random.chance(0.7)) await pass(MAX_BLIND * BLOCK_MS)
   }
   const shakes = random.chance(0.5) ? 0 : random.between(1, 4)
@@ -270,9 +270,9 @@ function judge(
   }
   for (const party of honest) {
     const has = party.wallet.wealth
-    const due = WEALTH + oracle.balance(party) / 1000n
+    const due = WEALTH + (oracle.balance(party) - party.forsaken) / 1000n
     const fees = ledger.fees(party.wallet.script)
-    if (has < due - fees - DUST && !party.isForsaken)
+    if (has < due - fees - DUST)
       oracle.violated('agreed balance kept', `${party.name} has ${has}, ${due} less ${fees} of fees expected`)
   }
 }

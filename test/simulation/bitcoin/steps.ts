@@ -43,7 +43,6 @@ const KINDS = {
   starve: 3,
   crowd: 1,
   outage: 2,
-  remember: 8,
   cheat: 1,
   recant: 2,
 } as const
@@ -121,14 +120,11 @@ export function takeBitcoinStep(stage: BitcoinStage, random: Random): void {
       return miner.crowd(random.between(2, 12), BigInt(random.between(500, 5_000)))
     case 'outage':
       return party.canLeave ? party.cutChain(random.int(2 * BLOCK_MS)) : undefined
-    case 'remember':
-      for (const each of parties) each.remember()
-      return
     case 'cheat':
     case 'recant': {
       // It is over for a cheat then: about half of them wait for the end.
       const cheat = random.chance(CHEATS) ? parties.find(({ isHonest }) => !isHonest) : undefined
-      return kind === 'cheat' ? cheat?.cheat(random.int(100)) : cheat?.recant(random.between(0, 5))
+      return kind === 'cheat' ? cheat?.cheat(random) : cheat?.recant(random.between(0, 5))
     }
   }
 }
