@@ -110,6 +110,9 @@ async function explain(options: RunOptions, failed: RunResult): Promise<void> {
   say(`\nreplay: ${replay}\nshrinking ...`)
   const { only, result } = await shrink(options, failed)
   say(`${only.length} of ${options.steps} steps are enough:\n  ${replay} --only ${only.join(',')}`)
+  const again = await runOn({ ...options, only })
+  if (again.hash !== result.hash)
+    say(`VIOLATED same seed, same trace: ${again.hash} when these steps are played again`)
   for (const { invariant, words } of result.violations) say(`VIOLATED ${invariant}: ${words}`)
 }
 

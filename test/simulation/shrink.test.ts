@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import type { Invariant } from './oracle.js'
 import type { RunOptions, RunResult } from './play.js'
 import { shrink } from './shrink.js'
+import { runOn } from './worlds.js'
 
 const STEPS = 200
 
@@ -54,6 +55,27 @@ describe('simulation: shrink', () => {
     expect((await shrunk({ only: [2, 4, 8, 16, 32] })).only).deep.equals([8])
     for (const { only = [] } of tried) expect([2, 4, 8, 16, 32]).includes.members([...only])
   })
+
+  for (const ledger of ['sim', 'bitcoin'] as const) {
+    it(`real runs on ${ledger}: what is left fails when it is played again, step for step`, async function () {
+      this.timeout(60_000)
+      const options = { seed: 2, steps: 12, ledger }
+      // What is wrong here is that anybody proposes a channel.
+      const attempt = async (tried: RunOptions): Promise<RunResult> => {
+        const result = await runOn({ ...tried, keepTrace: true })
+        const proposals = result.trace.filter((line) => line.includes(' proposes'))
+        const violations = proposals.map((words) => ({ invariant: 'nothing is stuck' as const, words }))
+        return { ...result, violations }
+      }
+      const failed = await attempt(options)
+      expect(failed.violations).not.deep.equals([])
+      const { only, result } = await shrink(options, failed, { attempt, budget: 6 })
+      expect(only.length).lessThan(12)
+      const again = await attempt({ ...options, only })
+      expect([again.hash, again.violations]).deep.equals([result.hash, result.violations])
+      expect(again.violations).not.deep.equals([])
+    })
+  }
 
   it('no more runs than the budget allows, each of the same seed -> what was found so far still fails', async () => {
     const { tried, shrunk } = simulator(all(0, 57, 113, 199))
