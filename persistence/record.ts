@@ -119,7 +119,7 @@ export function openEnvelope(key: string, bytes: Uint8Array): Envelope {
   const [format, nameLength = 0] = bytes
   // The format comes before the checksum, which another format may not have.
   if (format !== undefined && format > FORMAT) {
-    throw invalid(key, `written in format ${format} by a newer release, this one reads format ${FORMAT}`)
+    throw invalid(key, `written in format ${format} ${NEWER}, this one reads format ${FORMAT}`)
   }
   const end = bytes.length - 4
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -134,13 +134,21 @@ export function openEnvelope(key: string, bytes: Uint8Array): Envelope {
   return { name, version: view.getUint16(2 + nameLength), payload: bytes.subarray(4 + nameLength, end) }
 }
 
+/** Whether a record can't be read since a newer release wrote it: then nothing is wrong with it. */
+export function isNewerRecord(error: unknown): boolean {
+  return isError(error, 'INVALID_RECORD') && error.facts.reason.includes(NEWER)
+}
+
+/** In the reasons of what is refused for that. */
+const NEWER = 'by a newer release'
+
 /** The payload in the form of the newest version. */
 function migrate<T>(spec: RecordSpec<T>, key: string, { name, version, payload }: Envelope): Uint8Array {
   if (name !== spec.name) throw invalid(key, `${spec.name} expected, got ${name}`)
   if (version > spec.version) {
     throw invalid(
       key,
-      `${name} version ${version} was written by a newer release, this one reads up to ${spec.version}: install that release again`,
+      `${name} version ${version} was written ${NEWER}, this one reads up to ${spec.version}: install that release again`,
     )
   }
   let migrated = payload

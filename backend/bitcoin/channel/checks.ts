@@ -8,6 +8,8 @@ import { CHANNEL_POLICY, type ChannelPolicy, DUST_LIMITS, MAX_HTLCS, MIN_FEERATE
 
 const MAX_SAT = 21n * 10n ** 14n
 const MILLION = 1_000_000
+/** Characters, of which each may be some bytes. */
+const MAX_REFERENCE = 250
 const MAX_U16 = 0xffff
 const MAX_U32 = 0xffff_ffff
 
@@ -47,7 +49,8 @@ export function faultOfRequest(request: Figures): string | undefined {
 export function faultOfIntent(intent: Intent): string | undefined {
   switch (intent.kind) {
     case 'add': {
-      const { amount, paymentHash, cltvExpiry, onion, blindedPath } = intent
+      const { reference, amount, paymentHash, cltvExpiry, onion, blindedPath } = intent
+      if (typeof reference !== 'string' || reference.length > MAX_REFERENCE) return 'reference'
       if (!isAmount(amount, 1n, MAX_SAT * 1000n)) return 'amount'
       if (!isBytes(paymentHash, 32)) return 'paymentHash'
       if (!isCount(cltvExpiry, 0, MAX_U32)) return 'cltvExpiry'

@@ -9,6 +9,7 @@ import type { Entry, FundingChild } from './entries.js'
 import { asError } from './faults.js'
 import { amountFor, type ChildCoins, type ChildWish, childFor } from './funding-child.js'
 import type { LightningNodeOptions } from './options.js'
+import type { Quarantine } from './quarantine.js'
 import type { Turns } from './turns.js'
 
 /** What coins need of their node. */
@@ -17,6 +18,7 @@ export interface CoinsOptions {
   readonly turns: Turns
   /** Of the node. */
   readonly id: string
+  readonly quarantine: Pick<Quarantine, 'has'>
   /** What has to stay in the wallet if that channel is funded, too. */
   readonly keepFor: (channel: bigint) => Sat
   /** A channel of ours will end for want of money. */
@@ -152,7 +154,7 @@ export class Coins {
 
   /** Coins that are kept for nothing any more: the record of what they were for was never written, or is gone. */
   async releaseForgotten(entries: Iterable<Entry>): Promise<void> {
-    const { wallet, id: node } = this.#options
+    const { wallet, id: node, quarantine } = this.#options
     const inUse = new Set<string>()
     for (const { keyIndex, monitor, funding } of entries) {
       inUse.add(this.#purpose(keyIndex))
@@ -160,7 +162,10 @@ export class Coins {
       for (const { id } of monitor?.attempts ?? []) inUse.add(this.#purpose(keyIndex, id))
     }
     for (const { id, purpose } of await wallet.reservations()) {
-      if (purpose.startsWith(`${node} channel `) && !inUse.has(purpose)) await wallet.release(id)
+      const prefix = `${node} channel `
+      if (!purpose.startsWith(prefix) || inUse.has(purpose)) continue
+      const [channel = ''] = purpose.slice(prefix.length).split(' ')
+      if (!quarantine.has(BigInt(channel))) await wallet.release(id)
     }
   }
 

@@ -28,11 +28,13 @@ import type { Commands, NodeInput } from './input.js'
 import { Machines, type MachinesOptions } from './machines.js'
 import { Openings } from './openings.js'
 import { PeerStorage } from './peer-storage.js'
+import type { Quarantine } from './quarantine.js'
 import type { Consequence, SwitchChannels } from './switch.js'
 
 /** What a node is made of. */
 export interface CoreOptions extends MachinesOptions {
   readonly admission: AdmissionLimits
+  readonly quarantine: Quarantine
   /** The first key index that was never used. */
   readonly nextKeyIndex: bigint
   /** For which peers something is kept; see `PeerStorage`. */
@@ -51,14 +53,24 @@ export class Core implements SwitchChannels, Commands {
   readonly #openings: Openings
   readonly #storage: PeerStorage
   readonly #addresses: Addresses
+  readonly #quarantine: Quarantine
   #isSynced = true
   /** A peer had a backup with channels that we know nothing of. */
   #isBehind = false
   /** Over which connection a peer has given something back. */
   readonly #heard = new Map<PeerID, number>()
 
-  constructor({ admission, nextKeyIndex, kept, addresses, addressOf, ...surroundings }: CoreOptions) {
+  constructor({
+    admission,
+    nextKeyIndex,
+    quarantine,
+    kept,
+    addresses,
+    addressOf,
+    ...surroundings
+  }: CoreOptions) {
     this.#machines = new Machines(surroundings)
+    this.#quarantine = quarantine
     this.#addresses = new Addresses(this.#machines, addresses, addressOf)
     this.#storage = new PeerStorage(this.#machines, kept)
     this.#openings = new Openings(this.#machines, admission, nextKeyIndex)
@@ -154,7 +166,8 @@ export class Core implements SwitchChannels, Commands {
       this.#storage.changed(peer)
       this.#addresses.look(peer)
     }
-    return { ...draft.finish(htlcs.takeWrites()), isUnfinished }
+    const fail = (entry: Entry, cause: unknown) => this.#machines.stop(entry, cause)
+    return { ...draft.finish(htlcs.takeWrites(), fail), isUnfinished }
   }
 
   /** The last turn is durable: what changed is what our user sees from now on. */
@@ -174,10 +187,13 @@ export class Core implements SwitchChannels, Commands {
 
   open(peer: PeerID, request: Omit<OpenRequest, 'keyIndex' | 'features'>): bigint {
     if (!this.#isSynced) throw notSynced('no channel is opened')
+    // No backup would have it.
+    this.#quarantine.demandNone()
     return this.#openings.open(peer, request)
   }
 
   command(keyIndex: bigint, input: ChannelInput): void {
+    this.#quarantine.demandNot(keyIndex)
     const entry = this.entries.get(keyIndex)
     if (entry === undefined || entry.state.phase === 'closed') throw unknownChannel(keyIndex)
     this.#machines.command(entry, input)
@@ -293,6 +309,8 @@ export class Core implements SwitchChannels, Commands {
       case 'open_channel':
         // Nobody could tell when its funding is there.
         if (!this.#isSynced) return this.#openings.refuse(peer, id, 'this node does not see the chain now')
+        if (!this.#quarantine.isEmpty)
+          return this.#openings.refuse(peer, id, 'this node takes no channels now')
         return this.#openings.received(peer, message)
       case 'error':
         // For none in particular: for all of them (BOLT 1).
@@ -302,6 +320,7 @@ export class Core implements SwitchChannels, Commands {
       case 'warning':
         return this.effect({ kind: 'tell', event: { kind: 'warning', peer, text: shownText(message.data) } })
       default:
+        if (this.#quarantine.mayBeOf(peer)) return
         return this.#openings.refuse(peer, id, 'unknown channel')
     }
   }

@@ -120,6 +120,8 @@ export type NodeEvent =
       readonly backup: Uint8Array
       readonly error: PerkunasError
     }
+  /** Records of a channel can't be read: nothing is said or published for it. With each start. */
+  | { readonly kind: 'quarantined'; readonly channel: bigint; readonly error: PerkunasError }
   /** What a peer says about no channel in particular. */
   | { readonly kind: 'warning'; readonly peer: PeerID; readonly text: string }
 

@@ -106,7 +106,8 @@ export class Entries {
   }
 }
 
-function namesOf({ state, shown }: Entry): readonly Hex[] {
+/** All names by which messages may mean a channel. */
+export function namesOf({ state, shown }: Entry): readonly Hex[] {
   return [state, shown].flatMap((one) =>
     'terms' in one ? [wireID(one), one.terms.temporaryID] : [one.channelID],
   )

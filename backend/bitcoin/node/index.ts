@@ -14,6 +14,7 @@ export type {
 } from './options.js'
 export { NodePayments } from './payments.js'
 export type { ChainStatus, Followed, NodeBus, NodeChain } from './ports.js'
+export type { QuarantinedChannel } from './quarantine.js'
 export type { AnchorReserve } from './reserve.js'
 export { type SourceChainOptions, sourceChain } from './source-chain.js'
 export type { HtlcSwitch } from './switch.js'

@@ -118,6 +118,7 @@ export class Machines implements AroundMachines {
     if (isLive(next) && !wasLive) this.entries.forgetTemporary(entry)
     if (isLive(next) && wantsFlush(next)) this.#toFlush.add(entry)
     for (const handoff of handoffs) {
+      this.draft.handedOn(entry)
       this.follow(this.htlcs.handed(entry.keyIndex, handoff, this.env.height))
     }
     if (result !== undefined) this.#applyMonitor(entry, result)
@@ -215,9 +216,11 @@ export class Machines implements AroundMachines {
     for (const handoff of handoffs) {
       switch (handoff.kind) {
         case 'learned':
+          this.draft.handedOn(entry)
           this.follow(this.htlcs.learned(entry.keyIndex, handoff.htlc, handoff.preimage))
           break
         case 'htlcResolved':
+          this.draft.handedOn(entry)
           this.follow(this.htlcs.resolved(entry.keyIndex, handoff.htlc, handoff.to))
           break
         case 'channelSpent':

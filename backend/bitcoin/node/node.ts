@@ -28,6 +28,7 @@ import {
 import { demandOptions, type LightningNodeOptions, type OpenHandler, type OpenOptions } from './options.js'
 import { type NodeParts, nodeParts } from './parts.js'
 import type { NodePayments } from './payments.js'
+import type { QuarantinedChannel } from './quarantine.js'
 import { writeRecovered } from './recover.js'
 import type { AnchorReserve } from './reserve.js'
 import { type Restored, restored } from './restore.js'
@@ -66,8 +67,8 @@ export class LightningNode implements AsyncDisposable {
    * Brings a node back, or begins a new one: reads the store, goes through the blocks that were missed, says again what may
    * not have been said, and only then looks at its peers.
    *
-   * @throws PerkunasError INVALID_ARGUMENT for choices that can't be meant; INVALID_RECORD, STORE_FAILED; what the chain and the
-   *   wallet throw
+   * @throws PerkunasError INVALID_ARGUMENT for choices that can't be meant; INVALID_RECORD for what is of no channel in
+   *   particular or of a newer release, STORE_FAILED; what the chain and the wallet throw
    */
   static async start(options: LightningNodeOptions): Promise<LightningNode> {
     demandOptions(options)
@@ -187,7 +188,17 @@ export class LightningNode implements AsyncDisposable {
     return reserve.stand(await reserve.available())
   }
 
-  /** All channels that are not over. */
+  /**
+   * Channels whose records can't be read. Nothing is said or published for them, and as long as there is one, no channel begins,
+   * and no backup is made: it would take the place of one that has them all. To be told by `events$` and `errors$` at the start,
+   * too. What helps is the store as it was; or another one and {@link LightningNode.recover} with the last backup, for which
+   * the peers close all channels.
+   */
+  quarantined(): readonly QuarantinedChannel[] {
+    return this.#parts.quarantine.all
+  }
+
+  /** All channels that are not over and can be read. */
   channels(): readonly ChannelView[] {
     return [...this.#parts.core.entries.all].map((entry) => viewOfEntry(entry, this.#parts.core.env))
   }
@@ -271,6 +282,7 @@ export class LightningNode implements AsyncDisposable {
     return this.eventually(() => {
       demandChannel(channel)
       const view = this.channel(channel)
+      this.#parts.quarantine.demandNot(channel)
       if (view === undefined) throw this.#parts.ends.get(channel) ?? unknownChannel(channel)
       if (isWanted(view)) return view
       if (view.stopped !== undefined) throw view.stopped
@@ -338,8 +350,9 @@ export class LightningNode implements AsyncDisposable {
     return this.#parts.turns.waiters.until(look, signal)
   }
 
-  /** A backup of now: see {@link LightningNode.recover}. */
+  /** A backup of now: see {@link LightningNode.recover}. @throws PerkunasError INVALID_RECORD while it would lack a channel */
   backup(): Uint8Array {
+    this.#parts.quarantine.demandNone()
     const { entries, nextKeyIndex } = this.#parts.core
     return this.#parts.backups.make({
       entries: entries.all,
@@ -371,7 +384,13 @@ export class LightningNode implements AsyncDisposable {
     if (entries.length > 0) this.#parts.schedule(() => this.#parts.hold.outdated([]))
     this.#endings.push(...this.#parts.connections.listen(), () => this.#parts.mempool.end())
     this.#parts.mempool.begin()
-    this.#parts.schedule(() => this.#parts.reserve.begin())
+    this.#parts.schedule(() => {
+      this.#parts.reserve.begin()
+      for (const { channel, error } of this.quarantined()) {
+        this.#events.next({ kind: 'quarantined', channel, error })
+        this.#errors.next(error)
+      }
+    })
     this.#tickLater()
     // What the bus was told now is newer than what the store has.
     const { bus } = this.#options
@@ -397,6 +416,7 @@ export class LightningNode implements AsyncDisposable {
 
   async #backUp(): Promise<void> {
     const { onBackup } = this.#options
+    if (!this.#parts.quarantine.isEmpty) return
     try {
       if (onBackup !== undefined && this.stopped === undefined) await onBackup(this.backup())
     } catch (cause) {

@@ -28,6 +28,7 @@ import type { LightningNodeOptions } from './options.js'
 import { OwnScripts } from './own-scripts.js'
 import { NodePayments } from './payments.js'
 import { Performer } from './perform.js'
+import { Quarantine } from './quarantine.js'
 import { RandomPool } from './random-pool.js'
 import { Reserve } from './reserve.js'
 import type { Restored } from './restore.js'
@@ -44,6 +45,7 @@ export interface NodeParts {
   readonly coins: Coins
   readonly inbound: Inbound
   readonly reserve: Reserve
+  readonly quarantine: Quarantine
   readonly backups: Backups
   /** What waits for them. */
   readonly hold: Hold
@@ -81,6 +83,7 @@ export function nodeParts(options: LightningNodeOptions, found: Restored, hooks:
   const random = (bytes: number) => options.entropy?.(bytes) ?? pool.take(bytes)
   const alias = () => aliasOf(random(8))
   const admission = admissionLimits(options.admission)
+  const quarantine = new Quarantine(found.quarantined)
   const scripts = new OwnScripts()
   const ends = new Ends()
   const payments = new NodePayments(options, found.payments, {
@@ -111,6 +114,7 @@ export function nodeParts(options: LightningNodeOptions, found: Restored, hooks:
     resolver: resolverPolicy(options.resolver),
     htlcs: options.htlcs ?? payments.desk,
     admission,
+    quarantine,
     nextKeyIndex: found.nextKeyIndex,
     kept: found.kept,
     addresses: found.addresses,
@@ -152,7 +156,7 @@ export function nodeParts(options: LightningNodeOptions, found: Restored, hooks:
   const connections = new Connections(bus, turns, stored)
   const entrust = (peer: PeerID) => {
     const connection = connections.of(peer)
-    if (connection === undefined || core.isBehind || !core.offersStorage(peer)) return
+    if (connection === undefined || core.isBehind || !quarantine.isEmpty || !core.offersStorage(peer)) return
     const { entries, nextKeyIndex } = core
     const blob = backups.makeBlob({ entries: entries.all, nextKeyIndex, cursor: following.cursor })
     connections.send({ kind: 'send', peer, connection, message: { kind: 'peer_storage', blob } })
@@ -163,7 +167,7 @@ export function nodeParts(options: LightningNodeOptions, found: Restored, hooks:
   }
   const unfunded = (channel: bigint, error: PerkunasError) => ends.blame(channel, error)
   const keepFor = (channel: bigint) => reserveOf(anchoredOf(core, channel), core.env.fees)
-  const coins = new Coins({ wallet, turns, id: bus.id, keepFor, unfunded })
+  const coins = new Coins({ wallet, turns, id: bus.id, quarantine, keepFor, unfunded })
   const tell = (event: NodeEvent) => hooks.event(event)
   const isStopped = () => turns.stopped !== undefined
   const reserve = new Reserve({ core, wallet, tell, report, isStopped })
@@ -180,6 +184,7 @@ export function nodeParts(options: LightningNodeOptions, found: Restored, hooks:
     following,
     mempool,
     reserve,
+    quarantine,
     backups,
     hold,
     payments,

@@ -1,6 +1,8 @@
 // A node from its store: one scan of each kind of record, and what does not fit together is refused.
+import { isError, type PerkunasError } from '../../../channel/errors.js'
 import { isPeerID, type PeerID } from '../../../peer/index.js'
 import type { Store } from '../../../persistence/index.js'
+import { isNewerRecord } from '../../../persistence/record.js'
 import { type ChainCursor, cursorRecord } from '../chain/index.js'
 import { CHANNEL_ROWS, isLive, restoredChannels } from '../channel/index.js'
 import type { FundingPlace } from '../channel/schemas.js'
@@ -8,6 +10,7 @@ import { MONITOR_ROWS, restoredMonitors } from '../monitor/rows.js'
 import { PAYMENT_ROWS, type PaymentsState, restoredPayments } from '../payments/index.js'
 import { invalidRow, keyIndexIn } from '../rows.js'
 import type { Entry, OwnFunding } from './entries.js'
+import type { QuarantinedChannel } from './quarantine.js'
 import { NODE_KEYS, NODE_RECORDS, NODE_ROWS } from './rows.js'
 
 /** What a store has of a node. */
@@ -16,6 +19,8 @@ export interface Restored {
   /** Absent in a new one. */
   readonly cursor: ChainCursor | undefined
   readonly entries: readonly Entry[]
+  /** Channels whose records can't be read. */
+  readonly quarantined: readonly QuarantinedChannel[]
   readonly payments: PaymentsState
   /** For which peers something is kept; until when, if they have no channels. */
   readonly kept: ReadonlyMap<PeerID, number | undefined>
@@ -23,52 +28,87 @@ export interface Restored {
   readonly addresses: ReadonlyMap<PeerID, string>
 }
 
-/** @throws PerkunasError INVALID_RECORD if a record is damaged, missing, or of a newer version; STORE_FAILED */
+/**
+ * @throws PerkunasError INVALID_RECORD if a record that all depends on is damaged or missing, or any is of a newer version;
+ *   STORE_FAILED. What is of one channel costs that one.
+ */
 export async function restored(store: Store): Promise<Restored> {
   const [own, channelRows, monitorRows, paymentRows] = await Promise.all(
     [NODE_ROWS, CHANNEL_ROWS, MONITOR_ROWS, PAYMENT_ROWS].map((prefix) => all(store, prefix)),
   )
   const node = ownRows(own ?? [])
-  const states = restoredChannels(channelRows ?? [])
-  const monitors = restoredMonitors(monitorRows ?? [])
-  const entries = [...states].map(([keyIndex, state]): Entry => {
-    const key = NODE_KEYS.channel(keyIndex)
-    const peer = node.peers.get(keyIndex)
-    const monitor = monitors.get(keyIndex)
-    if (peer === undefined) throw invalidRow(key, 'it is missing')
-    if (!isLive(state) || monitor === undefined) throw invalidRow(key, 'its channel has no monitor')
-    // M1 and M3 over both records: they were written together.
-    const { signer } = state
-    const { released, secrets } = monitor.known
-    if (released !== signer.released || secrets.next !== signer.secrets.next) {
-      throw invalidRow(key, 'its channel and its monitor are not of the same step')
-    }
+  const rowsOf = byChannel([...(channelRows ?? []), ...(monitorRows ?? [])])
+  const entries: Entry[] = []
+  const quarantined: QuarantinedChannel[] = []
+  for (const [keyIndex, rows] of rowsOf) {
     if (keyIndex >= node.nextKeyIndex) throw invalidRow(NODE_KEYS.next, `key index ${keyIndex} is in use`)
-    return {
-      keyIndex,
-      peer,
-      state,
-      monitor,
-      watched: new Set(),
-      revoked: [],
-      written: { state, monitor },
-      shown: state,
-      funding: node.fundings.get(keyIndex),
-      place: node.places.get(keyIndex),
-      stopped: undefined,
+    const peer = node.peers.get(keyIndex)
+    try {
+      const broken = node.broken.get(keyIndex)
+      if (broken !== undefined) throw broken
+      entries.push(entryOf(keyIndex, { ...node, rows }))
+    } catch (cause) {
+      // Of another release nothing is damaged, and all that it wrote is there.
+      if (!isError(cause, 'INVALID_RECORD') || isNewerRecord(cause)) throw cause
+      quarantined.push({ channel: keyIndex, error: cause, ...(peer === undefined ? {} : { peer }) })
     }
-  })
-  const orphan = [...monitors.keys()].find((keyIndex) => !states.has(keyIndex))
-  if (orphan !== undefined) throw invalidRow(`${MONITOR_ROWS}${orphan}`, 'it has no channel')
+  }
   const payments = restoredPayments(paymentRows ?? [])
   return {
     nextKeyIndex: node.nextKeyIndex,
     cursor: node.cursor,
     entries,
+    quarantined,
     payments,
     kept: node.kept,
     addresses: node.addresses,
   }
+}
+
+/** @throws PerkunasError INVALID_RECORD */
+function entryOf(
+  keyIndex: bigint,
+  { rows, peers, fundings, places }: ReturnType<typeof ownRows> & { readonly rows: readonly Row[] },
+): Entry {
+  const key = NODE_KEYS.channel(keyIndex)
+  const state = restoredChannels(rows.filter(([key]) => key.startsWith(CHANNEL_ROWS))).get(keyIndex)
+  const monitor = restoredMonitors(rows.filter(([key]) => key.startsWith(MONITOR_ROWS))).get(keyIndex)
+  const peer = peers.get(keyIndex)
+  if (state === undefined) throw invalidRow(`${MONITOR_ROWS}${keyIndex}`, 'it has no channel')
+  if (peer === undefined) throw invalidRow(key, 'it is missing')
+  if (!isLive(state) || monitor === undefined) throw invalidRow(key, 'its channel has no monitor')
+  // M1 and M3 over both records: they were written together.
+  const { signer } = state
+  const { released, secrets } = monitor.known
+  if (released !== signer.released || secrets.next !== signer.secrets.next) {
+    throw invalidRow(key, 'its channel and its monitor are not of the same step')
+  }
+  return {
+    keyIndex,
+    peer,
+    state,
+    monitor,
+    watched: new Set(),
+    revoked: [],
+    written: { state, monitor },
+    shown: state,
+    funding: fundings.get(keyIndex),
+    place: places.get(keyIndex),
+    stopped: undefined,
+  }
+}
+
+function byChannel(rows: readonly Row[]): ReadonlyMap<bigint, readonly Row[]> {
+  const found = new Map<bigint, Row[]>()
+  for (const row of rows) {
+    const [key] = row
+    const [, index] = key.split('/')
+    const keyIndex = keyIndexIn(key, index)
+    const others = found.get(keyIndex)
+    if (others === undefined) found.set(keyIndex, [row])
+    else others.push(row)
+  }
+  return found
 }
 
 type Row = readonly [key: string, value: Uint8Array]
@@ -86,6 +126,8 @@ function ownRows(rows: readonly Row[]) {
     peers: new Map<bigint, Entry['peer']>(),
     places: new Map<bigint, FundingPlace>(),
     fundings: new Map<bigint, OwnFunding>(),
+    /** Of which one of these can't be read. */
+    broken: new Map<bigint, PerkunasError>(),
     kept: new Map<PeerID, number | undefined>(),
     addresses: new Map<PeerID, string>(),
   }
@@ -99,25 +141,40 @@ function ownRows(rows: readonly Row[]) {
         found.cursor = cursorRecord.open(key, value)
         break
       case 'channel':
-        found.peers.set(keyIndexIn(key, index), NODE_RECORDS.channel.open(key, value).peer)
-        break
       case 'funding':
-        found.places.set(keyIndexIn(key, index), NODE_RECORDS.funding.open(key, value))
+      case 'own-funding': {
+        const keyIndex = keyIndexIn(key, index)
+        try {
+          if (kind === 'channel') found.peers.set(keyIndex, NODE_RECORDS.channel.open(key, value).peer)
+          else if (kind === 'funding') found.places.set(keyIndex, NODE_RECORDS.funding.open(key, value))
+          else found.fundings.set(keyIndex, NODE_RECORDS.ownFunding.open(key, value))
+        } catch (cause) {
+          if (!isError(cause, 'INVALID_RECORD') || isNewerRecord(cause)) throw cause
+          found.broken.set(keyIndex, cause)
+        }
         break
-      case 'own-funding':
-        found.fundings.set(keyIndexIn(key, index), NODE_RECORDS.ownFunding.open(key, value))
-        break
+      }
       case 'peer':
-        found.addresses.set(peerOf(key, index), NODE_RECORDS.peer.open(key, value).address)
+        // Where a peer is can be found out anew.
+        readable(() => found.addresses.set(peerOf(key, index), NODE_RECORDS.peer.open(key, value).address))
         break
       case 'kept':
-        found.kept.set(peerOf(key, index), NODE_RECORDS.kept.open(key, value).until)
+        readable(() => found.kept.set(peerOf(key, index), NODE_RECORDS.kept.open(key, value).until))
         break
       default:
         throw invalidRow(key, 'it is no record of a node')
     }
   }
   return found
+}
+
+/** Reads what may be missing. @throws PerkunasError INVALID_RECORD of a newer release */
+function readable(read: () => void): void {
+  try {
+    read()
+  } catch (cause) {
+    if (!isError(cause, 'INVALID_RECORD') || isNewerRecord(cause)) throw cause
+  }
 }
 
 function peerOf(key: string, text: string | undefined): PeerID {

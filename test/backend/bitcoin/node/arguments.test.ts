@@ -120,6 +120,8 @@ describe('LightningNode: arguments', () => {
       { onion: new Uint8Array(3) },
       { paymentHash: new Uint8Array(3) },
       { amount: -5n },
+      { reference: 'x'.repeat(251) },
+      { reference: 5 },
       { cltvExpiry: 0.5 },
       { kind: 'x' },
     ]) {

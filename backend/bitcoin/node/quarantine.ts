@@ -1,0 +1,51 @@
+// Channels whose records can't be read: each costs itself and no other. Nothing is said or published for one, its rows stay as
+// they are, and as long as there is one no backup takes the place of what its user has: that would lack it.
+import type { PerkunasError } from '../../../channel/errors.js'
+import type { PeerID } from '../../../peer/index.js'
+
+/** A channel whose records can't be read. */
+export interface QuarantinedChannel {
+  /** Its name here. */
+  readonly channel: bigint
+  /** Node ID, if that can be read. */
+  readonly peer?: PeerID
+  readonly error: PerkunasError
+}
+
+/** See above. */
+export class Quarantine {
+  readonly #all: ReadonlyMap<bigint, QuarantinedChannel>
+
+  constructor(channels: readonly QuarantinedChannel[]) {
+    this.#all = new Map(channels.map((one) => [one.channel, one]))
+  }
+
+  /** All of them. */
+  get all(): readonly QuarantinedChannel[] {
+    return [...this.#all.values()]
+  }
+
+  get isEmpty(): boolean {
+    return this.#all.size === 0
+  }
+
+  has(channel: bigint): boolean {
+    return this.#all.has(channel)
+  }
+
+  /** @throws PerkunasError INVALID_RECORD if it is one of them */
+  demandNot(channel: bigint): void {
+    const found = this.#all.get(channel)
+    if (found !== undefined) throw found.error
+  }
+
+  /** @throws PerkunasError INVALID_RECORD, that of the first, if there is any */
+  demandNone(): void {
+    for (const { error } of this.#all.values()) throw error
+  }
+
+  /** Whether what a peer says of a channel that we don't know may be about one of them: an answer would have it closed. */
+  mayBeOf(peer: PeerID): boolean {
+    return this.all.some((one) => one.peer === undefined || one.peer === peer)
+  }
+}

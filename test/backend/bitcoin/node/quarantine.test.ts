@@ -1,0 +1,172 @@
+// Records of one channel that can't be read, or that have no encoding: it costs that channel, and all others go on.
+import { expect } from 'chai'
+import type { Intent } from '../../../../backend/bitcoin/channel/index.js'
+import type { LightningNode, NodeEvent } from '../../../../backend/bitcoin/node/index.js'
+import { sha256 } from '../../../../backend/bitcoin/script/index.js'
+import { msat, sat } from '../../../../backend/bitcoin/units.js'
+import { toHex } from '../../../../channel/bytes.js'
+import type { PerkunasError } from '../../../../channel/errors.js'
+import { openEnvelope, sealEnvelope } from '../../../../persistence/index.js'
+import { failure } from '../../../client/parties.js'
+import { until } from './stranger.js'
+import { preimageOf, type TestNode, TestWorld } from './world.js'
+
+const DAMAGED: readonly (readonly [what: string, key: RegExp])[] = [
+  ['its state', /^lightning\/0\/state$/],
+  ['its terms', /^lightning\/0\/terms$/],
+  ['its monitor’s secrets', /^lightning-monitor\/0\/secrets$/],
+  ['its monitor’s newest commitment', /^lightning-monitor\/0\/holder\//],
+  ['whose it is', /^lightning-node\/channel\/0$/],
+  ['where its funding is', /^lightning-node\/funding\/0$/],
+  ['its funding', /^lightning-node\/own-funding\/0$/],
+]
+
+describe('LightningNode: a channel whose records can not be read', () => {
+  let world: TestWorld
+  let alice: TestNode
+  let bob: TestNode
+  let errors: PerkunasError[]
+  let told: NodeEvent[]
+
+  beforeEach(async () => {
+    world = new TestWorld()
+    alice = world.node('alice')
+    bob = world.node('bob')
+    await bob.start()
+    await started()
+    for (let i = 0; i < 2; i++)
+      await alice.running.open({
+        peer: bob.id,
+        address: 'memory://bob',
+        capacity: sat(1_000_000n),
+        push: msat(300_000_000n),
+      })
+    await world.chain.mine(6)
+    for (const node of [alice, bob])
+      for (const channel of [0n, 1n]) await node.running.until(channel, ({ phase }) => phase === 'normal')
+  })
+
+  afterEach(() => world.stop())
+
+  async function started(options: Parameters<TestNode['start']>[0] = {}): Promise<LightningNode> {
+    const node = await alice.start(options)
+    errors = []
+    told = []
+    node.events$.subscribe((event) => told.push(event))
+    node.errors$.subscribe((error) => errors.push(error))
+    return node
+  }
+
+  /** Changes rows of a node that does not run. */
+  async function change(key: RegExp, alter: (row: Uint8Array) => Uint8Array | undefined): Promise<void> {
+    const found = [...alice.store.snapshot()].filter(([one]) => key.test(one))
+    expect(found, `${key}`).to.not.have.length(0)
+    for (const [one, row] of found) {
+      const value = alter(row)
+      await alice.store.commit([
+        value === undefined ? { kind: 'delete', key: one } : { kind: 'put', key: one, value },
+      ])
+    }
+  }
+
+  const flipped = (row: Uint8Array) => row.map((byte, i) => (i === row.length - 6 ? byte ^ 1 : byte))
+
+  async function pays(number: number): Promise<void> {
+    const { balances } = bob.running.channel(1n)?.live ?? {}
+    const preimage = preimageOf(number)
+    bob.htlcs.preimages.set(toHex(sha256(preimage)), preimage)
+    await alice.offer(1n, msat(5_000_000n), number)
+    await bob.running.until(
+      1n,
+      ({ live }) => live?.htlcs.length === 0 && live.balances.local > (balances?.local ?? 0n),
+    )
+  }
+
+  for (const [what, key] of DAMAGED)
+    it(`${what} is damaged -> told, nothing said or published for it, and the other one pays`, async () => {
+      await alice.stop()
+      await change(key, flipped)
+      const rows = alice.store.snapshot()
+      const backups: Uint8Array[] = []
+      const node = await started({ onBackup: (one) => void backups.push(one) })
+      await until(() => errors.length > 0)
+      expect(errors.map(({ code }) => code)).to.deep.equal(['INVALID_RECORD'])
+      expect(node.quarantined().map(({ channel }) => channel)).to.deep.equal([0n])
+      expect(told.filter(({ kind }) => kind === 'quarantined')).to.have.length(1)
+      expect(node.channels().map(({ channel }) => channel)).to.deep.equal([1n])
+      await node.until(1n, ({ live }) => live?.isConnected === true)
+      await pays(1)
+      // Nothing of ours made the peer close it, and the call says why we don't.
+      expect(bob.running.channel(0n)?.phase).to.equal('normal')
+      expect(await failure(node.forceClose(0n))).to.include({ code: 'INVALID_RECORD' })
+      await world.chain.mine(3)
+      expect(world.chain.mempool.size).to.equal(0)
+      // A backup without it must not take the place of one that has it.
+      expect(backups).to.deep.equal([])
+      expect(() => node.backup()).to.throw('lightning')
+      expect(await failure(node.open({ peer: bob.id, capacity: sat(100_000n) }))).to.include({
+        code: 'INVALID_RECORD',
+      })
+      // Its rows are as they were: a newer release, or an expert, may read them.
+      const isIts = (one: string) => /^lightning(-monitor|-node\/[a-z-]+)?\/0(\/|$)/.test(one)
+      for (const [one, row] of rows)
+        if (isIts(one)) expect(alice.store.snapshot().get(one)).to.deep.equal(row)
+    })
+
+  it('rows of it are missing -> likewise', async () => {
+    for (const key of [/^lightning\/0\/terms$/, /^lightning-monitor\/0\/terms$/]) {
+      await alice.stop()
+      const kept = alice.store.clone()
+      await change(key, () => undefined)
+      const node = await started()
+      expect(node.quarantined().map(({ channel }) => channel)).to.deep.equal([0n])
+      await node.until(1n, ({ live }) => live?.isConnected === true)
+      await alice.stop()
+      alice.store = kept
+      await started()
+      expect(alice.running.quarantined()).to.deep.equal([])
+    }
+  })
+
+  it('a row of a newer release -> INVALID_RECORD at the start: nothing is wrong with it', async () => {
+    await alice.stop()
+    await change(/^lightning\/0\/state$/, (row) => {
+      const key = 'lightning/0/state'
+      return sealEnvelope(key, { ...openEnvelope(key, row), version: 99 })
+    })
+    const refused = await failure(started())
+    expect(refused).to.include({ code: 'INVALID_RECORD' })
+    expect(refused.message).to.match(/newer release/)
+  })
+
+  it('what all depends on is damaged -> INVALID_RECORD at the start', async () => {
+    await alice.stop()
+    await change(/^lightning-node\/next$/, flipped)
+    expect(await failure(started())).to.include({ code: 'INVALID_RECORD' })
+  })
+
+  it('a step that has no encoding -> its channel stands still as it was, nothing of it leaves, and the other one pays', async () => {
+    const { htlcs } = alice
+    const handed = htlcs.handed.bind(htlcs)
+    // For what comes by one channel, whoever decides about HTLCs wants of the other one what can't be written.
+    const intent: Intent = JSON.parse('{ "kind": "fee", "feerate": 300.5 }')
+    htlcs.handed = (channel, handoff) => {
+      const { wishes, ...rest } = handed(channel, handoff)
+      return { ...rest, wishes: handoff.kind === 'locked' ? [...wishes, { channel: 0n, intent }] : wishes }
+    }
+    await bob.offer(1n, msat(4_000_000n), 7)
+    await until(() => errors.length > 0)
+    expect(errors.map(({ code }) => code)).to.deep.equal(['INTERNAL'])
+    expect(alice.running.stopped).to.equal(undefined)
+    expect(alice.running.channel(0n)?.stopped).to.include({ code: 'INTERNAL' })
+    htlcs.handed = handed
+    await bob.running.until(1n, ({ live }) => live?.htlcs.length === 0)
+    await pays(1)
+    // What it had said and stored before still fits together.
+    const node = await alice.crash()
+    await node.until(0n, ({ live }) => live?.isConnected === true)
+    expect(node.channel(0n)?.live?.balances.local).to.equal(700_000_000n)
+    await node.forceClose(0n)
+    await until(() => world.chain.mempool.size === 1)
+  })
+})
