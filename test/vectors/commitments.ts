@@ -2,12 +2,8 @@
 import { expect } from 'chai'
 import { type Book, newBook, type OpenHtlc, viewOf } from '../../backend/bitcoin/channel/book.js'
 import { derivePublicKey, deriveRevocationKey, deriveSecret } from '../../backend/bitcoin/keys/derive.js'
-import {
-  buildCommitment,
-  type Commitment,
-  type CommitmentKeys,
-  type HtlcOutput,
-} from '../../backend/bitcoin/script/commitment.js'
+import { buildCommitment, type Commitment, type HtlcOutput } from '../../backend/bitcoin/script/commitment.js'
+import type { CommitmentKeys } from '../../backend/bitcoin/script/commitment-scripts.js'
 import { commitmentFee } from '../../backend/bitcoin/script/fees.js'
 import type { CommitmentFormat } from '../../backend/bitcoin/script/format.js'
 import { commitmentNumberOf, obscure, obscuringFactor } from '../../backend/bitcoin/script/number.js'

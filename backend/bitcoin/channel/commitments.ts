@@ -3,7 +3,7 @@ import type { CommitmentState, Signer } from '../keys/index.js'
 import { revokedCount, type SignerState } from '../keys/index.js'
 import type { MonitorTerms } from '../monitor/record.js'
 import { type Book, commitmentOf, viewOf } from './book.js'
-import type { Live } from './state.js'
+import { type ChannelState, isLive, type Live } from './state.js'
 import type { ChannelEnv } from './step.js'
 import { type ProposedTerms, type SideTerms, setupOf, type Terms } from './terms.js'
 
@@ -27,6 +27,12 @@ export function nextLocal({ terms, signer, book }: WithBook): CommitmentState {
 /** The peer's commitment that we sign next, if `book` says that we did. */
 export function nextRemote({ terms, signer, book }: WithBook): CommitmentState {
   return commitmentOf(viewOf(book, 'remote'), { number: signer.signed, funding: terms.funding })
+}
+
+/** Makes what its next commitments need and is known already, for when there is nothing else to do. Changes no state. */
+export function prepare(state: ChannelState, env: ChannelEnv): void {
+  if (!isLive(state) || state.link.kind !== 'up' || state.phase === 'failed') return
+  signerOf(state.terms, env).prepare(state.signer, state.remoteNextPoint)
 }
 
 /** Whether the peer has not yet revoked what we replaced by our last signature. */

@@ -26,6 +26,7 @@ export {
   viewOf,
 } from './book.js'
 export { step } from './channel.js'
+export { prepare } from './commitments.js'
 export { type Obligation, obligations } from './expiry.js'
 export { wireID } from './failure.js'
 export type { ChannelInput, Intent, UpdateMessage } from './input.js'

@@ -15,7 +15,7 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import { concat } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import { secp256k1 } from '../../../wallet/secp256k1.js'
-import type { CommitmentKeys } from '../script/commitment.js'
+import type { CommitmentKeys } from '../script/commitment-scripts.js'
 import { derivePublicKey, deriveRevocationKey } from './derive.js'
 
 /** What a side says of itself in open_channel or accept_channel: points, compressed. */

@@ -23,6 +23,7 @@ export {
 } from './policy.js'
 export {
   commitmentSecret,
+  commitmentSecrets,
   EMPTY_SECRETS,
   FIRST_SECRET_INDEX,
   findCommitmentSecret,

@@ -1,5 +1,5 @@
 // The signer of one channel: the only code that touches its secrets. Everything else holds points.
-import { equalBytes, toHex } from '../../../channel/bytes.js'
+import { equalBytes, fromHex, type Hex, toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import { type Claim, type ClaimKey, signClaim } from '../script/claims.js'
 import { type Closing, signClosing } from '../script/closing.js'
@@ -11,6 +11,7 @@ import {
   type HtlcOutput,
   type PublishedCommitment,
 } from '../script/commitment.js'
+import { commitmentScripts } from '../script/commitment-scripts.js'
 import type { CommitmentFormat } from '../script/format.js'
 import { obscuringFactor } from '../script/number.js'
 import { anchorScript } from '../script/scripts.js'
@@ -42,7 +43,8 @@ import {
   sign,
   validate,
 } from './policy.js'
-import { commitmentSecret, findCommitmentSecret } from './secrets.js'
+import { remembered } from './remembered.js'
+import { commitmentSecrets, findCommitmentSecret } from './secrets.js'
 import { type StepCounter, stepMemory } from './step-memory.js'
 
 /** What both sides agreed on when they opened the channel. */
@@ -92,6 +94,13 @@ export interface Signer {
   localCommitment(state: CommitmentState): Commitment
   /** A commitment of theirs, likewise. */
   remoteCommitment(state: CommitmentState, point: Uint8Array): Commitment
+  /**
+   * Makes ahead what of the next commitments is known: their keys and scripts, which cost more than signatures. Without it
+   * they are made when they are needed.
+   *
+   * @param point theirs, of the commitment that we sign next, if it is known
+   */
+  prepare(record: SignerState, point?: Uint8Array): void
 
   /** Signs their next commitment: what commitment_signed carries. */
   signRemote(
@@ -196,29 +205,32 @@ export function createSigner(
   const openerFirst = setup.opener === 'local' ? [basepoints, setup.remote] : [setup.remote, basepoints]
   const [openerPoints = basepoints, accepterPoints = basepoints] = openerFirst
   const factor = obscuringFactor(openerPoints.payment, accepterPoints.payment)
-  // The last few: each is said to the peer, and needed again when the peer signs.
-  const points = new Map<bigint, Uint8Array>()
-  const pointOf = (number: bigint) => {
-    const known = points.get(number)
-    if (known !== undefined) return known
-    const point = commitmentPoint(commitmentSecret(secrets.commitmentSeed, number))
-    points.set(number, point)
-    const [oldest] = points.keys()
-    if (points.size > KEPT_POINTS && oldest !== undefined) points.delete(oldest)
-    return point
+  const secretOf = commitmentSecrets(secrets.commitmentSeed)
+  // Each is said to the peer, and needed again when the peer signs.
+  const pointOf = remembered(KEPT_POINTS, (number: bigint) => commitmentPoint(secretOf(number)))
+  const formsOf = { local: remembered(KEPT_FORMS, formOf), remote: remembered(KEPT_FORMS, formOf) }
+
+  /** What a commitment has of its holder's point alone. */
+  function formOf(point: Hex, holder: 'local' | 'remote') {
+    const [own, other] = holder === 'local' ? [basepoints, setup.remote] : [setup.remote, basepoints]
+    const { format } = setup
+    const toSelfDelay = setup.toSelfDelay[holder]
+    const keys = commitmentKeys(own, other, fromHex(point))
+    return { keys, scripts: commitmentScripts({ format, keys, toSelfDelay }) }
   }
 
   function build(holder: 'local' | 'remote', state: CommitmentState, point: Uint8Array): Commitment {
-    const [own, other] = holder === 'local' ? [basepoints, setup.remote] : [setup.remote, basepoints]
-    return buildCommitment({
+    const { keys, scripts } = formsOf[holder](toHex(point), holder)
+    const params = {
       ...state,
       format: setup.format,
       obscuringFactor: factor,
-      keys: commitmentKeys(own, other, point),
-      opener: setup.opener === holder ? 'local' : 'remote',
+      keys,
+      opener: setup.opener === holder ? ('local' as const) : ('remote' as const),
       toSelfDelay: setup.toSelfDelay[holder],
       dustLimit: setup.dustLimit[holder],
-    })
+    }
+    return buildCommitment(params, scripts)
   }
 
   function buildSigned(state: CommitmentState, signatures: CommitmentSignatures): Commitment {
@@ -229,7 +241,7 @@ export function createSigner(
     throw new PerkunasError('INVALID_SIGNATURE', `commitment ${state.number}: bad signature (${what})`, {})
   }
 
-  function secretOf(record: SignerState, key: ClaimKey, { commitment, holder, point }: CommitmentOnChain) {
+  function claimSecret(record: SignerState, key: ClaimKey, { commitment, holder, point }: CommitmentOnChain) {
     const { number } = commitment.params
     switch (key) {
       case 'localDelayed':
@@ -261,6 +273,13 @@ export function createSigner(
     localCommitment: (state) => build('local', state, pointOf(state.number)),
     remoteCommitment: (state, point) => build('remote', state, point),
 
+    prepare({ validated }, point) {
+      formsOf.local(toHex(pointOf(validated)), 'local')
+      // That is said when the commitment before it is revoked.
+      pointOf(validated + 1n)
+      if (point !== undefined) formsOf.remote(toHex(point), 'remote')
+    },
+
     signRemote(record, state, point) {
       const commitment = build('remote', state, point)
       const { txid } = commitment
@@ -285,7 +304,7 @@ export function createSigner(
 
     releaseSecret(record, number) {
       const released = release(record, number)
-      const secret = commitmentSecret(secrets.commitmentSeed, number)
+      const secret = secretOf(number)
       return { next: memory.pass(record, released, { kind: 'release', what: `${number}` }), secret }
     },
 
@@ -331,7 +350,7 @@ export function createSigner(
       // It signs commitments too, which are not to be had by this way.
       if (FUNDING_KEYS.includes(claim.key) && !equalBytes(claim.scriptCode, anchorScript(basepoints.funding)))
         throw refused('the funding key signs no other claim than of our anchor')
-      const secret = secretOf(record, claim.key, onChain)
+      const secret = claimSecret(record, claim.key, onChain)
       if (secret === undefined && claim.key !== 'none') {
         throw refused(
           `no secret of ${claim.key} for ${onChain.holder} commitment ${onChain.commitment.params.number}`,
@@ -344,6 +363,8 @@ export function createSigner(
 
 /** Of ours: the current, the next, the one after it, and one to spare. */
 const KEPT_POINTS = 4
+/** Of each side: the next, and the one before it. */
+const KEPT_FORMS = 2
 const FUNDING_KEYS: readonly ClaimKey[] = ['localFunding', 'remoteFunding']
 
 /** What spends the funding with the sequence of a commitment is no closing, whatever it is called. */

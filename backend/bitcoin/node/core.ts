@@ -14,6 +14,7 @@ import {
   isChannelMessage,
   isLive,
   type OpenRequest,
+  prepare,
 } from '../channel/index.js'
 import type { FeatureName } from '../features.js'
 import { type MonitorEnv, step as monitorStep } from '../monitor/index.js'
@@ -183,6 +184,14 @@ export class Core implements SwitchChannels, Commands {
       entry.shown = entry.state
     }
     return changed
+  }
+
+  /** Makes ahead what a channel's next steps need. What is wrong with that shows when it is needed. */
+  prepare({ state, stopped }: Entry): void {
+    if (stopped !== undefined) return
+    try {
+      prepare(state, this.env)
+    } catch {}
   }
 
   open(peer: PeerID, request: Omit<OpenRequest, 'keyIndex' | 'features'>): bigint {

@@ -45,6 +45,8 @@ export class Turns {
   /** Peers that are not read, since too much of theirs waits. */
   readonly #held = new Map<PeerID, () => void>()
   readonly #unsigned = new Unsigned()
+  /** Channels whose next steps may be prepared, once nothing waits any more. */
+  readonly #touched = new Set<Entry>()
   #isWorking = false
   #stopped: PerkunasError | undefined
   #idle: (() => void) | undefined
@@ -158,6 +160,19 @@ export class Turns {
     }
     this.#isWorking = false
     this.#idle?.()
+    this.#prepareNext()
+  }
+
+  /** Uses the time in which peers are at work: one channel at a time, other tasks in between. */
+  #prepareNext(): void {
+    const [entry] = this.#touched
+    if (entry === undefined || this.#isWorking || this.#stopped !== undefined) return
+    this.#options.schedule(() => {
+      if (this.#isWorking || this.#stopped !== undefined) return
+      this.#touched.delete(entry)
+      this.#options.core.prepare(entry)
+      this.#prepareNext()
+    })
   }
 
   #take(peer: PeerID, inputs: readonly NodeInput[]): void {
@@ -185,6 +200,7 @@ export class Turns {
     keep(changed)
     for (const effect of effects) perform(effect)
     tell(changed)
+    for (const entry of changed) this.#touched.add(entry)
     this.waiters.check()
     this.#goOnReading()
     return isUnfinished

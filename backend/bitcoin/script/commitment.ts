@@ -3,6 +3,7 @@
 // "Local" is here, as in BOLT 3, the holder of the transaction and "remote" the counterparty, whichever of them we are.
 import { PerkunasError } from '../../../channel/errors.js'
 import { type FeeratePerKw, type Msat, type Sat, sat, toSat } from '../units.js'
+import { type CommitmentKeys, type CommitmentScripts, commitmentScripts } from './commitment-scripts.js'
 import {
   ANCHOR_AMOUNT,
   commitmentFee,
@@ -14,35 +15,13 @@ import {
 } from './fees.js'
 import { type CommitmentFormat, FORMATS } from './format.js'
 import { obscure } from './number.js'
-import {
-  anchorScript,
-  compareBytes,
-  delayedScript,
-  fundingScript,
-  htlcScripts,
-  P2A_SCRIPT,
-  p2wpkh,
-  p2wsh,
-  toRemoteScript,
-} from './scripts.js'
+import { compareBytes, type HtlcScripts, P2A_SCRIPT, p2wsh } from './scripts.js'
 import { type Outpoint, type Transaction, transactionID } from './transaction.js'
 
 /** The output that a channel's transactions spend. */
 export interface Funding {
   readonly outpoint: Outpoint
   readonly amount: Sat
-}
-
-/** All public keys of one commitment, 33 bytes each. */
-export interface CommitmentKeys {
-  readonly localFunding: Uint8Array
-  readonly remoteFunding: Uint8Array
-  readonly revocation: Uint8Array
-  readonly localDelayed: Uint8Array
-  readonly localHtlc: Uint8Array
-  readonly remoteHtlc: Uint8Array
-  /** The counterparty's payment basepoint itself (static_remotekey). */
-  readonly remotePayment: Uint8Array
 }
 
 /** An HTLC as the holder of a commitment sees it. */
@@ -150,22 +129,18 @@ export interface Commitment {
  * An opener that can't afford the fee gives what it has (BOLT 3, "Fee Payment"); whether it may come to that is for the
  * channel to decide beforehand.
  *
+ * @param scripts those of its keys, for whoever made them before
  * @throws PerkunasError INVALID_STATE if balances and HTLCs are not the funding amount, nothing is left to pay out, or
  *   the opener has not even enough for the anchors; INVALID_ARGUMENT for values out of their range
  */
-export function buildCommitment(params: CommitmentParams): Commitment {
+export function buildCommitment(params: CommitmentParams, scripts?: CommitmentScripts): Commitment {
   check(params)
-  const { format, keys, funding, feerate, dustLimit } = params
+  const { format, funding, feerate, dustLimit } = params
   const rules = FORMATS[format]
-  const script = fundingScript(keys.localFunding, keys.remoteFunding)
-  const delayed = delayedScript({
-    revocation: keys.revocation,
-    delayed: keys.localDelayed,
-    delay: params.toSelfDelay,
-  })
+  const { localAnchor, remoteAnchor, ...made } = scripts ?? commitmentScripts(params)
 
   const drafts: Draft[] = []
-  const trimmed = draftHtlcs(params, drafts)
+  const trimmed = draftHtlcs(params, made.htlcs, drafts)
   const htlcCount = drafts.length
   const cost =
     commitmentFee(format, feerate, htlcCount) + (rules.anchors === 'pair' ? 2n * ANCHOR_AMOUNT : 0n)
@@ -173,13 +148,12 @@ export function buildCommitment(params: CommitmentParams): Commitment {
   const toRemote = afterCost(params.toRemote, params.opener === 'remote' ? cost : 0n)
   const hasLocal = toLocal >= dustLimit
   const hasRemote = toRemote >= dustLimit
-  if (hasLocal)
-    drafts.push({ role: 'to_local', amount: toLocal, script: p2wsh(delayed), witnessScript: delayed })
-  if (hasRemote) drafts.push(toRemoteDraft(params, toRemote))
-  if (rules.anchors === 'pair') {
-    if (hasLocal || htlcCount > 0) drafts.push(anchor('local_anchor', keys.localFunding))
-    if (hasRemote || htlcCount > 0) drafts.push(anchor('remote_anchor', keys.remoteFunding))
-  }
+  if (hasLocal) drafts.push({ role: 'to_local', amount: toLocal, ...made.toLocal })
+  if (hasRemote) drafts.push({ role: 'to_remote', amount: toRemote, ...made.toRemote })
+  if (localAnchor !== undefined && (hasLocal || htlcCount > 0))
+    drafts.push({ role: 'local_anchor', amount: ANCHOR_AMOUNT, ...localAnchor })
+  if (remoteAnchor !== undefined && (hasRemote || htlcCount > 0))
+    drafts.push({ role: 'remote_anchor', amount: ANCHOR_AMOUNT, ...remoteAnchor })
   if (drafts.length === 0) throw invalid('no output is left: all balances are dust')
   if (rules.anchors === 'shared') {
     const rest = funding.amount - drafts.reduce((sum, { amount }) => sum + amount, 0n)
@@ -201,11 +175,11 @@ export function buildCommitment(params: CommitmentParams): Commitment {
     params,
     transaction,
     txid: transactionID(transaction),
-    fundingScript: script,
+    fundingScript: made.funding,
     outputs,
     htlcs: outputs.filter((output): output is HtlcOutput => output.role === 'htlc'),
     trimmed,
-    delayedScript: delayed,
+    delayedScript: made.toLocal.witnessScript,
     fee: sat(fee),
   }
 }
@@ -219,9 +193,8 @@ type WithoutIndex<T> = T extends unknown ? Omit<T, 'index'> : never
 type Draft = WithoutIndex<CommitmentOutput>
 
 /** Adds an output for each HTLC that is large enough; returns the others. */
-function draftHtlcs(params: CommitmentParams, drafts: Draft[]): readonly Htlc[] {
-  const { format, keys } = params
-  const scripts = htlcScripts({ ...keys, delayed: FORMATS[format].oneBlockDelay })
+function draftHtlcs(params: CommitmentParams, scripts: HtlcScripts, drafts: Draft[]): readonly Htlc[] {
+  const { format } = params
   const thresholds = {
     offered: trimThreshold(format, params, 'offered'),
     received: trimThreshold(format, params, 'received'),
@@ -245,17 +218,6 @@ function draftHtlcs(params: CommitmentParams, drafts: Draft[]): readonly Htlc[] 
     })
   }
   return trimmed
-}
-
-function toRemoteDraft({ format, keys }: CommitmentParams, amount: Sat): Draft {
-  if (!FORMATS[format].oneBlockDelay) return { role: 'to_remote', amount, script: p2wpkh(keys.remotePayment) }
-  const witnessScript = toRemoteScript(keys.remotePayment)
-  return { role: 'to_remote', amount, script: p2wsh(witnessScript), witnessScript }
-}
-
-function anchor(role: 'local_anchor' | 'remote_anchor', funding: Uint8Array): Draft {
-  const witnessScript = anchorScript(funding)
-  return { role, amount: ANCHOR_AMOUNT, script: p2wsh(witnessScript), witnessScript }
 }
 
 function afterCost(balance: Msat, cost: bigint): Sat {

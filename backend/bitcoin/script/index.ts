@@ -32,7 +32,6 @@ export {
 export {
   buildCommitment,
   type Commitment,
-  type CommitmentKeys,
   type CommitmentOutput,
   type CommitmentParams,
   type Funding,
@@ -42,6 +41,7 @@ export {
   type PublishedCommitment,
   type PublishedOutput,
 } from './commitment.js'
+export type { CommitmentKeys } from './commitment-scripts.js'
 export {
   ANCHOR_AMOUNT,
   commitmentFee,

@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import fc from 'fast-check'
 import {
   commitmentSecret,
+  commitmentSecrets,
   EMPTY_SECRETS,
   FIRST_SECRET_INDEX,
   findCommitmentSecret,
@@ -15,6 +16,20 @@ import { isError } from '../../../../channel/errors.js'
 const seeds = fc.uint8Array({ minLength: 32, maxLength: 32 })
 
 describe('BOLT 3: per-commitment secrets', () => {
+  it('ours with a memory of the last one, in any order -> the same', () => {
+    const numbers = fc.oneof(
+      fc.bigInt({ min: 0n, max: 600n }),
+      fc.bigInt({ min: 0n, max: FIRST_SECRET_INDEX }),
+    )
+    fc.assert(
+      fc.property(seeds, fc.array(numbers, { maxLength: 10 }), (seed, order) => {
+        const secretOf = commitmentSecrets(seed)
+        for (const n of order) expect(secretOf(n)).to.deep.equal(commitmentSecret(seed, n))
+      }),
+      { numRuns: 20 },
+    )
+  })
+
   it('every secret received is found again, and none that has not come', () => {
     fc.assert(
       fc.property(seeds, fc.integer({ min: 1, max: 70 }), (seed, count) => {

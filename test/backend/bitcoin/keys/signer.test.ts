@@ -26,6 +26,32 @@ function revoked(bob = msat(300_000_000n)) {
   return { pair, old, newest }
 }
 
+describe('signer: what is made ahead', () => {
+  it('prepared by the right points, by others, or not at all -> the same commitments', () => {
+    const [prepared, plain] = [pairOf('anchors_zero_fee_htlc'), pairOf('anchors_zero_fee_htlc')]
+    const { alice, bob } = prepared
+    for (let number = 0n; number < 8n; number++) {
+      const state = stateOf({
+        number,
+        funding: FUNDING,
+        feerate: feeratePerKw(1000),
+        bob: msat(number * 1000n),
+      })
+      const point = alice.signer.commitmentPoint(number % 3n === 0n ? number : number + 5n)
+      bob.signer.prepare(bob.record, point)
+      alice.signer.prepare(alice.record, bob.signer.commitmentPoint(number))
+      const [one, other] = [prepared, plain].map((pair) => {
+        const signed = advanceAlice(pair, state)
+        if (number > 0n) revokeAlice(pair, number - 1n)
+        return signed
+      })
+      expect(one).to.deep.equal(other)
+      expect(alice.record).to.deep.equal(plain.alice.record)
+      expect(bob.record).to.deep.equal(plain.bob.record)
+    }
+  })
+})
+
 describe('signer: records that are too old', () => {
   const first = stateOf({ number: 0n, funding: FUNDING, feerate: feeratePerKw(1000), bob: msat(0n) })
   const second = { ...first, number: 1n, toLocal: msat(700_000_000n), toRemote: msat(300_000_000n) }
