@@ -104,6 +104,18 @@ export const BITCOIN_MUTATIONS: readonly Mutation[] = [
       "handoffs: [...handoffsOf(next, after, env), ...next.book.htlcs.filter((h) => h.offerer === 'local' && h.removal !== undefined && h.preimage === undefined && h.removal.kind !== 'fulfill').map((htlc) => ({ kind: 'failed', htlc, removal: htlc.removal }))],\n            effects: [",
   },
   {
+    name: 'let any dust stand',
+    file: 'backend/bitcoin/channel/limits.js',
+    find: 'exposureOf(terms, tally, env.fees.sane) > limit',
+    replace: 'exposureOf(terms, tally, env.fees.sane) > limit * 1000n',
+  },
+  {
+    name: 'release a secret before the new commitment is written',
+    file: 'backend/bitcoin/channel/commit.js',
+    find: "{ kind: 'holder', state: currentLocal(next), signatures }, { kind: 'released', number },",
+    replace: "{ kind: 'released', number }, { kind: 'holder', state: currentLocal(next), signatures },",
+  },
+  {
     name: 'do not go on chain before an HTLC expires',
     file: 'backend/bitcoin/channel/expiry.js',
     find: 'if (first === undefined || env.height < first.height)',

@@ -96,7 +96,10 @@ export class BitcoinProcess extends Life<Owner, BitcoinScene> {
       seed: owner.seed,
       schedule: (task) => void clock.after(0, task),
       now: () => scene.time.now() + START,
-      policy: { toSelfDelay: { min: 8, max: 16 } },
+      policy: {
+        toSelfDelay: { min: 8, max: 16 },
+        ...(scene.maxDust !== undefined && { maxDustExposure: { fixed: scene.maxDust } }),
+      },
     })
     const { init } = lightningInit(CHAIN_HASH)
     this.client = new Client({

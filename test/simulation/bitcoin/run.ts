@@ -1,5 +1,6 @@
 // One run on Bitcoin: a seed makes parties, a chain and a network; steps happen; then everybody comes back, time passes beyond
 // all deadlines, and what must hold is checked.
+import { msat } from '../../../backend/bitcoin/units.js'
 import { SimNetwork } from '../network.js'
 import { play, type RunOptions, type RunResult } from '../play.js'
 import type { Random } from '../random.js'
@@ -29,6 +30,9 @@ const ROUNDS = 120
 const LATE_REORGS = 12
 /** What an honest party may lose of each channel beside fees: HTLCs and balances below the dust limit, anchors. Satoshis. */
 const DUST = 20_000n
+/** The share of runs with much dust, of which little is let stand. Fees stay the same in them: their rise is dust, too. */
+const NARROW = 0.2
+const MAX_DUST = msat(500_000n)
 /** Blocks that anybody may have to wait for its share. */
 const MAX_DELAY = 16
 
@@ -71,6 +75,7 @@ function build(random: Random, trace: Trace): BitcoinStage {
     network,
     oracle,
     calm: new Calm({ time, network, oracle }),
+    maxDust: random.fork('dust').chance(NARROW) ? MAX_DUST : undefined,
     isEnding: false,
     isQuiet: false,
     onCheat: () => {
@@ -99,7 +104,10 @@ function build(random: Random, trace: Trace): BitcoinStage {
   return { scene, parties, miner }
 }
 
-function minerOf({ time, ledger, calm, tell }: BitcoinScene, parties: readonly BitcoinParty[]): Miner {
+function minerOf(
+  { time, ledger, calm, maxDust, tell }: BitcoinScene,
+  parties: readonly BitcoinParty[],
+): Miner {
   let starved = { blocks: 0, share: 1 }
   let crowded = 0
   let lastDrop = Number.NEGATIVE_INFINITY
@@ -118,6 +126,7 @@ function minerOf({ time, ledger, calm, tell }: BitcoinScene, parties: readonly B
   }
   time.after(BLOCK_MS, mine)
   const crowd = (blocks: number, floor: bigint) => {
+    if (maxDust !== undefined) return
     tell(`chain asks for ${floor}`)
     crowded = blocks
     ledger.floor = floor

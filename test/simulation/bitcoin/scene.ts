@@ -1,4 +1,5 @@
 // What all in one simulation on Bitcoin share.
+import type { Msat } from '../../../backend/bitcoin/units.js'
 import type { PeerID } from '../../../peer/index.js'
 import type { SimNetwork } from '../network.js'
 import type { Random } from '../random.js'
@@ -16,6 +17,8 @@ export interface BitcoinScene {
   readonly random: Random
   /** Who can expect to be undisturbed. */
   readonly calm: Calm
+  /** The most dust that a party lets stand in a commitment, where there is much of it; as usual otherwise. */
+  readonly maxDust: Msat | undefined
   /** The play is over: users agree to everything. */
   isEnding: boolean
   /** Nobody is away for longer than a moment any more. */

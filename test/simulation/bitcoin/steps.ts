@@ -159,16 +159,18 @@ function propose({ parties }: BitcoinStage, party: BitcoinParty, random: Random)
   )
 }
 
-/** Mostly amounts that are worth an output; some that are dust. */
-function amountOf(channel: Channel, random: Random): bigint {
+/** Mostly amounts that are worth an output; some that are dust, in some runs most. */
+function amountOf({ scene }: BitcoinParty, channel: Channel, random: Random): bigint {
   const own = channel.state.allocation.balances[0]?.[channel.index] ?? 0n
   const most = Number(own / 1000n / 4n)
-  const satoshis = random.chance(0.15) ? random.between(1, 400) : random.between(1, Math.max(1, most))
+  const satoshis = random.chance(scene.maxDust === undefined ? 0.15 : 0.6)
+    ? random.between(1, 400)
+    : random.between(1, Math.max(1, most))
   return BigInt(satoshis) * 1000n + (random.chance(0.2) ? BigInt(random.int(1000)) : 0n)
 }
 
 function pay(party: BitcoinParty, channel: Channel, random: Random): void {
-  const amount = amountOf(channel, random)
+  const amount = amountOf(party, channel, random)
   const { index } = channel
   party.process?.call(
     `pays ${amount} in ${channel.id.slice(2, 8)}`,
@@ -179,7 +181,7 @@ function pay(party: BitcoinParty, channel: Channel, random: Random): void {
 function lock(party: BitcoinParty, channel: Channel, random: Random): void {
   const { process } = party
   if (process === undefined) return
-  const amount = amountOf(channel, random)
+  const amount = amountOf(party, channel, random)
   const hash = toHex(sha256(preimageOf(amount)))
   const deadline = BigInt(party.scene.ledger.tip.height + random.between(50, 90))
   process.call(`locks ${amount} in ${channel.id.slice(2, 8)}`, channel.lock({ hash, amount, deadline }))
