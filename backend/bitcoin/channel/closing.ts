@@ -128,7 +128,7 @@ function paysMore(live: Live, one: Transaction, other: Transaction): boolean {
 }
 
 /** What goes to the miners, outputs that were left out included. */
-function feePaid({ terms }: Live, { outputs }: Transaction): bigint {
+export function feePaid({ terms }: Live, { outputs }: Transaction): bigint {
   return outputs.reduce((left: bigint, { amount }) => left - amount, terms.capacity)
 }
 

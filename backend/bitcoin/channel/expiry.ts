@@ -7,12 +7,14 @@ import { failed, isHeldBack, withCommitment } from './failure.js'
 import {
   CLAIM_BUFFER,
   CLOSING_PATIENCE,
+  CLOSING_STEP,
   ERROR_PATIENCE,
   EXPIRY_GRACE,
   FUNDING_DEADLINE,
   WORTH_CLOSING,
 } from './policy.js'
 import { isAbandoned, isConfirmed, isForgotten, isTrustOver } from './ready.js'
+import { betterClosing } from './simple-close.js'
 import type { Live } from './state.js'
 import { type ChannelEnv, type Step, tell, to } from './step.js'
 import { formatOfTerms } from './terms.js'
@@ -74,6 +76,11 @@ function isOverdue(live: Live, { height }: Pick<ChannelEnv, 'height'>): boolean 
   return since !== undefined && isConfirmed(live) && height >= since + CLOSING_PATIENCE
 }
 
+/** Whether a closing of ours had its time to get into a block: then another one may pay more. */
+function isSlow({ patience }: Live, { height }: Pick<ChannelEnv, 'height'>): boolean {
+  return patience?.closing !== undefined && height >= patience.closing + CLOSING_STEP
+}
+
 /** A new height. @param live with nothing on chain that spends its funding, if it has patience with something */
 export function blockReached(live: Live, env: ChannelEnv): Step {
   if (isForgotten(live, env)) {
@@ -93,6 +100,8 @@ export function blockReached(live: Live, env: ChannelEnv): Step {
       return failed(live, env, { cause: 'expiry', reason: 'no block takes the closing that both signed' })
   }
   if (live.phase === 'failed') return to(live)
+  const better = isSlow(live, env) ? betterClosing(live, env) : undefined
+  if (better !== undefined) return better
   if (isTrustOver(live, env)) {
     const reason = `the funding has no confirmation after ${FUNDING_DEADLINE} blocks`
     return failed(live, env, { cause: 'expiry', reason })

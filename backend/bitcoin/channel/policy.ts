@@ -125,6 +125,8 @@ export const YOUNG_TICKS = 60
 export const WORTH_CLOSING: Sat = sat(1000n)
 /** Blocks that a closing has to get into one, after which our commitment is published beside it: a day. */
 export const CLOSING_PATIENCE = 144
+/** Blocks that a closing of ours has to get into one, before another one pays more. */
+export const CLOSING_STEP = 6
 /** Blocks that a peer that says `error` has to tell how far it is, before we close for it. */
 export const ERROR_PATIENCE = 6
 /** How far a lock time of a closing may lie ahead of us: its maker may know some blocks more. */

@@ -12,9 +12,17 @@ import {
   isShutdownScript,
   verifyClosing,
 } from '../script/index.js'
-import { type Sat, sat, toSat } from '../units.js'
+import { feeratePerKw, type Sat, sat, toSat } from '../units.js'
 import type { ClosingComplete, ClosingSig } from '../wire/index.js'
-import { closingFee, closingFunding, completed, hasSignedEnough, shares, signOurs } from './closing.js'
+import {
+  closingFee,
+  closingFunding,
+  completed,
+  feePaid,
+  hasSignedEnough,
+  shares,
+  signOurs,
+} from './closing.js'
 import { refusedCommand, refusedWith, warned, wireID } from './failure.js'
 import { closingForms } from './parameters.js'
 import { MIN_FEERATE } from './policy.js'
@@ -174,6 +182,36 @@ export function receivedClosingSig(live: Live, message: ClosingSig, env: Channel
     env,
   )
   return to(step.next, { monitor: step.monitor, effects: step.effects })
+}
+
+/**
+ * Another transaction of ours with a higher fee, as no block takes the best of those that both have signed: what is usual now, or
+ * half as much again as that one pays; no more than what is paid in a hurry, nor than a tenth of our share. Undefined if that is
+ * no more than it pays already, the peer is not there, or it owes us an answer.
+ */
+export function betterClosing(live: Live, env: ChannelEnv): Step | undefined {
+  const { complete, proposed } = live.closing
+  if (live.phase !== 'negotiating' || live.link.kind !== 'up' || !isSimple(live) || !isClean(live))
+    return undefined
+  if (complete === undefined || proposed !== undefined) return undefined
+  const { closing, sane } = env.fees
+  const paid = feePaid(live, complete)
+  const relay = closingFee(live, MIN_FEERATE)
+  const wanted = larger(closingFee(live, closing), (paid * 3n) / 2n)
+  const most = smaller(
+    closingFee(live, feeratePerKw(Math.max(closing, sane))),
+    shares(live).local.balance / 10_000n,
+  )
+  const fee = smaller(wanted, most)
+  return fee < paid + relay ? undefined : proposeClosing(live, env, sat(fee))
+}
+
+function larger(a: bigint, b: bigint): bigint {
+  return a > b ? a : b
+}
+
+function smaller(a: bigint, b: bigint): bigint {
+  return a < b ? a : b
 }
 
 /** Whether this connection closes in this form. */

@@ -4,10 +4,17 @@ import { closingFunding, shares } from '../../../../backend/bitcoin/channel/clos
 import { obligations } from '../../../../backend/bitcoin/channel/expiry.js'
 import type { FeatureName } from '../../../../backend/bitcoin/features.js'
 import { channelSecrets } from '../../../../backend/bitcoin/keys/index.js'
-import { buildClosing, p2wpkh, signClosing, transactionID } from '../../../../backend/bitcoin/script/index.js'
+import {
+  buildClosing,
+  p2wpkh,
+  signClosing,
+  type Transaction,
+  transactionID,
+  weightOf,
+} from '../../../../backend/bitcoin/script/index.js'
 import { blockHeight, feeratePerKw, msat, type Sat, sat } from '../../../../backend/bitcoin/units.js'
 import type { ClosingComplete, ClosingSigned, Shutdown } from '../../../../backend/bitcoin/wire/index.js'
-import { toHex } from '../../../../channel/bytes.js'
+import { equalBytes, toHex } from '../../../../channel/bytes.js'
 import {
   effectKinds,
   errorOf,
@@ -275,6 +282,45 @@ describe('BOLT 2, "Closing Negotiation: closing_complete and closing_sig"', () =
     const mine = pair.alice.published.at(-1)?.transaction.outputs
     expect(mine?.map(({ amount }) => amount).sort()).to.deep.equal([400_000n, 595_000n])
     expect(pair.bob.published.at(-1)?.transaction.outputs).to.deep.equal(mine)
+  })
+  it('no block takes it -> every six blocks one of ours that pays half as much again, up to what is urgent', () => {
+    const pair = shared({ features: SIMPLE, real: true, fees: { sane: 4000 } })
+    const { alice } = pair
+    const fees = () => alice.published.map(({ transaction }) => 1_000_000n - total(transaction))
+    pair.input(alice, { kind: 'shutdown' })
+    pair.settle()
+    const [first = 0n] = fees()
+    at(pair, 105)
+    expect(fees().at(-1)).to.equal(first)
+    // Bob bumps his own, too; of both the one that pays more counts.
+    for (let height = 106; height <= 160; height++) {
+      at(pair, height)
+      pair.settle()
+    }
+    const paid = [...new Set(fees())]
+    expect(paid.length).to.be.within(3, 8)
+    for (const [i, fee] of paid.entries()) if (i > 0) expect(fee > (paid[i - 1] ?? 0n)).to.equal(true)
+    const weight = weightOf(alice.published.at(-1)?.transaction ?? expect.fail('nothing is published'))
+    const rate = (Number(paid.at(-1)) * 1000) / weight
+    expect(rate).to.be.within(3000, 4100)
+    for (const party of pair.both) expect(party.state?.phase).to.equal('negotiating')
+  })
+  it('no block takes it and our share is small -> no more than a tenth of it goes for another', () => {
+    const pair = new Pair({ features: SIMPLE, real: true, fees: { sane: 50_000 } }).reachNormal({
+      push: msat(960_000_000n),
+    })
+    const { alice } = pair
+    pair.input(alice, { kind: 'shutdown' })
+    pair.settle()
+    for (let height = 106; height <= 200; height += 1) {
+      at(pair, height)
+      pair.settle()
+    }
+    const own = alice.published.map(({ transaction }) =>
+      transaction.outputs.find(({ script }) => equalBytes(script, scriptOf('alice'))),
+    )
+    for (const output of own) expect((output?.amount ?? 0n) >= 36_000n).to.equal(true)
+    expect(own.some((output) => (output?.amount ?? 40_000n) < 39_000n)).to.equal(true)
   })
   it('who has nothing signs nothing of its own, and the other closes', () => {
     const pair = new Pair({ features: SIMPLE, real: true }).reachNormal()
@@ -560,6 +606,10 @@ function whatOf({ published }: Party): readonly string[] {
 function refusalOf({ alice }: Pair): string | undefined {
   const effect = alice.effects.at(-1)
   return effect?.kind === 'refuse' ? effect.error.code : undefined
+}
+
+function total({ outputs }: Transaction): bigint {
+  return outputs.reduce((sum, { amount }) => sum + amount, 0n)
 }
 
 /** Alice has offered, and Bob has not heard it. */
