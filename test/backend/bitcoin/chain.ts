@@ -119,6 +119,17 @@ export function signCoin(tx: Transaction, input: number, coin: Claim): Transacti
   return withWitness(tx, input, signClaim(tx, input, coin, SECRET))
 }
 
+/** A signed payment of a coin to the wallet it comes from. @param fee in satoshis */
+export function payment(coin: Claim, fee = 1000n): Transaction {
+  const transaction: Transaction = {
+    version: 2,
+    inputs: [{ outpoint: coin.outpoint, sequence: 0xffff_fffd, witness: [] }],
+    outputs: [{ amount: sat(coin.amount - fee), script: WALLET_SCRIPT }],
+    locktime: 0,
+  }
+  return signCoin(transaction, 0, coin)
+}
+
 function coinAt(tx: Transaction, index: number): Claim {
   return {
     kind: 'payment',

@@ -17,7 +17,7 @@ import {
 import { blockHeight, feeratePerKw, sat } from '../../../../backend/bitcoin/units.js'
 import { type Bitcoind, startBitcoind } from '../../../../scripts/bitcoind.js'
 import { failure } from '../../../client/parties.js'
-import { Chain, signCoin, WALLET_SCRIPT } from '../chain.js'
+import { Chain, payment, signCoin, WALLET_SCRIPT } from '../chain.js'
 import { mineNew } from './node.js'
 import { MISDEEDS, say, TestServer } from './servers.js'
 
@@ -25,17 +25,6 @@ const NOWHERE = { txid: new Uint8Array(32).fill(7), index: 0 }
 
 function sourceOf(node: Bitcoind, options: { timeout?: number; patience?: number } = {}): BitcoindSource {
   return new BitcoindSource({ url: node.url, credentials: { cookieFile: node.cookieFile }, ...options })
-}
-
-/** A payment of one of the chain's coins to its own wallet, signed. */
-function payment(chain: Chain, { fee = 1000n, coin = chain.coin() } = {}): Transaction {
-  const transaction: Transaction = {
-    version: 2,
-    inputs: [{ outpoint: coin.outpoint, sequence: 0xffff_fffd, witness: [] }],
-    outputs: [{ amount: sat(coin.amount - fee), script: WALLET_SCRIPT }],
-    locktime: 0,
-  }
-  return signCoin(transaction, 0, coin)
 }
 
 describe('bitcoin/chain: bitcoind', () => {
@@ -77,7 +66,7 @@ describe('bitcoin/chain: bitcoind', () => {
       amount: 5_000_000_000n,
       script: WALLET_SCRIPT,
     })
-    const spend = payment(chain, { coin })
+    const spend = payment(coin)
     const made = { txid: transactionID(spend), index: 0 }
     await send(spend)
     expect((await source.unspentOutput(coin.outpoint))?.amount).to.equal(5_000_000_000n)
@@ -94,7 +83,7 @@ describe('bitcoin/chain: bitcoind', () => {
   })
 
   it('broadcast -> accepted, then known, then confirmed', async () => {
-    const tx = payment(chain)
+    const tx = payment(chain.coin())
     expect(await send(tx)).to.deep.equal({ kind: 'accepted' })
     expect(await send(tx)).to.deep.equal({ kind: 'known' })
     await chain.mine(1)
@@ -103,15 +92,15 @@ describe('bitcoin/chain: bitcoind', () => {
 
   it('broadcast of what pays too little, spends what is not there, is badly signed -> said apart', async () => {
     const coin = chain.coin()
-    expect((await send(payment(chain, { coin, fee: 1n }))).kind).to.equal('feeTooLow')
+    expect((await send(payment(coin, 1n))).kind).to.equal('feeTooLow')
     const missing = { ...coin, outpoint: NOWHERE }
-    expect((await send(payment(chain, { coin: missing }))).kind).to.equal('missingInputs')
-    const tx = payment(chain, { coin })
+    expect((await send(payment(missing))).kind).to.equal('missingInputs')
+    const tx = payment(coin)
     const unsigned = { ...tx, inputs: tx.inputs.map((input) => ({ ...input, witness: [] })) }
     expect((await send(unsigned)).kind).to.equal('rejected')
     // A replacement that offers no more.
-    expect((await send(payment(chain, { coin, fee: 2000n }))).kind).to.equal('accepted')
-    expect((await send(payment(chain, { coin, fee: 2001n }))).kind).to.equal('feeTooLow')
+    expect((await send(payment(coin, 2000n))).kind).to.equal('accepted')
+    expect((await send(payment(coin, 2001n))).kind).to.equal('feeTooLow')
     expect(await failure(source.broadcast([]))).to.include({ code: 'INVALID_ARGUMENT' })
     expect(await failure(source.broadcast([new Uint8Array(9)]))).to.include({ code: 'INVALID_MESSAGE' })
   })
@@ -155,8 +144,8 @@ describe('bitcoin/chain: bitcoind', () => {
 
   it('what its mempool spends of some outputs -> those transactions; what a block spends, or nobody, is not there', async () => {
     const [first, second, third] = [chain.coin(), chain.coin(), chain.coin()]
-    const waiting = payment(chain, { coin: first })
-    const mined = payment(chain, { coin: second })
+    const waiting = payment(first)
+    const mined = payment(second)
     expect(await send(mined)).to.deep.equal({ kind: 'accepted' })
     await chain.mine(1)
     expect(await send(waiting)).to.deep.equal({ kind: 'accepted' })

@@ -16,7 +16,7 @@ import {
 import { blockHeight, sat } from '../../../../backend/bitcoin/units.js'
 import { type Bitcoind, startBitcoind } from '../../../../scripts/bitcoind.js'
 import { failure } from '../../../client/parties.js'
-import { Chain, signCoin, WALLET_SCRIPT } from '../chain.js'
+import { Chain, payment, signCoin, WALLET_SCRIPT } from '../chain.js'
 import { invalidate, mineNew } from './node.js'
 import { type Answer, esploraOver, MISDEEDS, say, TestServer } from './servers.js'
 
@@ -49,17 +49,6 @@ describe('bitcoin/chain: Esplora', () => {
 
   const send = (...transactions: Transaction[]): Promise<BroadcastResult> =>
     source.broadcast(transactions.map(encodeTransaction))
-  const payment = ({ fee = 1000n, coin = chain.coin() } = {}): Transaction =>
-    signCoin(
-      {
-        version: 2,
-        inputs: [{ outpoint: coin.outpoint, sequence: 0xffff_fffd, witness: [] }],
-        outputs: [{ amount: sat(coin.amount - fee), script: WALLET_SCRIPT }],
-        locktime: 0,
-      },
-      0,
-      coin,
-    )
   /** Says something else to requests whose path matches. */
   const lie = (path: RegExp, answer: Answer): void => {
     server.answer = (response, request, body) =>
@@ -81,7 +70,7 @@ describe('bitcoin/chain: Esplora', () => {
       amount: 5_000_000_000n,
       script: WALLET_SCRIPT,
     })
-    const spend = payment({ coin })
+    const spend = payment(coin)
     await send(spend)
     expect((await source.unspentOutput(coin.outpoint))?.amount).to.equal(5_000_000_000n)
     expect(await source.unspentOutput({ txid: transactionID(spend), index: 0 })).to.equal(undefined)
@@ -110,15 +99,15 @@ describe('bitcoin/chain: Esplora', () => {
   })
 
   it('broadcast -> accepted, known, confirmed; too little, missing, bad; packages', async () => {
-    const tx = payment()
+    const tx = payment(chain.coin())
     expect(await send(tx)).to.deep.equal({ kind: 'accepted' })
     expect(await send(tx)).to.deep.equal({ kind: 'known' })
     await chain.mine(1)
     expect(await send(tx)).to.deep.equal({ kind: 'confirmed' })
     const coin = chain.coin()
-    expect((await send(payment({ coin, fee: 1n }))).kind).to.equal('feeTooLow')
-    expect((await send(payment({ coin: { ...coin, outpoint: NOWHERE } }))).kind).to.equal('missingInputs')
-    const good = payment({ coin })
+    expect((await send(payment(coin, 1n))).kind).to.equal('feeTooLow')
+    expect((await send(payment({ ...coin, outpoint: NOWHERE }))).kind).to.equal('missingInputs')
+    const good = payment(coin)
     const bad = { ...good, inputs: good.inputs.map((input) => ({ ...input, witness: [] })) }
     expect((await send(bad)).kind).to.equal('rejected')
 
@@ -158,12 +147,12 @@ describe('bitcoin/chain: Esplora', () => {
 
   it('what its mempool spends -> those transactions, if they are what they are called', async () => {
     const [first, second] = [chain.coin(), chain.coin()]
-    const waiting = payment({ coin: first })
+    const waiting = payment(first)
     const asked = [first, second].map(({ outpoint }) => outpoint)
     expect(await source.mempoolSpends(asked)).to.deep.equal([])
     expect(await send(waiting)).to.deep.equal({ kind: 'accepted' })
     expect(await source.mempoolSpends([...asked, NOWHERE])).to.deep.equal([encodeTransaction(waiting)])
-    lie(/\/raw$/, say(encodeTransaction(payment({ coin: second }))))
+    lie(/\/raw$/, say(encodeTransaction(payment(second))))
     expect(await failure(source.mempoolSpends(asked))).to.include({ code: 'INVALID_MESSAGE' })
     lie(/\/outspend/, say('{"spent": true, "txid": "../blocks", "status": {"confirmed": false}}'))
     expect(await failure(source.mempoolSpends(asked))).to.include({ code: 'INVALID_MESSAGE' })
@@ -173,7 +162,7 @@ describe('bitcoin/chain: Esplora', () => {
   })
 
   it('what the server says of a transaction without any reason -> LEDGER_UNREACHABLE, never a verdict (f 18)', async () => {
-    const tx = payment()
+    const tx = payment(chain.coin())
     for (const answer of [
       say('sendrawtransaction RPC error: timeout', 400),
       say('', 503),
@@ -203,7 +192,7 @@ describe('bitcoin/chain: Esplora', () => {
     expect(await failure(source.rawBlock(blockHeight(6)))).to.include({ code: 'INVALID_MESSAGE' })
     lie(/\/raw$/, say(new Uint8Array(10)))
     expect(await failure(source.rawBlock(blockHeight(6)))).to.include({ code: 'INVALID_MESSAGE' })
-    lie(/\/raw$/, say(encodeTransaction(payment())))
+    lie(/\/raw$/, say(encodeTransaction(payment(chain.coin()))))
     expect(await failure(source.unspentOutput(chain.coin().outpoint))).to.include({ code: 'INVALID_MESSAGE' })
     lie(/block-height\/0$/, say('ab'.repeat(32)))
     await using stranger = new EsploraSource({ url: server.url, patience: 0 })

@@ -1,7 +1,6 @@
 // What a node's wallet is asked for when channels close, and what it keeps for that while they are open.
 import { expect } from 'chai'
 import { anchorReserve } from '../../../../backend/bitcoin/node/anchor-reserve.js'
-import { transactionID } from '../../../../backend/bitcoin/script/index.js'
 import { feeratePerKw, msat, sat } from '../../../../backend/bitcoin/units.js'
 import type { InputsRequest } from '../../../../backend/bitcoin/wallet/index.js'
 import { type StrangeChannel, Stranger, until } from './stranger.js'
@@ -94,13 +93,7 @@ describe('LightningNode: coins', () => {
 
   async function inUse(number: number, channel = BigInt(number)): Promise<StrangeChannel> {
     const opened = mallory.open(number, { push: msat(400_000_000n) })
-    await opened.until('awaitingFunding')
-    const funding = opened.funding()
-    await opened.fund({ txid: transactionID(funding), index: 0 })
-    await world.chain.broadcast([funding])
-    await world.chain.mine(6)
-    opened.input({ kind: 'depth', confirmations: 6 })
-    await opened.until('normal')
+    await opened.use(world)
     await until(() => alice.running.channel(channel)?.phase === 'normal')
     return opened
   }

@@ -29,13 +29,7 @@ describe('LightningNode: mempool', () => {
   /** A channel of Mallory's in which Alice has offered an HTLC, and the commitment with which Mallory ends it. */
   async function ended(): Promise<Transaction> {
     const channel = mallory.open(1, { push: msat(400_000_000n) })
-    await channel.until('awaitingFunding')
-    const funding = channel.funding()
-    await channel.fund({ txid: transactionID(funding), index: 0 })
-    await world.chain.broadcast([funding])
-    await world.chain.mine(6)
-    channel.input({ kind: 'depth', confirmations: 6 })
-    await channel.until('normal')
+    await channel.use(world)
     await until(() => alice.running.channel(0n)?.phase === 'normal')
     await alice.offer(0n, msat(50_000_000n), 1)
     await locked(channel)

@@ -3,7 +3,7 @@ import { expect } from 'chai'
 import { openBackup } from '../../../../backend/bitcoin/backup/index.js'
 import { sealBlob } from '../../../../backend/bitcoin/backup/seal.js'
 import { lightningInit, NODE_FEATURES, type NodeEvent } from '../../../../backend/bitcoin/node/index.js'
-import { sha256, transactionID } from '../../../../backend/bitcoin/script/index.js'
+import { sha256 } from '../../../../backend/bitcoin/script/index.js'
 import { msat, sat } from '../../../../backend/bitcoin/units.js'
 import type { PerkunasError } from '../../../../channel/errors.js'
 import { StoppedClock } from '../../../peer/support.js'
@@ -41,13 +41,7 @@ describe('LightningNode: peer storage', () => {
   async function friend(): Promise<{ readonly mallory: Stranger; readonly channel: StrangeChannel }> {
     const mallory = await meet('mallory')
     const channel = mallory.open(1, { push: msat(400_000_000n) })
-    await channel.until('awaitingFunding')
-    const funding = channel.funding()
-    await channel.fund({ txid: transactionID(funding), index: 0 })
-    await world.chain.broadcast([funding])
-    await world.chain.mine(6)
-    channel.input({ kind: 'depth', confirmations: 6 })
-    await channel.until('normal')
+    await channel.use(world)
     await until(() => alice.running.channel(0n)?.phase === 'normal')
     return { mallory, channel }
   }

@@ -1,7 +1,7 @@
 // What a node says of itself, in events, errors, views and messages to peers: never what only it may know.
 import { expect } from 'chai'
 import { channelSecrets, commitmentSecret } from '../../../../backend/bitcoin/keys/index.js'
-import { sha256, transactionID } from '../../../../backend/bitcoin/script/index.js'
+import { sha256 } from '../../../../backend/bitcoin/script/index.js'
 import { msat, sat } from '../../../../backend/bitcoin/units.js'
 import { toHex } from '../../../../channel/bytes.js'
 import { PerkunasError } from '../../../../channel/errors.js'
@@ -116,13 +116,7 @@ const BREACHES: readonly ((stranger: Stranger, channel: StrangeChannel) => void)
 
 async function inUse(stranger: Stranger, world: TestWorld): Promise<StrangeChannel> {
   const channel = stranger.open(1, { push: msat(300_000_000n) })
-  await channel.until('awaitingFunding')
-  const funding = channel.funding()
-  await channel.fund({ txid: transactionID(funding), index: 0 })
-  await world.chain.broadcast([funding])
-  await world.chain.mine(6)
-  channel.input({ kind: 'depth', confirmations: 6 })
-  await channel.until('normal')
+  await channel.use(world)
   return channel
 }
 

@@ -17,7 +17,13 @@ import type { FeatureName } from '../../../../backend/bitcoin/features.js'
 import { memoryCounter } from '../../../../backend/bitcoin/keys/index.js'
 import { lightningInit } from '../../../../backend/bitcoin/node/index.js'
 import { channelKeys } from '../../../../backend/bitcoin/node/keys.js'
-import { type Outpoint, p2wpkh, sha256, type Transaction } from '../../../../backend/bitcoin/script/index.js'
+import {
+  type Outpoint,
+  p2wpkh,
+  sha256,
+  type Transaction,
+  transactionID,
+} from '../../../../backend/bitcoin/script/index.js'
 import { blockHeight, feeratePerKw, sat } from '../../../../backend/bitcoin/units.js'
 import { type LightningMessage, lightningMessages } from '../../../../backend/bitcoin/wire/index.js'
 import { toHex } from '../../../../channel/bytes.js'
@@ -170,6 +176,18 @@ export class StrangeChannel {
     this.input({ kind: 'funded', outpoint: chosen })
     await this.until('awaitingReady')
     return chosen
+  }
+
+  /** Puts its funding into blocks, and on until it is in use here. @returns the funding's output */
+  async use({ chain }: TestWorld): Promise<Outpoint> {
+    await this.until('awaitingFunding')
+    const funding = this.funding()
+    const outpoint = await this.fund({ txid: transactionID(funding), index: 0 })
+    await chain.broadcast([funding])
+    await chain.mine(6)
+    this.input({ kind: 'depth', confirmations: 6 })
+    await this.until('normal')
+    return outpoint
   }
 
   /** A transaction with the right funding output. */

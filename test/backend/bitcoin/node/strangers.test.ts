@@ -53,13 +53,7 @@ describe('LightningNode: strangers', () => {
   /** A channel of a stranger's with a balance of ours in it, in use, and the transaction that funds it. */
   async function funded(stranger: Stranger) {
     const channel = stranger.open(1, { push: msat(400_000_000n) })
-    await channel.until('awaitingFunding')
-    const funding = channel.funding()
-    const outpoint = await channel.fund({ txid: transactionID(funding), index: 0 })
-    await world.chain.broadcast([funding])
-    await world.chain.mine(6)
-    channel.input({ kind: 'depth', confirmations: 6 })
-    await channel.until('normal')
+    const outpoint = await channel.use(world)
     await until(() => alice.running.channel(0n)?.phase === 'normal')
     return { channel, outpoint }
   }
