@@ -2,12 +2,12 @@
 import type { Hex } from '../../channel/bytes.js'
 import { Remote } from '../remote.js'
 import type { LdkEvent } from './events.js'
-import type { NodeOptions } from './node.js'
+import type { NodeOptions } from './parts.js'
 import type { LdkCalls } from './process.js'
 
 export type { LdkPolicy } from './config.js'
 export type { LdkEvent } from './events.js'
-export type { NodeOptions } from './node.js'
+export type { NodeOptions } from './parts.js'
 export type { LdkChannel } from './process.js'
 
 type EventOf<K extends LdkEvent['kind']> = Extract<LdkEvent, { readonly kind: K }>

@@ -3,8 +3,9 @@ import * as ldk from 'lightningdevkit'
 import { fromHex, type Hex, toHex } from '../../channel/bytes.js'
 import { serve } from '../remote.js'
 import { displayed, isThere, type LdkEvent } from './events.js'
-import { done, LdkNode, type NodeOptions, reasonOf } from './node.js'
+import { done, LdkNode, reasonOf } from './node.js'
 import { type PaceTerms, pace } from './pace.js'
+import type { NodeOptions } from './parts.js'
 
 /** One of a node's channels. Amounts in millisatoshis unless said otherwise. */
 export interface LdkChannel {
