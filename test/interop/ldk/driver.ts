@@ -1,6 +1,6 @@
-// What makes our channel machine a node, as far as a test needs one: its disk, its line to LDK, its wallet, its payments.
+// What makes our channel machine a node, as far as a test needs one: its disk, its line to LDK, its wallet.
 // One channel. Whatever can go wrong between two of its steps can be made to.
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import {
   CHANNEL_POLICY,
   type ChannelEnv,
@@ -27,8 +27,6 @@ import {
   wireID,
 } from '../../../backend/bitcoin/channel/index.js'
 import type { FeatureName, FeaturePolicy } from '../../../backend/bitcoin/features.js'
-import { featuresFor } from '../../../backend/bitcoin/features.js'
-import { createInvoice, decodeInvoice, encodeInvoice } from '../../../backend/bitcoin/invoice/index.js'
 import {
   basepointsOf,
   channelSecrets,
@@ -41,31 +39,19 @@ import {
 } from '../../../backend/bitcoin/keys/index.js'
 import type { MonitorUpdate } from '../../../backend/bitcoin/monitor/record.js'
 import {
-  buildOnion,
-  createFailure,
-  decodeFailure,
-  encodeFailure,
-  encodePayload,
-  openFailure,
-  type Payload,
-  peelOnion,
-  readInstruction,
-  sharedSecretWith,
-} from '../../../backend/bitcoin/onion/index.js'
-import {
   displayID,
   encodeTransaction,
   type Outpoint,
   p2wpkh,
   type Transaction,
 } from '../../../backend/bitcoin/script/index.js'
-import { blockHeight, feeratePerKw, type Msat, msat, sat } from '../../../backend/bitcoin/units.js'
+import { blockHeight, feeratePerKw, msat, sat } from '../../../backend/bitcoin/units.js'
 import { joinShortChannelID, type LightningMessage } from '../../../backend/bitcoin/wire/index.js'
 import { equalBytes, fromHex, type Hex, toHex } from '../../../channel/index.js'
 import { createIdentity, type Identity } from '../../../peer/index.js'
 import type { Ldk } from '../../../scripts/ldk/ldk.js'
-import { secp256k1 } from '../../../wallet/secp256k1.js'
 import { Door, dial, type Heard, type Line, OURS, REGTEST } from './line.js'
+import { type PaymentTerms, Purse } from './purse.js'
 import type { Regtest } from './regtest.js'
 
 /** What becomes of a payment. */
@@ -106,14 +92,12 @@ const POLICY: ChannelPolicy = {
   maxAcceptedHtlcs: 483,
   maxDustExposure: { fixed: msat(5_000_000_000n) },
 }
-/** Blocks that a payment of ours has beyond the least that its recipient wants. */
-const SLACK = 6
 
 /** Our side of one channel with LDK. */
 export class Ours implements AsyncDisposable {
   readonly identity: Identity
   readonly id: Hex
-  readonly #secret: Uint8Array
+  readonly #purse: Purse
   readonly #seed = Uint8Array.from(randomBytes(32))
   #counter = memoryCounter()
   readonly #options: OursOptions
@@ -134,9 +118,6 @@ export class Ours implements AsyncDisposable {
   claims: 'claim' | 'fail' | 'hold' = 'claim'
   passed: Passing[] = []
   readonly #listeners = new Set<() => void>()
-  readonly #preimages = new Map<Hex, Uint8Array>()
-  /** Secrets of each packet that we sent. */
-  readonly #sent = new Map<string, readonly Uint8Array[]>()
   readonly #fundings = new Map<string, string>()
   /** Of the channel's keys: another for each attempt to open one. */
   #keyIndex = 0n
@@ -152,8 +133,9 @@ export class Ours implements AsyncDisposable {
   constructor(regtest: Regtest, options: OursOptions = {}) {
     this.#regtest = regtest
     this.#options = options
-    this.#secret = nodeSecret(this.#seed)
-    this.identity = createIdentity(this.#secret)
+    const secret = nodeSecret(this.#seed)
+    this.identity = createIdentity(secret)
+    this.#purse = new Purse(secret)
     this.id = this.identity.id
     this.feerate = options.feerate ?? 1000
   }
@@ -238,40 +220,15 @@ export class Ours implements AsyncDisposable {
   }
 
   /** Pays an invoice of LDK's, or without one. @returns the payment's hash */
-  pay(to: Hex, terms: { readonly invoice: string } | { readonly keysend: bigint }): Hex {
-    if ('invoice' in terms) {
-      const invoice = decodeInvoice(terms.invoice)
-      const { paymentHash, paymentSecret, amount } = invoice
-      if (amount === undefined || invoice.payee !== to) throw new Error('not an invoice to pay')
-      const delta = invoice.minFinalCltvExpiryDelta
-      return this.#add(
-        to,
-        { paymentHash, amount, delta },
-        { paymentData: { paymentSecret, totalMsat: amount } },
-      )
-    }
-    const keysendPreimage = Uint8Array.from(randomBytes(32))
-    const paymentHash = hashOf(keysendPreimage)
-    return this.#add(to, { paymentHash, amount: msat(terms.keysend), delta: 40 }, { keysendPreimage })
+  pay(to: Hex, terms: PaymentTerms): Hex {
+    const intent = this.#purse.offer(to, terms, this.#height)
+    this.input({ kind: 'want', intent })
+    return toHex(intent.paymentHash)
   }
 
   /** An invoice that LDK can pay. */
   invoice(amount: bigint): string {
-    const preimage = Uint8Array.from(randomBytes(32))
-    this.#preimages.set(toHex(hashOf(preimage)), preimage)
-    const invoice = createInvoice(
-      {
-        currency: 'bcrt',
-        amount: msat(amount),
-        timestamp: Math.floor(Date.now() / 1000),
-        paymentHash: hashOf(preimage),
-        paymentSecret: Uint8Array.from(randomBytes(32)),
-        description: { kind: 'text', text: 'test' },
-        features: featuresFor('invoice', OURS),
-      },
-      (digest) => secp256k1.sign(digest, this.#secret),
-    )
-    return encodeInvoice(invoice)
+    return this.#purse.invoice(amount)
   }
 
   /** Ends a payment that is held. */
@@ -544,7 +501,7 @@ export class Ours implements AsyncDisposable {
         this.outcomes.push({
           kind: 'failed',
           hash: toHex(handoff.htlc.paymentHash),
-          failure: this.#failureOf(handoff.htlc, handoff.removal),
+          failure: this.#purse.failureOf(handoff.htlc, handoff.removal),
         })
         return
       case 'removed':
@@ -555,68 +512,11 @@ export class Ours implements AsyncDisposable {
 
   #resolve(htlc: OpenHtlc, how: 'claim' | 'fail'): void {
     try {
-      if (htlc.onion === undefined) throw new Error('an HTLC without its onion')
-      const sharedSecret = sharedSecretWith(this.#secret)
-      const peeled = peelOnion({ packet: htlc.onion, sharedSecret, associatedData: htlc.paymentHash })
-      if (peeled.kind !== 'final') throw new Error(`the onion is ${peeled.kind}`)
-      const told = readInstruction(peeled.payload, { final: true })
-      if (told.kind !== 'receive') throw new Error(`the payload is ${told.kind}`)
-      if (told.amtToForward !== htlc.amount || told.outgoingCltvValue > htlc.cltvExpiry)
-        throw new Error('the payload is not about this HTLC')
-      const preimage = told.keysendPreimage ?? this.#preimages.get(toHex(htlc.paymentHash))
-      const { id } = htlc
-      if (how === 'claim' && preimage !== undefined && equalBytes(hashOf(preimage), htlc.paymentHash)) {
-        this.input({ kind: 'want', intent: { kind: 'remove', id, removal: { kind: 'fulfill', preimage } } })
-        return
-      }
-      const height = blockHeight(this.#height)
-      const failure = encodeFailure({
-        kind: 'incorrect_or_unknown_payment_details',
-        htlcMsat: htlc.amount,
-        height,
-      })
-      const { packet: reason } = createFailure({ sharedSecret: peeled.sharedSecret }, failure)
-      this.input({ kind: 'want', intent: { kind: 'remove', id, removal: { kind: 'fail', reason } } })
+      this.input({ kind: 'want', intent: this.#purse.answer(htlc, how, this.#height) })
     } catch (error) {
       this.#error ??= error
       this.#tell()
     }
-  }
-
-  #failureOf(
-    { paymentHash }: OpenHtlc,
-    removal: { readonly kind: string; readonly reason?: Uint8Array },
-  ): string {
-    if (removal.reason === undefined) return removal.kind
-    const secrets = this.#sent.get(toHex(paymentHash)) ?? []
-    const { failure } = openFailure(secrets, { packet: removal.reason })
-    return (failure && decodeFailure(failure.message)?.failure.kind) ?? 'unreadable'
-  }
-
-  #add(
-    to: Hex,
-    htlc: { readonly paymentHash: Uint8Array; readonly amount: Msat; readonly delta: number },
-    payload: Payload,
-  ): Hex {
-    const { paymentHash, amount, delta } = htlc
-    const cltvExpiry = blockHeight(this.#height + delta + SLACK)
-    const { packet, sharedSecrets } = buildOnion({
-      sessionKey: createSessionKey(),
-      hops: [
-        {
-          publicKey: fromHex(to),
-          payload: encodePayload({ amtToForward: amount, outgoingCltvValue: cltvExpiry, ...payload }),
-        },
-      ],
-      associatedData: paymentHash,
-    })
-    const hash = toHex(paymentHash)
-    this.#sent.set(hash, sharedSecrets)
-    this.input({
-      kind: 'want',
-      intent: { kind: 'add', reference: hash, amount, paymentHash, cltvExpiry, onion: packet },
-    })
-    return hash
   }
 
   /** What is wanted in one turn is signed together. */
@@ -727,17 +627,6 @@ function isFor(message: LightningMessage, state: ChannelState): boolean {
   ]
   const own = state.phase === 'closed' ? [] : [state.terms.temporaryID]
   return [...own, wireID(state), `0x${'00'.repeat(32)}`].some((id) => ids.includes(id))
-}
-
-function hashOf(preimage: Uint8Array): Uint8Array {
-  return Uint8Array.from(createHash('sha256').update(preimage).digest())
-}
-
-function createSessionKey(): Uint8Array {
-  for (;;) {
-    const key = Uint8Array.from(randomBytes(32))
-    if (secp256k1.isSecret(key)) return key
-  }
 }
 
 function hexOf(reference: string): Hex {
