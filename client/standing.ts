@@ -2,7 +2,7 @@
 // channels each time a connection stands. So neither saying nor hearing it needs the channel itself.
 import type { ChannelRecord } from './conversation.js'
 import type { ChannelSync } from './messages.js'
-import { usedVersion } from './update.js'
+import { usedVersion } from './said.js'
 
 /** The newest agreed version, and the highest one that will not be agreed on any more. */
 export interface Standing {

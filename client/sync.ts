@@ -17,7 +17,8 @@ import {
   stay,
 } from './conversation.js'
 import type { ChannelSync, MessageOfKind } from './messages.js'
-import { burn, MAX_SKIP, recalled, receivedRej, repeat, standing, sync, usedVersion } from './update.js'
+import { repeat, standing, sync, usedVersion } from './said.js'
+import { burn, MAX_SKIP, recalled, receivedRej } from './update.js'
 
 /** A connection stands: say what we hold, and repeat what may be lost. */
 export function connected(state: ChannelState, peer: Index): ChannelStep {

@@ -96,7 +96,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'repeat nothing when a connection stands again',
-    file: 'client/update.js',
+    file: 'client/said.js',
     find: "if (staging === undefined || signature === undefined || machine.phase !== 'signing')",
     replace: 'if (true)',
   },
