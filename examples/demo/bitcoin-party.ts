@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { accept, type Channel, Client, transfer } from 'perkunas'
 import { BitcoinBackend } from 'perkunas/backend/bitcoin'
-import { BitcoindSource } from 'perkunas/backend/bitcoin/chain'
+import { BitcoindSource, type TrackerStatus } from 'perkunas/backend/bitcoin/chain'
 import { LightningNode, type NodeChain, sourceChain } from 'perkunas/backend/bitcoin/node'
 import { BitcoindWallet } from 'perkunas/backend/bitcoin/wallet'
 import { toHex } from 'perkunas/channel'
@@ -59,6 +59,8 @@ export type PartyCalls = {
   keep(id: string): Promise<void>
   cheat(id: string): Promise<void>
   view(id: string): Promise<ChannelView | undefined>
+  /** Resolves when all blocks up to a height are read. */
+  reached(height: number): Promise<void>
   /** Satoshis on chain, wherever in the wallet. */
   wealth(argument: null): Promise<bigint>
 }
@@ -76,6 +78,32 @@ const CHALLENGE_DURATION = 12n
 
 let party: Party | undefined
 
+/** How far the chain is read. */
+class Reading {
+  #height = 0
+  #next = 0
+  readonly #waiting = new Set<() => void>()
+
+  hear(status: TrackerStatus): void {
+    if (status.kind === 'catchingUp') this.#next = Math.max(this.#next, status.of)
+    if (status.kind !== 'synced') return
+    this.#height = this.#next
+    for (const look of [...this.#waiting]) look()
+  }
+
+  async reached(height: number): Promise<void> {
+    if (this.#height >= height) return
+    await new Promise<void>((resolve) => {
+      const look = () => {
+        if (this.#height < height) return
+        this.#waiting.delete(look)
+        resolve()
+      }
+      this.#waiting.add(look)
+    })
+  }
+}
+
 /** A client and the little that the demo adds to it. */
 class Party {
   readonly #client: Client
@@ -86,6 +114,7 @@ class Party {
     readonly backend: BitcoinBackend,
     readonly wallet: BitcoindWallet,
     readonly chain: NodeChain,
+    readonly reading: Reading,
     readonly store: LmdbStore,
     readonly seed: Uint8Array,
     readonly path: string,
@@ -100,12 +129,18 @@ class Party {
     const store = new LmdbStore(path)
     const rpc = { url, credentials: { cookieFile } }
     const source = new BitcoindSource(rpc)
-    const chain = sourceChain({ source, network: 'regtest', pollingInterval: 50 })
+    const reading = new Reading()
+    const chain = sourceChain({
+      source,
+      network: 'regtest',
+      pollingInterval: 20,
+      onStatus: (status) => reading.hear(status),
+    })
     const wallet = await BitcoindWallet.open({ ...rpc, wallet: name, store })
     const seed = crypto.getRandomValues(new Uint8Array(32))
     const backend = new BitcoinBackend({ chain, wallet, seed, policy: { toSelfDelay: DELAY } })
     const bus = new PeerBus({ identity: createIdentity(), dialers: [tcpDialer()], ...backend.bus })
-    return new Party(bus, backend, wallet, chain, store, seed, path)
+    return new Party(bus, backend, wallet, chain, reading, store, seed, path)
   }
 
   async open({ peer, address, capacity, push }: OpenTerms): Promise<`0x${string}`> {
@@ -210,6 +245,7 @@ const calls: PartyCalls = {
     const { phase, state, locks } = channel
     return { phase, balances: state.allocation.balances[0] ?? [], locks: locks.length }
   },
+  reached: (height) => running().reading.reached(height),
   async wealth() {
     const { confirmed, unconfirmed, reserved } = await running().wallet.balance()
     return confirmed + unconfirmed + reserved

@@ -25,6 +25,8 @@ const LATER = 20
 /** HTLCs in flight when bob vanishes, of each side. */
 const PENDING = 3
 const LOCKED = 50_000_000n
+/** Milliseconds after which a block follows that not everybody has read. */
+const PATIENCE = 150
 
 let screen: Screen
 
@@ -239,8 +241,8 @@ async function mine(node: Bitcoind, blocks: number): Promise<void> {
   await node.rpc('generatetoaddress', [blocks, address])
 }
 
-/** Mines a block now and then until it is done. */
-async function mining<T>({ node }: World, promise: Promise<T>): Promise<T> {
+/** Mines one block after another until it is done: the next when those who are there have read the last. */
+async function mining<T>({ node, chain, alice, bob }: World, promise: Promise<T>): Promise<T> {
   let isDone = false
   const done = promise.finally(() => {
     isDone = true
@@ -248,7 +250,9 @@ async function mining<T>({ node }: World, promise: Promise<T>): Promise<T> {
   done.catch(() => undefined)
   while (!isDone) {
     await mine(node, 1)
-    await new Promise((resolve) => setTimeout(resolve, 150))
+    const height = await chain.height()
+    const read = [alice, bob].map((party) => party.call('reached', height).catch(() => undefined))
+    await Promise.race([Promise.all(read), new Promise((resolve) => setTimeout(resolve, PATIENCE))])
   }
   return await done
 }
