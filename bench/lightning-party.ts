@@ -2,7 +2,7 @@
 // chain.
 import { createHash, randomBytes } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
-import { BitcoindSource } from 'perkunas/backend/bitcoin/chain'
+import { BitcoindSource, type TrackerStatus } from 'perkunas/backend/bitcoin/chain'
 import { LightningNode, lightningInit, sourceChain } from 'perkunas/backend/bitcoin/node'
 import { msat, sat } from 'perkunas/backend/bitcoin/units'
 import { BitcoindWallet } from 'perkunas/backend/bitcoin/wallet'
@@ -53,7 +53,13 @@ async function begin({ directory, url, cookieFile }: PartyOptions) {
   const store = new LmdbStore(`${directory}/store`)
   const credentials = { cookieFile }
   const source = new BitcoindSource({ url, credentials })
-  const chain = sourceChain({ source, network: 'regtest' })
+  const waiting = new Set<() => void>()
+  let isSynced = false
+  const onStatus = ({ kind }: TrackerStatus) => {
+    isSynced = kind === 'synced'
+    for (const look of [...waiting]) look()
+  }
+  const chain = sourceChain({ source, network: 'regtest', onStatus })
   const name = createHash('sha256').update(directory).digest('hex').slice(0, 16)
   const wallet = await BitcoindWallet.open({ url, credentials, wallet: name, store })
   const seed = randomBytes(32)
@@ -86,6 +92,19 @@ async function begin({ directory, url, cookieFile }: PartyOptions) {
   }
 
   const calls = {
+    /** Returns when the chain is read up to a height: nothing can be opened while there is more. */
+    async read(height: number): Promise<void> {
+      await new Promise<void>((resolve) => {
+        const look = () => {
+          if (!isSynced || node.height < height) return
+          waiting.delete(look)
+          resolve()
+        }
+        waiting.add(look)
+        look()
+      })
+    },
+
     /** Opens so many channels, one after another. */
     async open({ peer, address, count }: { peer: Hex; address: string; count: number }): Promise<void> {
       for (let i = 0; i < count; i++) {

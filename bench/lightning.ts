@@ -83,6 +83,8 @@ interface Scene {
 type Other = Awaited<ReturnType<PartyCalls['begin']>>
 
 async function open({ bitcoind, payer, payee }: Scene, other: Other, count: number, all: number) {
+  const height = Number(await bitcoind.rpc('getblockcount'))
+  await Promise.all([payer.call('read', height), payee.call('read', height)])
   await payer.call('open', { peer: other.peer, address: other.address, count })
   const isPublished = async () => {
     const { size } = (await bitcoind.rpc('getmempoolinfo')) as { readonly size: number } // as documented
