@@ -56,12 +56,8 @@ export function obfuscate(key: Uint8Array, data: Uint8Array): Uint8Array {
   return chacha20(key, NONCE, data)
 }
 
-/** HMAC with SHA-256 over the parts in order, 32 bytes. */
-export function mac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
-  const state = hmac.create(sha256, key)
-  for (const part of parts) state.update(part)
-  return state.digest()
-}
+/** HMAC with SHA-256 over the parts in order, 32 bytes: by Node.js where it is there, which is four times as fast on a packet. */
+export const mac: (key: Uint8Array, ...parts: readonly Uint8Array[]) => Uint8Array = loadMac()
 
 /** SHA-256 of a point and a shared secret: what the next hop's ephemeral key or path key is multiplied by. */
 export function blindingFactor(point: Uint8Array, sharedSecret: Uint8Array): Uint8Array {
@@ -78,4 +74,22 @@ export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
 
 function stateOf(type: KeyType): ReturnType<typeof hmac.create> {
   return hmac.create(sha256, new TextEncoder().encode(type))
+}
+
+function loadMac(): typeof mac {
+  const node = typeof process === 'undefined' ? undefined : process.getBuiltinModule?.('node:crypto')
+  if (node === undefined) {
+    return (key, ...parts) => {
+      const state = hmac.create(sha256, key)
+      for (const part of parts) state.update(part)
+      return state.digest()
+    }
+  }
+  const { createHmac } = node
+  return (key, ...parts) => {
+    const state = createHmac('sha256', key)
+    for (const part of parts) state.update(part)
+    // A Buffer's slice() would share memory, and it never equals one of ours.
+    return Uint8Array.from(state.digest())
+  }
 }

@@ -1,3 +1,5 @@
+import { hmac } from '@noble/hashes/hmac.js'
+import { sha256 } from '@noble/hashes/sha2.js'
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { deriveKey, mac, sharedSecretWith } from '../../../../backend/bitcoin/onion/keys.js'
@@ -40,6 +42,15 @@ function peelAll(packet: Uint8Array, data = associatedData): Peeled[] {
 }
 
 describe('BOLT 4: onion packets', () => {
+  it('the HMAC over several parts is that over all of them, by whichever library', () => {
+    const bytes = fc.uint8Array({ maxLength: 200 })
+    fc.assert(
+      fc.property(bytes, fc.array(bytes, { maxLength: 3 }), (key, parts) => {
+        const whole = Uint8Array.from(parts.flatMap((part) => [...part]))
+        expect(mac(key, ...parts)).to.deep.equal(hmac(sha256, key, whole))
+      }),
+    )
+  })
   const payload = fc.uint8Array({ minLength: 2, maxLength: 60 })
 
   it('any route of 1 to 27 hops that fits -> each hop finds its payload and a shared secret, the last knows it is', () => {
