@@ -52,12 +52,14 @@ export function valuesOf<T>({ root }: Table<T>): readonly T[] {
   return root === undefined ? [] : entriesUnder(root).map(([, value]) => value)
 }
 
-/** What two tables differ in: each key with its two values. The work is that of the difference. */
-export function* differences<T>(
-  before: Table<T>,
-  after: Table<T>,
-): Generator<readonly [key: Hex, before: T | undefined, after: T | undefined]> {
-  yield* between(before.root, after.root)
+/** A key and its two values. */
+type Difference<T> = readonly [key: Hex, before: T | undefined, after: T | undefined]
+
+/** What two tables differ in. The work is that of the difference. */
+export function differences<T>(before: Table<T>, after: Table<T>): readonly Difference<T>[] {
+  const found: Difference<T>[] = []
+  compare(before.root, after.root, found)
+  return found
 }
 
 function inserted<T>(
@@ -85,22 +87,24 @@ function removed<T>(node: TableNode<T> | undefined, key: Hex, depth: number): Ta
   return left.length === 1 && only !== undefined && 'key' in only ? only : { children }
 }
 
-function* between<T>(
+// Into one array: most parts are the same, and a generator for each would cost more than to compare them.
+function compare<T>(
   before: TableNode<T> | undefined,
   after: TableNode<T> | undefined,
-): Generator<readonly [key: Hex, before: T | undefined, after: T | undefined]> {
+  found: Difference<T>[],
+): void {
   if (before === after) return
   if (before !== undefined && after !== undefined && 'children' in before && 'children' in after) {
-    for (let at = 0; at < 16; at++) yield* between(before.children[at], after.children[at])
+    for (let at = 0; at < 16; at++) compare(before.children[at], after.children[at], found)
     return
   }
   const old = new Map(before === undefined ? [] : entriesUnder(before))
   for (const [key, value] of after === undefined ? [] : entriesUnder(after)) {
     const was = old.get(key)
     old.delete(key)
-    if (was !== value) yield [key, was, value]
+    if (was !== value) found.push([key, was, value])
   }
-  for (const [key, value] of old) yield [key, value, undefined]
+  for (const [key, value] of old) found.push([key, value, undefined])
 }
 
 function entriesUnder<T>(
