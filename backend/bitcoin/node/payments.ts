@@ -41,6 +41,8 @@ export class NodePayments {
   readonly #store: LightningNodeOptions['store']
   readonly #now: () => number
   readonly #events = new Subject<PaymentEvent>()
+  /** Payments whose end is waited for, by so many, and that end. */
+  readonly #awaited = new Map<PaymentID, { waiting: number; payment?: OutgoingPayment }>()
 
   constructor(options: LightningNodeOptions, state: PaymentsState, host: PaymentsHost) {
     const { bus, chain, payments, store, now = Date.now } = options
@@ -61,7 +63,7 @@ export class NodePayments {
       },
       now,
       entropy: (bytes) => host.random(bytes),
-      tell: (event) => this.#events.next(event),
+      tell: (event) => this.#tell(event),
     })
   }
 
@@ -96,14 +98,13 @@ export class NodePayments {
   ): Promise<OutgoingPayment> {
     demandObject(payment, 'payment')
     const { id } = payment
-    let ended: OutgoingPayment | undefined
-    const listening = this.#events.subscribe(({ kind, payment: one }) => {
-      if ((kind === 'sent' || kind === 'failed') && one.id === id) ended = one
-    })
+    const end = this.#awaited.get(id) ?? { waiting: 0 }
+    end.waiting++
+    this.#awaited.set(id, end)
     try {
       const begun = await this.#begin(payment)
       if (begun !== undefined && 'id' in begun && begun.status.kind !== 'pending') return begun
-      const result = await this.#host.eventually(() => ended, signal)
+      const result = await this.#host.eventually(() => end.payment, signal)
       // Not waited for: at worst its end is told once more after a restart.
       if (isSettled) this.acknowledge({ kind: 'sent', payment: result }).catch(() => undefined)
       return result
@@ -111,7 +112,8 @@ export class NodePayments {
       if (signal?.aborted) await this.#order({ kind: 'abandon', id }).catch(() => undefined)
       throw cause
     } finally {
-      listening.unsubscribe()
+      end.waiting--
+      if (end.waiting === 0) this.#awaited.delete(id)
     }
   }
 
@@ -162,6 +164,15 @@ export class NodePayments {
   /** Nothing more is to come. */
   end(): void {
     this.#events.complete()
+  }
+
+  /** Whoever waits for the end of one payment finds it by its ID: many may wait for many. */
+  #tell(event: PaymentEvent): void {
+    if (event.kind === 'sent' || event.kind === 'failed') {
+      const end = this.#awaited.get(event.payment.id)
+      if (end !== undefined) end.payment = event.payment
+    }
+    this.#events.next(event)
   }
 
   /** What is over meanwhile is in the store when it is asked once more. */
