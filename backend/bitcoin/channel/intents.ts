@@ -122,9 +122,14 @@ function wantAdd(live: Live, intent: Intent & { readonly kind: 'add' }): Step {
   const rule =
     faultOfTime(live) ??
     (live.link.kind === 'up' ? undefined : 'the peer is not connected') ??
-    (live.intents.filter(({ kind }) => kind === 'add').length < MAX_HTLCS ? undefined : 'too many wait')
+    (hasRoom(live) ? undefined : 'too many wait')
   if (rule !== undefined) return to(live, { handoffs: [refused(reference, rule)] })
   return to({ ...live, intents: [...live.intents, intent] })
+}
+
+/** Whether another add may wait. */
+function hasRoom({ intents }: Live): boolean {
+  return intents.length < MAX_HTLCS || intents.filter(({ kind }) => kind === 'add').length < MAX_HTLCS
 }
 
 /** Why nothing may be added now. */
