@@ -29,9 +29,13 @@ export function nextRemote({ terms, signer, book }: WithBook): CommitmentState {
   return commitmentOf(viewOf(book, 'remote'), { number: signer.signed, funding: terms.funding })
 }
 
-/** Makes what its next commitments need and is known already, for when there is nothing else to do. Changes no state. */
+/**
+ * Makes what its next commitments need and is known already, for when there is nothing else to do. Changes no state. It takes
+ * some kilobytes, which a channel that nobody has paid through yet does without.
+ */
 export function prepare(state: ChannelState, env: ChannelEnv): void {
   if (!isLive(state) || state.link.kind !== 'up' || state.phase === 'failed') return
+  if (state.signer.signed <= 1n) return
   signerOf(state.terms, env).prepare(state.signer, state.remoteNextPoint)
 }
 
