@@ -2,7 +2,7 @@
 // Cases are chosen by the capabilities. The verdict is what is owned on the ledger in the end.
 import { expect } from 'chai'
 import { filter, firstValueFrom } from 'rxjs'
-import { type Hex, PerkunasError } from '../../channel/index.js'
+import { type Hex, PerkunasError, type Phase } from '../../channel/index.js'
 import { accept, type Channel, type LockOutcome, reject } from '../../client/index.js'
 import { balances, failure, pay, Scene, secret } from './channels-scene.js'
 import type { ChannelSetup, ChannelWorld } from './channels-setup.js'
@@ -147,14 +147,23 @@ export function describeChannels<W extends ChannelWorld>(name: string, setup: Ch
       expect(opening.client(0).channels()).deep.equals([])
     })
 
-    it('settled alone, the peer gone for good: each gets what the channel says', async () => {
+    it('settled alone, the peer gone for good: each gets what the channel says, and its phase follows the dispute', async () => {
       const opening = await scene()
       const [a, b] = await opening.open()
       await pay(a, 2n * opening.world.unit)
       await opening.agree([a, b], opening.after(-2n))
       await opening.party(1).kill()
+      const phases: Phase[] = []
+      a.phases$.subscribe((phase) => phases.push(phase))
+      const registered: Phase[] = []
+      a.events$.subscribe((event) => {
+        if (event.kind === 'ledger' && event.event.kind === 'registered') registered.push(a.phase)
+      })
       await opening.passing(a.settle({ timeout: 200 }))
       await opening.expectOwned(0, -2n)
+      const disputed = phases.slice(phases.indexOf('registering'))
+      expect(disputed).deep.equals(['registering', 'registered', 'withdrawing', 'withdrawn'])
+      expect(registered[0]).equals('registered')
     })
 
     it('settled alone, the peer back only later: it gets its share, too', async () => {

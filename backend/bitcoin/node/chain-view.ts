@@ -1,22 +1,25 @@
 // What of a node's money is on its way through the chain, and what that asks for by when.
+
+import { isLive } from '../channel/index.js'
 import {
   balancesOf,
   type ChainObligation,
   type ClaimableBalance,
   fundingSpent,
+  type Monitor,
   type MonitorEvent,
   obligationsOf,
 } from '../monitor/index.js'
 import type { Core } from './core.js'
+import type { Entry } from './entries.js'
 
 /** What must be done for a channel. */
 export type ChannelObligation = ChainObligation & { readonly channel: bigint }
 
 /** What of a channel's money is ours, or may become it: on its way through the chain, or if it were closed now. */
 export function claimableOf(core: Core, channel: bigint): readonly ClaimableBalance[] {
-  const entry = core.entries.get(channel)
-  if (entry?.monitor === undefined) return []
-  return balancesOf(entry.monitor, core.monitorEnv(entry))
+  const found = watchedIn(core, channel)
+  return found === undefined ? [] : balancesOf(found.monitor, core.monitorEnv(found.entry))
 }
 
 /** What spent a channel's funding output, if that is in a block. */
@@ -24,15 +27,15 @@ export function spentIn(
   core: Core,
   channel: bigint,
 ): (MonitorEvent & { readonly kind: 'spent' }) | undefined {
-  const entry = core.entries.get(channel)
-  return entry?.monitor && fundingSpent(entry.monitor, core.monitorEnv(entry))
+  const found = watchedIn(core, channel)
+  return found && fundingSpent(found.monitor, core.monitorEnv(found.entry))
 }
 
 /** By when somebody must be there for a channel, the soonest first. */
 export function obligationsOfOne(core: Core, channel: bigint): readonly ChannelObligation[] {
-  const entry = core.entries.get(channel)
-  if (entry?.monitor === undefined) return []
-  return obligationsOf(entry.monitor, core.monitorEnv(entry)).map((one) => ({ ...one, channel }))
+  const found = watchedIn(core, channel)
+  if (found === undefined) return []
+  return obligationsOf(found.monitor, core.monitorEnv(found.entry)).map((one) => ({ ...one, channel }))
 }
 
 /** By when somebody must be there for any of the channels; the soonest first. What has no height comes before. */
@@ -40,4 +43,14 @@ export function obligationsOfAll(core: Core): readonly ChannelObligation[] {
   const all = [...core.entries.all].flatMap(({ keyIndex }) => obligationsOfOne(core, keyIndex))
   const heightOf = (one: ChannelObligation) => (one.kind === 'watch' ? 0 : one.height)
   return all.sort((a, b) => heightOf(a) - heightOf(b))
+}
+
+/** A channel that is not over, in memory either: between its last turn and the commit nothing of it is on its way any more. */
+function watchedIn(
+  core: Core,
+  channel: bigint,
+): { readonly entry: Entry; readonly monitor: Monitor } | undefined {
+  const entry = core.entries.get(channel)
+  if (entry?.monitor === undefined || !isLive(entry.state)) return undefined
+  return { entry, monitor: entry.monitor }
 }

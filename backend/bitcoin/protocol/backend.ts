@@ -59,8 +59,8 @@ export type BitcoinBackendOptions = Pick<
   ChannelChoices & {
     /**
      * A backup in place of a store that was lost, with an empty one: see `LightningNode.recover`. Its channels are `registering`
-     * until their peers have closed them and the money is in the wallet; no call disputes them. Only once: afterwards the store
-     * has them.
+     * until their peers have closed them, and there until the money is in the wallet; no call disputes them. Only once:
+     * afterwards the store has them.
      */
     readonly recover?: Uint8Array
   }

@@ -43,6 +43,7 @@ import { sha256 } from '../script/index.js'
 import { blockDelta, type Msat, msat, toMsat } from '../units.js'
 import { paidBy } from './edit.js'
 import { chainEvents, type Spent, spentEvents, type Told } from './ledger.js'
+import { isEnding, phaseOf } from './phase.js'
 import { BITCOIN, paramsOf } from './proposal.js'
 import { aborted, invalid, unsupported } from './refusals.js'
 import { Unheard } from './unheard.js'
@@ -102,7 +103,7 @@ export class LightningChannel implements Channel {
     this.params = paramsOf(this.peers, Math.max(local, remote), view.temporaryID ?? '0x00')
     this.#view = view
     this.#state = this.#stateOf(view)
-    this.#phase = phaseOf(view)
+    this.#phase = this.#phaseOf(view)
   }
 
   get state(): State {
@@ -174,7 +175,7 @@ export class LightningChannel implements Channel {
     if (view !== undefined && isOpen(view)) this.#view = view
     const isOver = view === undefined || !isOpen(view)
     this.#state = this.#stateOf(this.#view)
-    const phase = isOver ? 'withdrawn' : phaseOf(this.#view)
+    const phase = isOver ? 'withdrawn' : this.#phaseOf(this.#view)
     if (this.#state.version !== before.version) this.#streams.updates$.next({ from: before, to: this.#state })
     if (phase !== this.#phase) {
       this.#phase = phase
@@ -201,6 +202,9 @@ export class LightningChannel implements Channel {
           : spentEvents(spent, this.#told(), isGone)
         : chainEvents(event, this.#told())
     if (isGone) this.#spent = undefined
+    // The event may be ahead of the change.
+    const view = this.#host.node.channel(this.key)
+    if (view !== undefined && isOpen(view)) this.changed(view)
     for (const one of events) this.tell(one)
   }
 
@@ -453,8 +457,7 @@ export class LightningChannel implements Channel {
    * @returns whether the channel comes to an end by itself now
    */
   async #closeTogether(timeout: number, isPatient: boolean, signal: AbortSignal): Promise<boolean> {
-    const isEnding = () =>
-      this.#view.live.isClosingAgreed || this.#phase === 'registering' || this.#phase === 'withdrawn'
+    const isUnderWay = () => this.#view.live.isClosingAgreed || isEnding(this.#phase)
     const isHeldUp = () => isPatient && this.#view.live.isConnected && this.#view.live.htlcs.length > 0
     let isSaid = false
     const isUnsaid = () => {
@@ -468,13 +471,13 @@ export class LightningChannel implements Channel {
         isSaid = true
         await this.#sayShutdown()
       }
-      await this.#until(() => isEnding() || !isHeldUp() || undefined, signal)
-      if (isEnding()) return true
+      await this.#until(() => isUnderWay() || !isHeldUp() || undefined, signal)
+      if (isUnderWay()) return true
       const patience = new AbortController()
       const stop = this.#host.clock.after(timeout, () => patience.abort())
       try {
         const both = AbortSignal.any([signal, patience.signal])
-        await this.#until(() => isEnding() || isHeldUp() || isUnsaid() || undefined, both)
+        await this.#until(() => isUnderWay() || isHeldUp() || isUnsaid() || undefined, both)
       } catch (error) {
         if (signal.aborted || !patience.signal.aborted) throw error
         return false
@@ -559,6 +562,11 @@ export class LightningChannel implements Channel {
     return stateOf(this.id, { backend: BITCOIN, id: this.#host.chainHash }, this.#seen(view))
   }
 
+  #phaseOf(view: OpenView): Phase {
+    const { node } = this.#host
+    return phaseOf(view, () => ({ spent: node.spent(this.key), height: node.height }))
+  }
+
   #seen({ opener = 'local', phase, live }: OpenView): Seen {
     const { balances, htlcs, offered } = live
     return { opener, balances, htlcs, offered, isFinal: phase === 'shuttingDown' || phase === 'negotiating' }
@@ -593,21 +601,5 @@ function chainObligation(one: ChannelObligation, { opener = 'local' }: OpenView)
       const action = ({ penalty: 'refute', preimage: 'claim', timeout: 'timeOut' } as const)[by]
       return [{ action, deadline: BigInt(height), ...(htlc && { lock: lockID(htlc, opener) }) }]
     }
-  }
-}
-
-function phaseOf({ phase }: OpenView): Phase {
-  switch (phase) {
-    case 'normal':
-      return 'acting'
-    case 'shuttingDown':
-    case 'negotiating':
-      return 'final'
-    case 'failed':
-      return 'registering'
-    case 'closed':
-      return 'withdrawn'
-    default:
-      return 'funding'
   }
 }

@@ -28,17 +28,16 @@ export type Spent = MonitorEvent & { readonly kind: 'spent' }
 /** What our user is told of it. @param isReorged it is in no block any more */
 export function spentEvents(spent: Spent, told: Told, isReorged = false): readonly ChannelEvent[] {
   const status = isReorged ? 'reorged' : statusOf(spent.depth)
-  const { by, commitment, height } = spent
+  const { by, commitment } = spent
   if (by === 'closing') return [ledgerEvent(told, status, { kind: 'concluded', version: told.version })]
   // What is none of the channel's transactions is none of its states.
   if (commitment === undefined) return []
-  const isOurs = by === 'holderNewest' || by === 'holderPrevious'
   const { number: version, newest } = commitment
-  const deadline = BigInt(height + told.delay[isOurs ? 'local' : 'remote'])
+  const deadline = BigInt(deadlineOf(spent, told))
   const registered = ledgerEvent(told, status, {
     kind: 'registered',
     version,
-    by: isOurs ? told.index : 1 - told.index,
+    by: isOurs(spent) ? told.index : 1 - told.index,
     deadline,
     state: undefined,
     signatures: undefined,
@@ -63,6 +62,15 @@ export function chainEvents(event: Exclude<MonitorEvent, Spent>, told: Told): re
     default:
       return []
   }
+}
+
+/** From which height on whoever published a commitment can take its share. */
+export function deadlineOf(spent: Spent, { delay }: Pick<Told, 'delay'>): number {
+  return spent.height + delay[isOurs(spent) ? 'local' : 'remote']
+}
+
+function isOurs({ by }: Spent): boolean {
+  return by === 'holderNewest' || by === 'holderPrevious'
 }
 
 function ledgerEvent({ channelID, height }: Told, status: EventStatus, body: LedgerEventBody): ChannelEvent {

@@ -1,5 +1,6 @@
 // One run on Bitcoin: a seed makes parties, a chain and a network; steps happen; then everybody comes back, time passes beyond
 // all deadlines, and what must hold is checked.
+import { isEnding } from '../../../backend/bitcoin/protocol/phase.js'
 import { msat } from '../../../backend/bitcoin/units.js'
 import { SimNetwork } from '../network.js'
 import { play, type RunOptions, type RunResult } from '../play.js'
@@ -180,7 +181,7 @@ async function finale(stage: BitcoinStage, random: Random): Promise<void> {
       for (const channel of party.channels) {
         // Whose process died asks again. What is on chain must go on by itself.
         const key = `${party.name}/${party.life}/${channel.id}`
-        if (asked.has(key) || channel.phase === 'registering') continue
+        if (asked.has(key) || isEnding(channel.phase)) continue
         asked.add(key)
         settle(party, channel)
       }

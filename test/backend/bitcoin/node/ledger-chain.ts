@@ -13,7 +13,7 @@ import { blocksOf, cursorOf } from './cursor.js'
 
 type Follow = Parameters<NodeChain['follow']>
 
-/** The chain of all nodes of a world: each follows it block by block. No reorgs here. */
+/** The chain of all nodes of a world: each follows it block by block. */
 export class LedgerChain implements NodeChain {
   readonly chainHash = NETWORKS.regtest.genesis
   readonly #followers = new Set<() => Promise<void>>()
@@ -26,6 +26,15 @@ export class LedgerChain implements NodeChain {
     let isStopped = false
     const next = () => this.ledger.block((known.at(-1)?.height ?? 0) + 1)
     const goOn = async () => {
+      for (
+        let last = known.at(-1);
+        last !== undefined && this.ledger.block(last.height)?.hash !== last.hash && !isStopped;
+        last = known.at(-1)
+      ) {
+        known.pop()
+        const cursor = cursorOf(known.slice(-6))
+        await handler({ kind: 'disconnected', block: last, isTip: false, cursor })
+      }
       for (let block = next(); block !== undefined && !isStopped; block = next()) {
         known.push(block)
         const isTip = block.hash === this.ledger.tip.hash
@@ -58,6 +67,16 @@ export class LedgerChain implements NodeChain {
   /** A block, which everybody has seen when it resolves. */
   async mine(): Promise<void> {
     this.ledger.mine()
+    await this.#seen()
+  }
+
+  /** Empty blocks take the place of the newest, one more than those, and what was in these is nowhere. */
+  async reorg(depth: number): Promise<void> {
+    this.ledger.reorg(depth, { drop: true })
+    await this.#seen()
+  }
+
+  async #seen(): Promise<void> {
     await Promise.all([...this.#followers].map((follower) => follower()))
   }
 }

@@ -170,10 +170,10 @@ export class Two implements AsyncDisposable {
   }
 
   /** Opens a channel, and accepts whatever is paid over it. */
-  async open(): Promise<Channel> {
+  async open(options: Partial<ProposalOptions> = {}): Promise<Channel> {
     this.second.handleProposals(accept)
     this.second.handleUpdates(accept)
-    const opened = this.propose()
+    const opened = this.propose(options)
     const node = await this.backend.node()
     await Promise.race([
       opened,
