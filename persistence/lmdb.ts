@@ -14,7 +14,7 @@ import type { Entry, ScanOptions, Write } from './store.js'
 export interface LmdbOptions {
   /**
    * A commit that nobody else waits for runs on the event loop's own thread while such commits have lately
-   * taken less than so many milliseconds (default 0.5, 0 for never): it saves two thread switches, a third
+   * taken less than so many milliseconds (default 1, 0 for never): it saves two thread switches, a third
    * of the time on a fast disk and nothing on a slow one, where it would only keep other channels waiting.
    */
   readonly blockUpTo?: number
@@ -36,7 +36,7 @@ export class LmdbStore extends EngineStore {
    * @param path of a directory, made if it does not exist, unless it is only read
    * @throws PerkunasError STORE_FAILED if it can't be made or opened, or holds a file that is foreign or was cut off; INVALID_ARGUMENT if the path is empty or none
    */
-  constructor(path: string, { blockUpTo = 0.5, readOnly = false }: LmdbOptions = {}) {
+  constructor(path: string, { blockUpTo = 1, readOnly = false }: LmdbOptions = {}) {
     // Without one the library would make a temporary directory, and everything be lost with it.
     if (typeof path !== 'string' || path === '') {
       const message = `the path of a directory for the LMDB store expected, got ${JSON.stringify(path)}`
