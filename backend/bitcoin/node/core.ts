@@ -167,7 +167,10 @@ export class Core implements SwitchChannels, Commands {
       this.#storage.changed(peer)
       this.#addresses.look(peer)
     }
-    const fail = (entry: Entry, cause: unknown) => this.#machines.stop(entry, cause)
+    const fail = (entry: Entry, cause: unknown, wanted: readonly ChannelInput[]) => {
+      this.#machines.keep(entry, wanted)
+      this.#machines.stop(entry, cause)
+    }
     return { ...draft.finish(htlcs.takeWrites(), fail), isUnfinished }
   }
 

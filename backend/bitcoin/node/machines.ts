@@ -25,6 +25,7 @@ import type { LightningMessage } from '../wire/index.js'
 import { ChainWatch } from './chain-watch.js'
 import { Draft } from './draft.js'
 import { Entries, type Entry } from './entries.js'
+import { entryWrites } from './entry-rows.js'
 import { wantedChild } from './funding-child.js'
 import { type AroundMachines, channelEffect, monitorEffect } from './machine-effects.js'
 import type { Consequence, HtlcSwitch } from './switch.js'
@@ -113,14 +114,15 @@ export class Machines implements AroundMachines {
       monitor.length === 0
         ? undefined
         : monitorStep(entry.monitor, { kind: 'updates', updates: monitor }, this.monitorEnv(entry))
-    if (result !== undefined) entry.monitor = result.next
+    if (result !== undefined) {
+      entry.monitor = result.next
+      entry.revoked.push(...result.revoked)
+    }
+    if (handoffs.length > 0 || handsOn(result)) this.draft.handsOn(entry)
     for (const effect of effects) channelEffect(this, entry, effect)
     if (isLive(next) && !wasLive) this.entries.forgetTemporary(entry)
     if (isLive(next) && wantsFlush(next)) this.#toFlush.add(entry)
-    for (const handoff of handoffs) {
-      this.draft.handedOn(entry)
-      this.follow(this.htlcs.handed(entry.keyIndex, handoff, this.env.height))
-    }
+    for (const handoff of handoffs) this.follow(this.htlcs.handed(entry.keyIndex, handoff, this.env.height))
     if (result !== undefined) this.#applyMonitor(entry, result)
   }
 
@@ -136,6 +138,8 @@ export class Machines implements AroundMachines {
     }
     if (result.next !== monitor) this.draft.change(entry)
     entry.monitor = result.next
+    entry.revoked.push(...result.revoked)
+    if (handsOn(result)) this.draft.handsOn(entry)
     this.#applyMonitor(entry, result)
   }
 
@@ -163,7 +167,10 @@ export class Machines implements AroundMachines {
     }
     for (const { channel, intent } of wishes) {
       const entry = this.entries.get(channel)
-      if (entry !== undefined) this.input(entry, { kind: 'want', intent })
+      if (entry === undefined) continue
+      const wish = { kind: 'want', intent } as const
+      this.draft.wants(entry, wish)
+      this.input(entry, wish)
     }
   }
 
@@ -210,17 +217,14 @@ export class Machines implements AroundMachines {
     if (wish !== undefined) this.draft.effect({ kind: 'bumpFunding', channel, wish })
   }
 
-  #applyMonitor(entry: Entry, { revoked, handoffs, effects }: MonitorStep): void {
-    entry.revoked.push(...revoked)
+  #applyMonitor(entry: Entry, { handoffs, effects }: MonitorStep): void {
     for (const effect of effects) monitorEffect(this, entry, effect)
     for (const handoff of handoffs) {
       switch (handoff.kind) {
         case 'learned':
-          this.draft.handedOn(entry)
           this.follow(this.htlcs.learned(entry.keyIndex, handoff.htlc, handoff.preimage))
           break
         case 'htlcResolved':
-          this.draft.handedOn(entry)
           this.follow(this.htlcs.resolved(entry.keyIndex, handoff.htlc, handoff.to))
           break
         case 'channelSpent':
@@ -235,6 +239,24 @@ export class Machines implements AroundMachines {
     }
   }
 
+  /** Steps of a channel from which nothing follows but what is written: those that can be. */
+  keep(entry: Entry, inputs: readonly ChannelInput[]): void {
+    for (const input of inputs) {
+      const { state, monitor } = entry
+      try {
+        const { next, monitor: updates, handoffs } = step(state, input, this.env)
+        if (handoffs.length > 0) continue
+        entry.state = next
+        if (updates.length > 0)
+          entry.monitor = monitorStep(monitor, { kind: 'updates', updates }, this.monitorEnv(entry)).next
+        if (isLive(next)) entryWrites({ ...entry }, next)
+      } catch {
+        entry.state = state
+        entry.monitor = monitor
+      }
+    }
+  }
+
   /** A mistake of ours: nothing happens to the channel any more, and the others go on. */
   stop(entry: Entry, cause: unknown): void {
     if (entry.stopped !== undefined) return
@@ -244,4 +266,9 @@ export class Machines implements AroundMachines {
     entry.stopped = error
     this.draft.effect({ kind: 'tell', event: { kind: 'stopped', channel: entry.keyIndex, error } })
   }
+}
+
+/** Whether others are to hear of what became of HTLCs. */
+function handsOn(result: MonitorStep | undefined): boolean {
+  return result?.handoffs.some(({ kind }) => kind === 'learned' || kind === 'htlcResolved') === true
 }

@@ -169,4 +169,36 @@ describe('LightningNode: a channel whose records can not be read', () => {
     await node.forceClose(0n)
     await until(() => world.chain.mempool.size === 1)
   })
+
+  it('a step that has no encoding after one that handed on -> its channel is as it was then, and nothing is handed on twice', async () => {
+    const { htlcs } = alice
+    const handed = htlcs.handed.bind(htlcs)
+    const kinds: string[] = []
+    const intent: Intent = JSON.parse('{ "kind": "fee", "feerate": 300.5 }')
+    htlcs.handed = (channel, handoff) => {
+      if (channel === 0n) kinds.push(handoff.kind)
+      const { wishes, ...rest } = handed(channel, handoff)
+      return { ...rest, wishes: handoff.kind === 'locked' ? [...wishes, { channel, intent }] : wishes }
+    }
+    htlcs.preimages.set(toHex(sha256(preimageOf(7))), preimageOf(7))
+    await bob.offer(0n, msat(4_000_000n), 7)
+    await until(() => errors.length > 0)
+    expect(errors.map(({ code }) => code)).to.deep.equal(['INTERNAL'])
+    expect(alice.running.stopped).to.equal(undefined)
+    expect(alice.running.channel(0n)?.stopped).to.include({ code: 'INTERNAL' })
+    expect(alice.running.channel(0n)?.live?.htlcs).to.have.length(1)
+    htlcs.handed = (channel, handoff) => {
+      if (channel === 0n) kinds.push(handoff.kind)
+      return handed(channel, handoff)
+    }
+    await pays(1)
+    const node = await alice.crash()
+    await node.until(0n, ({ live }) => live?.isConnected === true)
+    // What else was wanted of it was kept, which nobody would want again: what others say we took, we get.
+    expect(htlcs.seen.get('locked 0 remote 0')).to.equal('taken 4000000')
+    await node.until(0n, ({ live }) => live?.htlcs.length === 0)
+    await bob.running.until(0n, ({ live }) => live?.htlcs.length === 0)
+    expect(kinds).to.deep.equal(['locked', 'removed'])
+    expect(node.channel(0n)?.live?.balances.local).to.equal(704_000_000n)
+  })
 })
