@@ -8,7 +8,6 @@ import {
   type HashTimeLock,
   type Hex,
   type Index,
-  isError,
   isHex,
   type Liquidity,
   type LockRequest,
@@ -29,25 +28,30 @@ import type {
 } from '../../../client/index.js'
 import type { PeerID } from '../../../peer/index.js'
 import type { MonitorEvent } from '../monitor/index.js'
-import {
-  type ChannelObligation,
-  type ChannelView,
-  channelName,
-  type LightningNode,
-  type LiveView,
-} from '../node/index.js'
+import { type ChannelView, channelName, type LightningNode } from '../node/index.js'
 import { Waiters } from '../node/waiters.js'
 import type { OutgoingPayment, PayRequest } from '../payments/index.js'
 import { MIN_FINAL_CLTV_EXPIRY_DELTA, TRANSIT_BLOCKS } from '../payments/index.js'
 import { sha256 } from '../script/index.js'
 import { blockDelta, type Msat, msat, toMsat } from '../units.js'
+import { ChainSide } from './chain-side.js'
+import { type Closing, closeAlone, closeTogether } from './closing.js'
 import { paidBy } from './edit.js'
-import { chainEvents, type Spent, spentEvents, type Told } from './ledger.js'
-import { isEnding, phaseOf } from './phase.js'
+import type { Told } from './ledger.js'
+import { isOpen, type OpenView } from './phase.js'
 import { BITCOIN, paramsOf } from './proposal.js'
-import { aborted, invalid, unsupported } from './refusals.js'
+import {
+  aborted,
+  dataLoss,
+  invalid,
+  lockedUp,
+  neverFunded,
+  notTaken,
+  unsupported,
+  updateTimeout,
+} from './refusals.js'
 import { Unheard } from './unheard.js'
-import { lockID, locksOf, type Seen, sidesOf, stateOf } from './view.js'
+import { locksOf, type Seen, sidesOf, stateOf } from './view.js'
 
 /** What a channel needs of the protocol that it belongs to. */
 export interface LightningChannelHost {
@@ -62,9 +66,6 @@ export interface LightningChannelHost {
   /** Forgets the object. */
   forget(channel: LightningChannel): void
 }
-
-/** A view of a channel with money in it. */
-export type OpenView = ChannelView & { readonly live: LiveView }
 
 /** A channel that both sides hold a commitment of. */
 export class LightningChannel implements Channel {
@@ -84,8 +85,7 @@ export class LightningChannel implements Channel {
   #inFlight = 0
   /** For those that wait. */
   readonly #turns = new Waiters()
-  /** What spent the funding output, once that is in a block. */
-  #spent: Spent | undefined
+  readonly #chain: ChainSide
   readonly #unheard = new Unheard<ChannelEvent>()
   #view: OpenView
   #state: State
@@ -94,6 +94,7 @@ export class LightningChannel implements Channel {
   constructor(host: LightningChannelHost, view: OpenView) {
     this.#host = host
     this.key = view.channel
+    this.#chain = new ChainSide(host.node, view.channel)
     this.id = channelIDOf(host.node.id, view.channel)
     const opener = view.opener ?? 'local'
     this.index = opener === 'local' ? 0 : 1
@@ -103,7 +104,7 @@ export class LightningChannel implements Channel {
     this.params = paramsOf(this.peers, Math.max(local, remote), view.temporaryID ?? '0x00')
     this.#view = view
     this.#state = this.#stateOf(view)
-    this.#phase = this.#phaseOf(view)
+    this.#phase = this.#chain.phaseOf(view)
   }
 
   get state(): State {
@@ -145,10 +146,9 @@ export class LightningChannel implements Channel {
 
   get obligations(): readonly Obligation[] {
     if (this.#phase === 'withdrawn') return []
-    const { locks } = this
     // From then on the chain says what there is to do.
-    if (this.#view.phase === 'failed')
-      return this.#host.node.obligations(this.key).flatMap((one) => chainObligation(one, this.#view))
+    if (this.#view.phase === 'failed') return this.#chain.obligations(this.#view)
+    const { locks } = this
     return this.#view.live.obligations.map(({ height, htlc }) => {
       const lock = locks.find(
         ({ hash, from }) => hash === toHex(htlc.paymentHash) && from === this.#from(htlc.offerer),
@@ -175,7 +175,7 @@ export class LightningChannel implements Channel {
     if (view !== undefined && isOpen(view)) this.#view = view
     const isOver = view === undefined || !isOpen(view)
     this.#state = this.#stateOf(this.#view)
-    const phase = isOver ? 'withdrawn' : this.#phaseOf(this.#view)
+    const phase = isOver ? 'withdrawn' : this.#chain.phaseOf(this.#view)
     if (this.#state.version !== before.version) this.#streams.updates$.next({ from: before, to: this.#state })
     if (phase !== this.#phase) {
       this.#phase = phase
@@ -192,16 +192,7 @@ export class LightningChannel implements Channel {
 
   /** Tells our user what the chain shows. */
   tellChain(event: MonitorEvent): void {
-    if (event.kind === 'spent') this.#spent = event
-    const spent = this.#spent
-    const isGone = event.kind === 'reorged' && spent !== undefined && equalBytes(event.txid, spent.txid)
-    const events =
-      event.kind === 'spent' || isGone
-        ? spent === undefined
-          ? []
-          : spentEvents(spent, this.#told(), isGone)
-        : chainEvents(event, this.#told())
-    if (isGone) this.#spent = undefined
+    const events = this.#chain.events(event, this.#told())
     // The event may be ahead of the change.
     const view = this.#host.node.channel(this.key)
     if (view !== undefined && isOpen(view)) this.changed(view)
@@ -226,7 +217,7 @@ export class LightningChannel implements Channel {
 
   /** Tells our user that only the peer may end the channel. */
   tellDataLoss(): void {
-    this.tell({ kind: 'error', error: this.#dataLoss() })
+    this.tell({ kind: 'error', error: dataLoss(this.id) })
   }
 
   /** Nothing more is to come. */
@@ -335,13 +326,15 @@ export class LightningChannel implements Channel {
     const { locks = 'wait', timeout = this.#host.timeouts.settlement } = options
     if (!['wait', 'refuse', 'dispute'].includes(locks)) throw invalid('locks', 'wait, refuse or dispute')
     await this.#call('settle', options, undefined, async (signal) => {
-      if (locks === 'refuse' && this.#phase === 'acting' && this.locks.length > 0) throw this.#lockedUp()
+      if (locks === 'refuse' && this.#phase === 'acting' && this.locks.length > 0)
+        throw lockedUp(this.id, this.locks.length)
       // Who does not come for its opening won't come for its end.
       const isHopeless = this.#phase === 'funding'
-      if (isHopeless || !(await this.#closeTogether(timeout, locks === 'wait', signal)))
-        await this.#forceClose()
+      const isPatient = locks === 'wait'
+      if (isHopeless || !(await closeTogether(this.#closing(), { timeout, isPatient, signal })))
+        await closeAlone(this.#host.node, this.key)
       await this.#over(signal)
-      if (this.#view.live.confirmations === 0) throw this.#neverFunded()
+      if (this.#view.live.confirmations === 0) throw neverFunded(this.id)
     })
   }
 
@@ -352,15 +345,18 @@ export class LightningChannel implements Channel {
 
   /** What stands on the chain, for who begins to listen: also what happened before this process began. */
   #standing(): readonly ChannelEvent[] {
-    if (this.#phase === 'withdrawn') return []
-    this.#spent = this.#host.node.spent(this.key)
-    return this.#spent === undefined ? [] : spentEvents(this.#spent, this.#told())
+    return this.#phase === 'withdrawn' ? [] : this.#chain.standing(this.#told())
   }
 
   #told(): Told {
     const { delay } = this.#view.live
     const { id: channelID, index, state } = this
     return { channelID, index, version: state.version, delay, height: this.#host.node.height }
+  }
+
+  #closing(): Closing {
+    const { node, clock } = this.#host
+    return { node, clock, channel: this.key, look: () => ({ phase: this.#phase, live: this.#view.live }) }
   }
 
   /** Taken where it is seen to be free: of many who wait, each looks before the one before it goes on. */
@@ -402,27 +398,10 @@ export class LightningChannel implements Channel {
   #demandActing(): void {
     if (this.#host.ended !== undefined) throw this.#host.ended
     if (this.#phase === 'acting') return
-    if (this.#view.live.failure?.cause === 'dataLoss') throw this.#dataLoss()
+    if (this.#view.live.failure?.cause === 'dataLoss') throw dataLoss(this.id)
     const expected = ['acting']
     const message = `channel ${this.id} is ${this.#phase}, acting expected`
     throw new PerkunasError('PHASE_MISMATCH', message, { channel: this.id, expected, actual: this.#phase })
-  }
-
-  #dataLoss(): PerkunasError<'DATA_LOSS'> {
-    const message = `what we had of channel ${this.id} is lost: the peer was asked to close it`
-    return new PerkunasError('DATA_LOSS', message, { channel: this.id })
-  }
-
-  /** Its peer brought it in, or was to, and all that there was went with it. */
-  #neverFunded(): PerkunasError<'FUNDING_FAILED'> {
-    const message = `the funding of channel ${this.id} never confirmed`
-    return new PerkunasError('FUNDING_FAILED', message, { channel: this.id })
-  }
-
-  #lockedUp(): PerkunasError<'INVALID_TRANSITION'> {
-    const rule = 'no open locks'
-    const message = `${rule} expected in channel ${this.id} to settle it, got ${this.locks.length}`
-    return new PerkunasError('INVALID_TRANSITION', message, { rule })
   }
 
   #heldLock(id: Hex): HashTimeLock {
@@ -438,71 +417,16 @@ export class LightningChannel implements Channel {
 
   #refusal({ status }: OutgoingPayment): PerkunasError {
     const failure = status.kind === 'failed' ? status.failure : undefined
-    if (failure?.kind === 'rejected' || failure?.kind === 'malformed') {
-      const facts = {
-        peer: this.#view.peer,
-        participant: 1 - this.index,
-        reason: `failure code ${failure.code}`,
-      }
-      return new PerkunasError('PEER_REJECTED', `${this.#view.peer} has not taken it: ${facts.reason}`, facts)
-    }
     if (failure?.kind === 'timedOut' || failure?.kind === 'abandoned') return this.#timedOut('update')
-    const rule = failure?.kind === 'noChannel' ? failure.rule : (failure?.kind ?? 'unknown')
-    return new PerkunasError('INVALID_TRANSITION', `the channel does not take it: ${rule}`, { rule })
+    return notTaken(failure, { peer: this.#view.peer, participant: 1 - this.index })
   }
 
-  /**
-   * @param timeout milliseconds that the peer has, as often as it comes back
-   * @param isPatient its time does not run while it is there and HTLCs are open
-   * @returns whether the channel comes to an end by itself now
-   */
-  async #closeTogether(timeout: number, isPatient: boolean, signal: AbortSignal): Promise<boolean> {
-    const isUnderWay = () => this.#view.live.isClosingAgreed || isEnding(this.#phase)
-    const isHeldUp = () => isPatient && this.#view.live.isConnected && this.#view.live.htlcs.length > 0
-    let isSaid = false
-    const isUnsaid = () => {
-      const { isConnected } = this.#view.live
-      // Once for each connection: it may be refused for reasons that stay.
-      isSaid = isSaid && isConnected
-      return this.#phase === 'acting' && isConnected && !isSaid
-    }
-    for (;;) {
-      if (isUnsaid()) {
-        isSaid = true
-        await this.#sayShutdown()
-      }
-      await this.#until(() => isUnderWay() || !isHeldUp() || undefined, signal)
-      if (isUnderWay()) return true
-      const patience = new AbortController()
-      const stop = this.#host.clock.after(timeout, () => patience.abort())
-      try {
-        const both = AbortSignal.any([signal, patience.signal])
-        await this.#until(() => isUnderWay() || isHeldUp() || isUnsaid() || undefined, both)
-      } catch (error) {
-        if (signal.aborted || !patience.signal.aborted) throw error
-        return false
-      } finally {
-        stop()
-      }
-    }
-  }
-
-  async #sayShutdown(): Promise<void> {
-    try {
-      await this.#host.node.close(this.key)
-    } catch (error) {
-      const isHere = isError(error, 'PHASE_MISMATCH') || isError(error, 'UNKNOWN_CHANNEL')
-      // The script may be of a form that this peer does not know any more.
-      if (!isHere && !isError(error, 'INVALID_PARAMS')) throw error
-    }
-  }
-
-  async #forceClose(): Promise<void> {
-    try {
-      await this.#host.node.forceClose(this.key)
-    } catch (error) {
-      if (!isError(error, 'PHASE_MISMATCH') && !isError(error, 'UNKNOWN_CHANNEL')) throw error
-    }
+  #timedOut(call: string): PerkunasError<'UPDATE_TIMEOUT'> {
+    return updateTimeout(call, {
+      channel: this.id,
+      version: this.#state.version,
+      participant: 1 - this.index,
+    })
   }
 
   #waitReady(signal: AbortSignal): Promise<true> {
@@ -548,23 +472,8 @@ export class LightningChannel implements Channel {
     }
   }
 
-  #timedOut(name: string): PerkunasError<'UPDATE_TIMEOUT'> {
-    const { version } = this.#state
-    const message = `participant ${1 - this.index} has not done its part of ${name} in channel ${this.id} in time`
-    return new PerkunasError('UPDATE_TIMEOUT', message, {
-      channel: this.id,
-      version,
-      waitingFor: [1 - this.index],
-    })
-  }
-
   #stateOf(view: OpenView): State {
     return stateOf(this.id, { backend: BITCOIN, id: this.#host.chainHash }, this.#seen(view))
-  }
-
-  #phaseOf(view: OpenView): Phase {
-    const { node } = this.#host
-    return phaseOf(view, () => ({ spent: node.spent(this.key), height: node.height }))
   }
 
   #seen({ opener = 'local', phase, live }: OpenView): Seen {
@@ -580,26 +489,7 @@ export class LightningChannel implements Channel {
 /** The most blocks that a lock may last: two weeks, as nodes of the network hold it. */
 const MAX_DELTA = 2016
 
-/** Whether a view is one of a channel with money in it. */
-export function isOpen(view: ChannelView): view is OpenView {
-  return view.live !== undefined && view.phase !== 'closed'
-}
-
 /** A channel's ID: ours alone, since Lightning's own change while a channel opens. */
 export function channelIDOf(self: PeerID, key: bigint): ChannelID {
   return toHex(sha256(new TextEncoder().encode(`perkunas channel ${self} ${key}`)))
-}
-
-function chainObligation(one: ChannelObligation, { opener = 'local' }: OpenView): readonly Obligation[] {
-  switch (one.kind) {
-    case 'watch':
-      return []
-    case 'commitment':
-      return [{ action: 'goOnChain', deadline: BigInt(one.height) }]
-    case 'claim': {
-      const { by, height, htlc } = one
-      const action = ({ penalty: 'refute', preimage: 'claim', timeout: 'timeOut' } as const)[by]
-      return [{ action, deadline: BigInt(height), ...(htlc && { lock: lockID(htlc, opener) }) }]
-    }
-  }
 }

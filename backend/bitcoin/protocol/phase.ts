@@ -10,6 +10,14 @@ import type { Phase } from '../../../channel/index.js'
 import type { ChannelView, LiveView } from '../node/index.js'
 import { deadlineOf, type Spent } from './ledger.js'
 
+/** A view of a channel with money in it. */
+export type OpenView = ChannelView & { readonly live: LiveView }
+
+/** Whether a view is one. */
+export function isOpen(view: ChannelView): view is OpenView {
+  return view.live !== undefined && view.phase !== 'closed'
+}
+
 /** What the chain shows. */
 export interface Shown {
   /** What spent the funding output, if that is in a block. */
