@@ -143,6 +143,11 @@ export class PeerBus implements Bus {
     this.#forget(peer)
   }
 
+  /** Peers with a connection that is up, of whichever side. */
+  connected(): readonly PeerID[] {
+    return [...this.#peers].flatMap(([id, { active }]) => (active === undefined ? [] : [id]))
+  }
+
   isConnected(id: PeerID): boolean {
     return this.#peers.get(id)?.active !== undefined
   }

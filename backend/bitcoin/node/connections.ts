@@ -34,12 +34,14 @@ export class Connections {
     this.#turns = turns
   }
 
-  /** Looks at peers from now on. @returns how to end it */
+  /** Looks at peers from now on, those that are there already included. @returns how to end it */
   listen(): readonly (() => void)[] {
-    return [
+    const endings = [
       this.#bus.onPeer((event) => this.#onPeer(event)),
       this.#bus.onRaw(LIGHTNING_TYPES, (from, type, payload) => this.#received(from, type, payload)),
     ]
+    for (const peer of this.#bus.connected?.() ?? []) this.#meet(peer)
+    return endings
   }
 
   /** Whether a peer is there. */
@@ -75,7 +77,7 @@ export class Connections {
     if (this.#current.get(peer) === connection) this.#bus.disconnect(peer, reason)
   }
 
-  /** A peer that was connected before the bus told us of any is met when it matters. */
+  /** A peer that is connected and that the bus did not tell us of. */
   #meet(peer: PeerID): void {
     if (this.#current.has(peer) || this.#meeting.has(peer)) return
     if (this.#bus.isConnected(peer)) this.#onPeer({ kind: 'connected', peer })

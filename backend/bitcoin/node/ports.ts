@@ -19,8 +19,8 @@ export type NodeBus = Pick<
   | 'disconnect'
   | 'initsOf'
 > &
-  /** For backups. */
-  Partial<Pick<PeerBus, 'addressOf'>>
+  /** For backups; and for peers that were connected before the node started, which are met when they speak otherwise. */
+  Partial<Pick<PeerBus, 'addressOf' | 'connected'>>
 
 /** How far the chain can be relied on. */
 export interface ChainStatus {

@@ -33,6 +33,7 @@ export function earlyBus(bus: NodeBus): { readonly bus: NodeBus; stop(): void } 
     isConnected: (peer) => bus.isConnected(peer),
     disconnect: (peer, reason) => bus.disconnect(peer, reason),
     initsOf: (peer) => bus.initsOf(peer),
+    ...(bus.connected && { connected: () => bus.connected?.() ?? [] }),
     ...(bus.addressOf && { addressOf: (peer: PeerID) => bus.addressOf?.(peer) }),
   }
   return { bus: early, stop }

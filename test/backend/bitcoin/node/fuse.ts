@@ -60,6 +60,7 @@ export class Fuse {
       onPeer: (handler) => bus.onPeer((event) => this.isBlown || handler(event)),
       connect: (peer, address) => bus.connect(peer, address),
       release: (peer) => bus.release(peer),
+      connected: () => bus.connected(),
       isConnected: (peer) => bus.isConnected(peer),
       disconnect: (peer, reason) => {
         if (this.pass()) bus.disconnect(peer, reason)

@@ -88,6 +88,8 @@ describe('LightningNode', () => {
         htlcs: alice.htlcs,
       })
       again.handleChannels(() => ({ accept: true }))
+      // Nobody has said anything yet.
+      await again.eventually(() => again.isConnected(bob.id) || undefined)
       const opened =
         opener === 'alice'
           ? await again.open({ peer: bob.id, capacity: sat(1_000_000n) })
