@@ -13,10 +13,10 @@ import {
   FUNDING_DEADLINE,
   WORTH_CLOSING,
 } from './policy.js'
-import { isAbandoned, isConfirmed, isForgotten, isTrustOver } from './ready.js'
+import { forgotten, isAbandoned, isConfirmed, isForgotten, isTrustOver } from './ready.js'
 import { betterClosing } from './simple-close.js'
 import type { Live } from './state.js'
-import { type ChannelEnv, type Step, tell, to } from './step.js'
+import { type ChannelEnv, type Step, to } from './step.js'
 import { formatOfTerms } from './terms.js'
 
 /** Something to be done by a height. */
@@ -83,14 +83,7 @@ function isSlow({ patience }: Live, { height }: Pick<ChannelEnv, 'height'>): boo
 
 /** A new height. @param live with nothing on chain that spends its funding, if it has patience with something */
 export function blockReached(live: Live, env: ChannelEnv): Step {
-  if (isForgotten(live, env)) {
-    const { channelID, keyIndex } = live.terms
-    const reason = 'the funding never confirmed'
-    return to(
-      { phase: 'closed', channelID, keyIndex, reason },
-      { effects: [tell({ kind: 'closed', reason })] },
-    )
-  }
+  if (isForgotten(live, env)) return forgotten(live, 'the funding never confirmed')
   // What confirms after all comes back by our commitment.
   if (isAbandoned(live, env))
     return failed(live, env, { cause: 'expiry', reason: 'no block took the funding in time' })

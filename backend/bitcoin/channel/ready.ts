@@ -16,10 +16,7 @@ export function depthReached(live: Live, input: ChannelInput & { kind: 'depth' }
   const { output, isCoinbase = false, shortChannelID } = input
   if (live.phase === 'failed') {
     if (isFalse(live) && input.confirmations >= FALSE_DEPTH) {
-      const { channelID, keyIndex } = terms
-      const reason = live.failure?.reason ?? 'the funding is not what was agreed on'
-      const event = tell({ kind: 'closed', reason })
-      return to({ phase: 'closed', channelID, keyIndex, reason }, { effects: [event] })
+      return forgotten(live, live.failure?.reason ?? 'the funding is not what was agreed on')
     }
     // Of use only to who may forget it, and no reason to write with every block.
     const isSame = (ready.depth === 0) === (input.confirmations === 0)
@@ -85,15 +82,27 @@ export function receivedReady(live: Live, message: ChannelReady, env: ChannelEnv
   return becameReady({ ...live, remoteNextPoint: point, ready: { ...ready, isReceived: true } }, [])
 }
 
+/** Nothing of it is waited for any more. What HTLCs it has end with it: no commitment that has them can be in a block. */
+export function forgotten({ terms, book }: Live, reason: string): Step {
+  const { channelID, keyIndex } = terms
+  return to(
+    { phase: 'closed', channelID, keyIndex, reason },
+    {
+      handoffs: book.htlcs.map((htlc) => ({ kind: 'forgotten', htlc })),
+      effects: [tell({ kind: 'closed', reason })],
+    },
+  )
+}
+
 /**
  * Whether who did not fund may forget the channel, whatever else became of it, since it never confirmed. One that was used
  * without confirmations has failed before, and its commitment gets as long again: nobody else has an interest in the funding.
  */
 export function isForgotten(live: Live, { height }: Pick<ChannelEnv, 'height'>): boolean {
-  const { terms, ready, phase, failure, book } = live
+  const { terms, ready, phase, failure } = live
   if (terms.opener !== 'remote' || ready.depth > 0 || height < ready.since + FUNDING_DEADLINE) return false
   if (!ready.isSent) return true
-  const isHopeless = phase === 'failed' && failure?.cause !== 'dataLoss' && book.htlcs.length === 0
+  const isHopeless = phase === 'failed' && failure?.cause !== 'dataLoss'
   return terms.minimumDepth === 0 && isHopeless && height >= ready.since + 2 * FUNDING_DEADLINE
 }
 
@@ -118,8 +127,8 @@ export function isAbandoned({ terms, ready, phase }: Live, { height }: ChannelEn
  * Whether a peer's funding was found not to be what was agreed on. A transaction's ID names its outputs, so it never will be,
  * and neither commitment can spend it.
  */
-export function isFalse({ terms, failure, book }: Live): boolean {
-  return terms.opener === 'remote' && failure?.cause === 'funding' && book.htlcs.length === 0
+export function isFalse({ terms, failure }: Live): boolean {
+  return terms.opener === 'remote' && failure?.cause === 'funding'
 }
 
 /** Whether the funding has as many confirmations as were agreed on, or needs none. */

@@ -64,6 +64,8 @@ export type Handoff =
   | { readonly kind: 'failed'; readonly htlc: OpenHtlc; readonly removal: Removal }
   /** Of the peer: it is in no commitment any more. */
   | { readonly kind: 'removed'; readonly htlc: OpenHtlc }
+  /** Of either: the channel is forgotten with it, since its funding never was. What we offered is with us, if with anybody. */
+  | { readonly kind: 'forgotten'; readonly htlc: OpenHtlc }
 
 /** Why an HTLC of the peer must be failed although it is none of a broken rule. */
 export type MustFail = 'dustExposure' | 'feeSpike' | 'shuttingDown' | 'expiryTooFar'

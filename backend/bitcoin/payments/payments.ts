@@ -101,6 +101,12 @@ function handed(
         : to(state)
     case 'removed':
       return handoff.htlc.offerer === 'remote' ? partGone(state, channelID, handoff.htlc) : to(state)
+    case 'forgotten': {
+      const { htlc } = handoff
+      const isPaid = htlc.offerer === 'local' && htlc.preimage !== undefined
+      const winner = isPaid ? 'receiver' : 'offerer'
+      return resolved(state, { kind: 'resolved', channelID, htlc, to: winner }, context)
+    }
     default:
       return absurd(handoff)
   }

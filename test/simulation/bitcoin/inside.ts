@@ -71,7 +71,7 @@ function watchSwitches(): void {
   Desk.prototype.handed = function (channel, handoff) {
     const { kind } = handoff
     if (kind !== 'added' && kind !== 'refused')
-      logOf(this).open.push({ channel, htlc: handoff.htlc, told: kind })
+      logOf(this).open.push({ channel, htlc: handoff.htlc, told: kind === 'forgotten' ? 'resolved' : kind })
     return handed.call(this, channel, handoff)
   }
   Desk.prototype.resolved = function (channel, htlc, to) {

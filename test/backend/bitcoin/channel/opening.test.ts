@@ -343,6 +343,32 @@ describe('channel opening', () => {
     }
   })
 
+  for (const how of ['never confirms', 'is not what was agreed on'] as const) {
+    it(`zero-conf: the funding ${how}, HTLCs are open -> they end with the channel, each once`, () => {
+      const pair = upToFunded({ isZeroConf: true, push: msat(400_000_000n) })
+      pair.deliverAll()
+      const { alice, bob } = pair
+      pair.add(alice, 20_000_000n, 1)
+      pair.add(bob, 30_000_000n, 2)
+      pair.settle()
+      bob.handoffs.length = 0
+      const give = (confirmations: number) => {
+        const output = { amount: sat(1n), script: new Uint8Array(34) }
+        pair.input(bob, { kind: 'depth', confirmations, output })
+      }
+      if (how === 'never confirms') at(pair, 100 + 2 * 2016 - 1)
+      else for (let depth = 1; depth < 6; depth++) give(depth)
+      expect([bob.state?.phase, bob.handoffs]).to.deep.equal(['failed', []])
+      if (how === 'never confirms') at(pair, 100 + 2 * 2016)
+      else give(6)
+      expect(bob.state?.phase).to.equal('closed')
+      const ended = bob.handoffs.map((one) => (one.kind === 'forgotten' ? one.htlc.offerer : one.kind))
+      expect(ended).to.have.members(['local', 'remote'])
+      at(pair, 100 + 2 * 2016 + 1)
+      expect(bob.handoffs).to.have.length(2)
+    })
+  }
+
   it('f 30: a second channel_ready may bring another alias, but no other point', () => {
     const pair = new Pair().reachNormal()
     const message = last(pair.bob, 'channel_ready')
@@ -492,9 +518,9 @@ function offer(change: Partial<OpenChannel>, features: readonly FeatureName[] = 
   return pair
 }
 
-function upToFunded({ isZeroConf = false } = {}): Pair {
+function upToFunded({ isZeroConf = false, push = msat(0n) } = {}): Pair {
   const pair = new Pair()
-  pair.open()
+  pair.open({ push })
   pair.deliverAll()
   pair.input(pair.bob, { kind: 'accept', shutdownScript: scriptOf('bob'), isZeroConf })
   pair.deliverAll()

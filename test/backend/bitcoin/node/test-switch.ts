@@ -58,7 +58,8 @@ export class TestSwitch implements HtlcSwitch {
         break
       }
       case 'removed':
-        this.#see(`removed ${channel} ${handoff.htlc.offerer} ${handoff.htlc.id}`, 'seen')
+      case 'forgotten':
+        this.#see(`${handoff.kind} ${channel} ${handoff.htlc.offerer} ${handoff.htlc.id}`, 'seen')
         break
       case 'added':
         break

@@ -414,6 +414,13 @@ describe('payments: received on chain', () => {
     expect(desk.told).to.deep.equal(['held', 'cancelled'])
     expect(desk.incoming(paymentHash).status).to.deep.include({ kind: 'cancelled', reason: 'onChain' })
   })
+  it('a held part is forgotten with a channel whose funding never was -> cancelled, told', () => {
+    const { desk, paymentHash, pay } = asked({ isHeld: true })
+    const { htlc } = pay()
+    desk.hand(CHANNEL, { kind: 'forgotten', htlc })
+    expect(desk.told).to.deep.equal(['held', 'cancelled'])
+    expect(desk.incoming(paymentHash)).to.deep.include({ parts: [] })
+  })
   it('an awaited part is back with the payer -> the invoice is awaited anew', () => {
     const { desk, paymentHash, pay } = asked()
     pay({ amount: 400n, total: 1000n })

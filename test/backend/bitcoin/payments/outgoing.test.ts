@@ -428,6 +428,14 @@ describe('payments: failed', () => {
       expect(status.kind === 'failed' && status.failure.kind).to.equal('unreadable')
     }
   })
+  it('the channel is forgotten, since its funding never was -> what it had is back, unless the preimage is known', () => {
+    const { desk, first } = offered(byHash())
+    desk.hand(first.channelID, { kind: 'forgotten', htlc: { ...first.htlc, preimage: PREIMAGE } })
+    expect(desk.outgoing(ID).status.kind).to.equal('pending')
+    desk.hand(first.channelID, { kind: 'forgotten', htlc: first.htlc })
+    const { status } = desk.outgoing(ID)
+    expect(status.kind === 'failed' && status.failure.kind).to.equal('timedOutOnChain')
+  })
   it('handoffs of others, and of parts that are over -> nothing', () => {
     const { desk, first } = offered()
     const before = desk.state
