@@ -81,7 +81,8 @@ function faultyPart(policy: ChannelPolicy): string | undefined {
     ),
     htlcMinimum: isAmount(policy.htlcMinimum, 0n, MAX_SAT * 1000n),
     htlcMinimumAccepted: isAmount(policy.htlcMinimumAccepted, 0n, MAX_SAT * 1000n),
-    minimumDepth: isRange(minimumDepth, MAX_U16),
+    // None at all is for who accepts a channel to say of it: see the input `accept`.
+    minimumDepth: isRange(minimumDepth, MAX_U16) && minimumDepth.min > 0,
     minimumDepthAccepted: isCount(policy.minimumDepthAccepted, 0, MAX_U32),
     maxDustExposure: isExposure(maxDustExposure),
     closingFeeMultiple: isCount(policy.closingFeeMultiple, 1, MAX_U16),

@@ -26,7 +26,10 @@ export interface ChannelPolicy {
   readonly htlcMinimum: Msat
   /** The largest such bound of a peer that we live with. */
   readonly htlcMinimumAccepted: Msat
-  /** Confirmations of somebody else's funding, by size of the channel, between these. */
+  /**
+   * Confirmations of somebody else's funding, by size of the channel, between these; at least 1. None are waited for where who
+   * accepts the channel says so of it, and nowhere else.
+   */
   readonly minimumDepth: { readonly min: number; readonly max: number }
   /** The most confirmations that we wait for when we fund. */
   readonly minimumDepthAccepted: number

@@ -25,6 +25,7 @@ const UNMEANT: readonly (readonly [keyof ChannelPolicy, unknown])[] = [
   ['htlcMinimum', -1n],
   ['htlcMinimumAccepted', '1'],
   ['minimumDepth', { min: -1, max: -1 }],
+  ['minimumDepth', { min: 0, max: 6 }],
   ['minimumDepthAccepted', Number.POSITIVE_INFINITY],
   ['maxDustExposure', {}],
   ['maxDustExposure', { fixed: -1n }],
