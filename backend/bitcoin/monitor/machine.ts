@@ -60,6 +60,8 @@ export interface MonitorEnv {
   readonly destination: Uint8Array
   /** The channel's newest record. */
   readonly record: SignerState
+  /** When what came in for an HTLC that we offered can be taken back from us: undefined for a payment of our own. */
+  readonly incomingExpiry?: (htlc: HtlcKey) => number | undefined
   signer(terms: MonitorTerms): Signer
 }
 

@@ -154,6 +154,7 @@ export class Machines implements AroundMachines {
       policy: this.#resolver,
       destination: state.terms.shutdownScript,
       record: state.signer,
+      incomingExpiry: (htlc) => this.htlcs.incomingExpiry?.(keyIndex, htlc),
       signer: (terms) => keys(terms.keyIndex).signer(terms.setup),
     }
   }

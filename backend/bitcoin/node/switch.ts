@@ -50,6 +50,11 @@ export interface HtlcSwitch {
   ticked(): Consequence
   /** The first after a restart. */
   resumed(): Consequence
+  /**
+   * When what came in for an HTLC that we offered, here or on another ledger, can be taken back from us: a height. Who forwards
+   * must say it, since what is late to come back is in haste only then; undefined for a payment of our own.
+   */
+  incomingExpiry?(channel: bigint, htlc: HtlcKey): number | undefined
   /** What changed since this was asked last. */
   takeWrites(): readonly Write[]
   /** What was taken last is durable. */

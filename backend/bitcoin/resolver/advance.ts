@@ -2,15 +2,10 @@
 
 import { isSame } from '../monitor/facts.js'
 import type { MonitorEffect, MonitorEnv } from '../monitor/machine.js'
-import {
-  claimTransactionWeight,
-  dustLimitOf,
-  FORMATS,
-  type Outpoint,
-  type Transaction,
-} from '../script/index.js'
-import { sat } from '../units.js'
+import { claimTransactionWeight, FORMATS, type Outpoint, type Transaction } from '../script/index.js'
+import { type Sat, sat } from '../units.js'
 import type { Attempt, Published } from './attempt.js'
+import { claimBudget } from './budget.js'
 import {
   affordable,
   asSigned,
@@ -24,8 +19,8 @@ import {
   type Keys,
   missing,
 } from './build.js'
-import type { Target } from './group.js'
-import { priceOf, RELAY_STEP, type Stakes } from './price.js'
+import { leaving, type Target } from './group.js'
+import { capOf, lower, priceOf, RELAY_STEP, type Stakes } from './price.js'
 
 /** What attempts depend on. */
 export interface Situation {
@@ -54,37 +49,48 @@ export function advanced(attempt: Attempt, situation: Situation): Advanced {
     return { attempt: { ...attempt, last }, effects: [published(attempt, last)] }
   }
   const draft = htlcDraft(htlcs, situation.keys)
-  const value = sumOf(targets)
+  const budget = budgetOf(attempt, targets, situation.env)
   const weight = draftWeight(draft, attempt)
   const { height } = situation.env
-  return fundedAdvanced(priced(attempt, situation.env, { value, weight }), draft, { height, value })
+  const stakes = { height, budget, value: sumOf(targets) }
+  return fundedAdvanced(priced(attempt, situation.env, { budget, weight }), draft, stakes)
 }
 
-/** An attempt that the wallet pays for, and that has its price. @param parents what is published before it */
-export function fundedAdvanced(
-  before: Attempt,
-  draft: Draft,
-  at: { readonly height: number; readonly value: bigint; readonly parents?: readonly Transaction[] },
-): Advanced {
+/** What an attempt that the wallet pays for is made of. */
+export interface Funding {
+  readonly height: number
+  /** The most that it pays itself. */
+  readonly budget: Sat
+  /** What is lost otherwise. */
+  readonly value: bigint
+  /** What is published before it. */
+  readonly parents?: readonly Transaction[]
+}
+
+/** An attempt that the wallet pays for, and that has its price. */
+export function fundedAdvanced(before: Attempt, draft: Draft, at: Funding): Advanced {
   const { price, id, change, due, asked } = before
   if (price === undefined) return { attempt: before, effects: [] }
-  const { height, value, parents = [] } = at
+  const { height, budget, value, parents = [] } = at
   const effects: MonitorEffect[] = []
-  const short = missing(draft, before, price.feerate)
+  // As it was priced, or less: its coins have come since, and what strangers took is not worth anything any more.
+  const most = capOf({ budget: sat(budget + draft.parent.fee), weight: draftWeight(draft, before) })
+  const feerate = lower(most, price.feerate)
+  const short = missing(draft, before, feerate)
   const isAsking = (short > 0n || change === undefined) && (asked === undefined || asked < height)
   if (isAsking) {
     effects.push({
       kind: 'reserve',
       attempt: id,
       amount: sat(short > 0n ? short : 0n),
-      feerate: price.feerate,
+      feerate,
       value: sat(value),
       ...(due === undefined ? {} : { due }),
     })
   }
   const attempt = isAsking ? { ...before, asked: height } : before
-  const made = change === undefined ? undefined : paid(attempt, draft, { change, feerate: price.feerate })
-  if (made === undefined) return { attempt, effects }
+  const made = change === undefined ? undefined : paid(attempt, draft, { change, feerate })
+  if (made === undefined || made.fee > budget) return { attempt, effects }
   const { spent, ...last } = made
   return {
     attempt: { ...attempt, last, isRefused: false },
@@ -96,11 +102,14 @@ function claimAdvanced(before: Attempt, targets: readonly Target[], { env, keys 
   const claims = targets.flatMap(({ recipe }) => (recipe.kind === 'claim' ? [recipe.claim] : []))
   const { destination: to } = env
   const weight = claimTransactionWeight(claims, to)
-  const attempt = priced(before, env, { value: sumOf(targets) - dustLimitOf(to), weight })
+  const budget = budgetOf(before, targets, env)
+  const attempt = priced(before, env, { budget, weight })
   const { price } = attempt
   if (price === undefined) return { attempt, effects: [] }
-  const again = isUnchanged(attempt, targets, price.feerate) ? attempt.last : undefined
-  const last = again ?? claimed(claims, { to, feerate: price.feerate }, keys)
+  const most = capOf({ budget, weight })
+  const feerate = lower(most, price.feerate)
+  const again = isUnchanged(attempt, targets, feerate) ? attempt.last : undefined
+  const last = again ?? claimed(claims, { to, feerate }, keys)
   if (last === undefined) return { attempt, effects: [] }
   return { attempt: { ...attempt, last, isRefused: false }, effects: [published(attempt, last)] }
 }
@@ -143,6 +152,13 @@ function isUnchanged({ last }: Attempt, targets: readonly Target[], feerate: num
       return input !== undefined && isSame(outpoint, input.outpoint)
     })
   )
+}
+
+/** What may be spent on what is left of an attempt. Of what pays for itself something has to be left. */
+function budgetOf({ kind, due }: Attempt, targets: readonly Target[], env: MonitorEnv): Sat {
+  const { height, policy, destination } = env
+  const budget = claimBudget(targets, due !== undefined && due - height <= policy.last, policy)
+  return kind === 'claim' ? leaving(budget, targets, destination) : budget
 }
 
 function sumOf(targets: readonly Target[]): bigint {

@@ -2,7 +2,9 @@
 // little by itself, with a child at its anchor that pays for both. So is the peer's, once it is in a mempool, if something
 // has to be claimed of it in time.
 //
-// What it is worth to be in time depends on its HTLCs: each must then still be claimed before its own deadline.
+// What it is worth to be in time depends on its HTLCs: each must then still be claimed before its own deadline. For those that
+// are due soonest, and for those of our own payments, which are not, it pays out of their own part (see budget.ts): what is
+// due much later must not be spent for the haste of a small one.
 import { equalBytes } from '../../../channel/bytes.js'
 import { claimsOf, contextOf } from '../monitor/claims.js'
 import { isSame } from '../monitor/facts.js'
@@ -12,18 +14,21 @@ import { isComplete, type MonitorState } from '../monitor/state.js'
 import { type Transaction, transactionID, weightOf } from '../script/index.js'
 import { type Sat, sat } from '../units.js'
 import { fundedAdvanced, priced } from './advance.js'
-import type { Attempt } from './attempt.js'
+import type { Attempt, Price } from './attempt.js'
+import { commitmentBudget } from './budget.js'
 import { anchorDraft, draftWeight } from './build.js'
-import { nameOf } from './group.js'
-import { rateOf, shareOf } from './price.js'
+import { incomingExpiryOf, nameOf } from './group.js'
+import { rateOf } from './price.js'
 import { isInScope, type Pursued, type Scope } from './scope.js'
 
 /** What our commitment must be in a block for, and by when. */
 export interface CommitmentStakes {
-  /** The last block that is of use for the most urgent of its HTLCs. Absent without any. */
+  /** The last block that is of use for the most urgent of its HTLCs. Absent without any that is lost later. */
   readonly due?: number
-  /** Of the HTLCs that are lost otherwise. */
+  /** Of its HTLCs that are ours to claim. */
   readonly value: Sat
+  /** Of those that are due then, or not much later. */
+  readonly urgent: Sat
   /** What it pays us else. */
   readonly balance: Sat
 }
@@ -135,23 +140,25 @@ function ownCommitment({ failure, holder, terms }: MonitorState, env: MonitorEnv
   }
 }
 
-function stakesOf(
-  known: MonitorState,
-  wanted: Own | Theirs,
-  { height, policy }: MonitorEnv,
-): CommitmentStakes {
+function stakesOf(known: MonitorState, wanted: Own | Theirs, env: MonitorEnv): CommitmentStakes {
+  const { height, policy } = env
   const { outputs } = claimsOf(known, wanted, height + 1)
   let [value, balance] = [0n, 0n]
-  const dues: number[] = []
+  const dues: { readonly due: number; readonly amount: Sat }[] = []
   for (const { kind, amount, htlc, recipe, competitorAt = 0 } of outputs) {
     if (kind === 'toLocal') balance += amount
     if (htlc === undefined || recipe === undefined) continue
     value += amount
-    // What we offered can be taken back from then on; what we have the preimage of must get through before the peer's.
-    dues.push(htlc.offerer === 'local' ? htlc.cltvExpiry : competitorAt - 1 - policy.race)
+    // Once it is there, the race for the HTLC begins: with the peer's timeout, or with that of who sent us what we sent on.
+    const end = htlc.offerer === 'local' ? incomingExpiryOf(htlc, env) : competitorAt
+    const races = htlc.offerer === 'local' ? 2 : 1
+    if (end !== undefined) dues.push({ due: Math.max(height + 1, end - 1 - races * policy.race), amount })
   }
-  const due = Math.max(height + 1, Math.min(...dues))
-  return { value: sat(value), balance: sat(balance), ...(dues.length === 0 ? {} : { due }) }
+  const stakes = { value: sat(value), balance: sat(balance) }
+  if (dues.length === 0) return { ...stakes, urgent: sat(0n) }
+  const due = Math.min(...dues.map((one) => one.due))
+  const urgent = dues.reduce((sum, one) => (one.due <= due + policy.race ? sum + one.amount : sum), 0n)
+  return { ...stakes, due, urgent: sat(urgent) }
 }
 
 function withChild(monitor: Monitor, wanted: Own | Theirs, env: MonitorEnv, scope: Scope): Pursued {
@@ -162,9 +169,9 @@ function withChild(monitor: Monitor, wanted: Own | Theirs, env: MonitorEnv, scop
   if (anchor === undefined || onChain === undefined) return { next: monitor, effects: [] }
   const id = nameOf('anchor', anchor.outpoint)
   const known = monitor.attempts.find((one) => one.id === id)
-  const { due, value, balance } = stakesOf(monitor.known, wanted, env)
+  const { due, value, urgent, balance } = stakesOf(monitor.known, wanted, env)
   // Who published it has a balance to be in time for; without HTLCs we have none there.
-  if (wanted.kind !== 'holderNewest' && due === undefined) return { next: monitor, effects: [] }
+  if (wanted.kind !== 'holderNewest' && value === 0n) return { next: monitor, effects: [] }
   const before: Attempt = {
     ...(known ?? {
       id,
@@ -183,16 +190,21 @@ function withChild(monitor: Monitor, wanted: Own | Theirs, env: MonitorEnv, scop
     { commitment, parent: transaction, script },
     { signer: env.signer(monitor.known.terms), record: env.record, onChain },
   )
-  const at = before.due === undefined ? {} : { due: before.due }
-  const share = shareOf({ ...at, height: env.height, value }, env.policy)
-  const budget = sat(commitment.fee + share + (balance * BigInt(env.policy.closeMillionths)) / 1_000_000n)
-  const attempt = priced(before, env, { value, budget, weight: draftWeight(draft, before) })
+  const budget = commitmentBudget({ htlcs: value, balance }, env.policy)
+  const weight = draftWeight(draft, before)
+  const upTo = (most: Sat) => ({ budget: sat(commitment.fee + most), weight })
+  const { due: _, ...calm } = before
+  const slow = priced(calm, env, upTo(budget)).price
+  const fast = priced(before, env, upTo(commitmentBudget({ htlcs: urgent, balance }, env.policy))).price
+  const price = higherOf(slow, before.due === undefined ? undefined : fast)
+  const attempt = price === before.price || price === undefined ? before : { ...before, price }
   const isEnough =
     attempt.price === undefined || attempt.price.feerate <= rateOf(commitment.fee, weightOf(transaction))
   const result = isEnough
     ? { attempt, effects: [] }
     : fundedAdvanced(attempt, draft, {
         height: env.height,
+        budget,
         value: value > 0n ? value : balance,
         parents: [transaction],
       })
@@ -201,6 +213,11 @@ function withChild(monitor: Monitor, wanted: Own | Theirs, env: MonitorEnv, scop
       ? [...monitor.attempts, result.attempt]
       : monitor.attempts.map((one) => (one === known ? result.attempt : one))
   return { next: { ...monitor, attempts }, effects: result.effects }
+}
+
+function higherOf(a: Price | undefined, b: Price | undefined): Price | undefined {
+  if (a === undefined || b === undefined) return a ?? b
+  return a.feerate < b.feerate ? b : a
 }
 
 function publish(what: 'commitment' | 'closing', transaction: Transaction): MonitorEffect {

@@ -9,11 +9,15 @@ export interface ResolverPolicy {
   readonly patience: number
   /** In which a race should be over, where the other side may take the same output already. */
   readonly race: number
-  /** The last before a deadline, in which all of the value is spent rather than lost. */
+  /** The last before a deadline, in which is spent what is lost otherwise: see budget.ts. */
   readonly last: number
-  /** What may be spent before. */
+  /** Of what a claim brings in: the most that it may cost. Of an HTLC with the two below all of it, at most. */
   readonly budgetMillionths: number
-  /** What may be spent of a balance in a commitment to confirm it, if no HTLC is at stake. */
+  /** Of the HTLCs of a commitment: the most that it may cost us to confirm it. */
+  readonly commitmentMillionths: number
+  /** Of what an HTLC transaction of ours pays: the most that it may cost to take that after the delay. */
+  readonly sweepMillionths: number
+  /** Of our balance in a commitment: what it may cost us besides to confirm it. */
   readonly closeMillionths: number
   /** Outputs whose competitor is nearer than this don't share a transaction with others. */
   readonly pinnable: number
@@ -28,6 +32,8 @@ export const RESOLVER_POLICY: ResolverPolicy = {
   race: 18,
   last: 6,
   budgetMillionths: 500_000,
+  commitmentMillionths: 250_000,
+  sweepMillionths: 250_000,
   closeMillionths: 20_000,
   pinnable: 12,
   maxInputs: 100,
@@ -40,7 +46,13 @@ export function resolverPolicy(wanted?: Partial<ResolverPolicy>): ResolverPolicy
     patience: isCount(policy.patience, 1, MAX_BLOCKS),
     race: isCount(policy.race, 1, MAX_BLOCKS),
     last: isCount(policy.last, 0, MAX_BLOCKS),
-    budgetMillionths: isCount(policy.budgetMillionths, 0, MILLION),
+    budgetMillionths: isCount(
+      policy.budgetMillionths,
+      0,
+      MILLION - policy.commitmentMillionths - policy.sweepMillionths,
+    ),
+    commitmentMillionths: isCount(policy.commitmentMillionths, 0, MILLION),
+    sweepMillionths: isCount(policy.sweepMillionths, 0, MILLION),
     closeMillionths: isCount(policy.closeMillionths, 0, MILLION),
     pinnable: isCount(policy.pinnable, 0, MAX_BLOCKS),
     maxInputs: isCount(policy.maxInputs, 1, MAX_INPUTS),

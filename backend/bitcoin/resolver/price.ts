@@ -1,5 +1,5 @@
 // What a transaction of ours pays: what the estimator says for the blocks that are left, and more the nearer the deadline,
-// along a line that ends at what is at stake.
+// along a line that ends at its budget (see budget.ts).
 //
 // A price never falls and never starts again: not after a restart, and not when a part of the transaction is gone. Whoever
 // could make it start again with each block would keep us from ever paying enough.
@@ -24,10 +24,8 @@ export interface Stakes {
   readonly height: number
   /** The last block that is of use. Absent if nobody competes. */
   readonly due?: number
-  /** What is lost otherwise. */
-  readonly value: bigint
-  /** If that is not for the value to say: what may be spent. */
-  readonly budget?: Sat
+  /** The most that may be paid for all of it. */
+  readonly budget: Sat
   /** Of all that is paid for. */
   readonly weight: number
 }
@@ -39,18 +37,9 @@ export interface Market {
   readonly isRefused?: boolean
 }
 
-/** What may be spent for what is at stake: a share of it, and in the last blocks all of it. */
-export function shareOf(
-  { height, due, value }: Pick<Stakes, 'height' | 'due' | 'value'>,
-  policy: ResolverPolicy,
-): bigint {
-  const isLast = due !== undefined && due - height <= policy.last
-  return isLast ? value : (value * BigInt(policy.budgetMillionths)) / 1_000_000n
-}
-
 /** The most that may be paid. */
-export function capOf(stakes: Stakes, policy: ResolverPolicy): FeeratePerKw {
-  return rateOf(stakes.budget ?? shareOf(stakes, policy), stakes.weight)
+export function capOf({ budget, weight }: Pick<Stakes, 'budget' | 'weight'>): FeeratePerKw {
+  return rateOf(budget, weight)
 }
 
 /** The rate that a fee is, rounded down; none that is below zero. */
@@ -68,7 +57,7 @@ export function rateOf(fee: bigint, weight: number): FeeratePerKw {
 export function priceOf(before: Price | undefined, stakes: Stakes, market: Market): Price | undefined {
   const { height, due } = stakes
   const { fees, policy, isRefused = false } = market
-  const cap = capOf(stakes, policy)
+  const cap = capOf(stakes)
   const floor = floorOf(fees)
   const left = due === undefined ? policy.patience : Math.max(1, due - height)
   const estimate = higher(feerateWithin(fees, left), floor)
@@ -127,6 +116,7 @@ function higher(a: FeeratePerKw, b: FeeratePerKw): FeeratePerKw {
   return a > b ? a : b
 }
 
-function lower(a: FeeratePerKw, b: FeeratePerKw): FeeratePerKw {
+/** The lower of two. */
+export function lower(a: FeeratePerKw, b: FeeratePerKw): FeeratePerKw {
   return a < b ? a : b
 }

@@ -70,8 +70,7 @@ function withNew(monitor: Monitor, targets: readonly Target[], env: MonitorEnv):
   const taken = new Set(known.map(outpointKey))
   const fresh = targets.filter(({ outpoint }) => !taken.has(outpointKey(outpoint)))
   if (fresh.length === 0) return { next: monitor, effects: [] }
-  const { height, policy, destination } = env
-  const groups = grouped(fresh, { height, policy, destination })
+  const groups = grouped(fresh, env)
   return abandoned({ ...monitor, attempts: [...attempts, ...groups.attempts] }, groups.abandoned)
 }
 

@@ -107,12 +107,14 @@ export class Arena {
   readonly #outputs = new Map<string, TransactionOutput>()
   readonly #confirmed = new Map<Hex, Transaction>()
   readonly #funded = new Set<string>()
+  readonly #incomingExpiry: number | undefined
 
   private constructor(
     readonly ledger: Ledger,
     options: ArenaOptions,
   ) {
     this.policy = { ...RESOLVER_POLICY, ...options.policy }
+    this.#incomingExpiry = options.incomingExpiry
     const policy = {
       toSelfDelay: { min: DELAY, max: DELAY },
       maxDustExposure: { fixed: msat(900_000_000n) },
@@ -171,6 +173,7 @@ export class Arena {
       policy: this.policy,
       destination: guard.script,
       record,
+      incomingExpiry: () => this.#incomingExpiry,
       signer: ({ setup }) => party.env.keys(0n).signer(setup),
     }
   }
@@ -529,6 +532,8 @@ export class Arena {
 export interface ArenaOptions {
   readonly commitments?: ChannelType['commitments']
   readonly policy?: Partial<ResolverPolicy>
+  /** Of what came in for the HTLCs that are offered: absent if they are payments of their own. */
+  readonly incomingExpiry?: number
   /** In each wallet, of 1 000 000 sat. */
   readonly coins?: number
 }

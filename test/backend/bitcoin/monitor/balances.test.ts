@@ -34,7 +34,8 @@ describe('monitor: balances and obligations', () => {
     await arena.forceClose('alice')
     expect(obligationsOf(alice.known, arena.env(alice))).to.deep.include({
       kind: 'commitment',
-      height: opened + 12,
+      // The peer takes back what it offered from 56 blocks on; the race for it begins 18 before.
+      height: opened + 37,
       value: 120_000n,
     })
     await arena.mine()

@@ -32,7 +32,9 @@ describe('LightningNode: coins', () => {
     const channels: StrangeChannel[] = []
     for (const i of offers.keys()) channels.push(await inUse(i))
     for (const [i, { amount, within }] of offers.entries()) {
-      await alice.offer(BigInt(i), msat(amount), i, world.chain.tip.height + within)
+      const expiry = world.chain.tip.height + within
+      await alice.offer(BigInt(i), msat(amount), i, expiry)
+      alice.htlcs.incoming.set(BigInt(i), expiry + 40)
       await locked(channels[i], BigInt(i))
     }
     const asked: string[] = []

@@ -10,6 +10,8 @@ export class TestSwitch implements HtlcSwitch {
   readonly preimages = new Map<string, Uint8Array>()
   /** What was handed on, each once, as the store has it: by HTLC or reference. */
   readonly seen = new Map<string, string>()
+  /** Heights at which what came in for HTLCs of channels is taken back. */
+  readonly incoming = new Map<bigint, number>()
   #writes: Write[] = []
 
   /** Takes what the store has in place of what it knew. */
@@ -75,6 +77,10 @@ export class TestSwitch implements HtlcSwitch {
   resolved(channel: bigint, { offerer, id }: HtlcKey, to: 'offerer' | 'receiver'): Consequence {
     this.#see(`resolved ${channel} ${offerer} ${id}`, to)
     return { wishes: [], effects: [] }
+  }
+
+  incomingExpiry(channel: bigint): number | undefined {
+    return this.incoming.get(channel)
   }
 
   reached(): Consequence {
