@@ -29,15 +29,16 @@ import type {
 import type { PeerID } from '../../../peer/index.js'
 import type { MonitorEvent } from '../monitor/index.js'
 import { type ChannelView, channelName, type LightningNode } from '../node/index.js'
-import { Waiters } from '../node/waiters.js'
 import type { OutgoingPayment, PayRequest } from '../payments/index.js'
 import { MIN_FINAL_CLTV_EXPIRY_DELTA, TRANSIT_BLOCKS } from '../payments/index.js'
 import { sha256 } from '../script/index.js'
-import { blockDelta, type Msat, msat, toMsat } from '../units.js'
+import { blockDelta, type Msat, msat } from '../units.js'
 import { ChainSide } from './chain-side.js'
 import { type Closing, closeAlone, closeTogether } from './closing.js'
 import { paidBy } from './edit.js'
+import { Lanes } from './lanes.js'
 import type { Told } from './ledger.js'
+import { liquidityOf } from './liquidity.js'
 import { isOpen, type OpenView } from './phase.js'
 import { BITCOIN, paramsOf } from './proposal.js'
 import {
@@ -81,10 +82,7 @@ export class LightningChannel implements Channel {
     phases$: new Subject<Phase>(),
     events$: new Subject<ChannelEvent>(),
   }
-  /** Payments of our user's that are under way; those beyond what the channel carries wait. */
-  #inFlight = 0
-  /** For those that wait. */
-  readonly #turns = new Waiters()
+  readonly #lanes = new Lanes()
   readonly #chain: ChainSide
   readonly #unheard = new Unheard<ChannelEvent>()
   #view: OpenView
@@ -126,22 +124,8 @@ export class LightningChannel implements Channel {
 
   liquidity(asset = 0): Liquidity {
     if (asset !== 0) throw invalid('asset', '0, the only asset')
-    const { live, opener = 'local' } = this.#view
-    const { spendable, receivable, reserve, minimum, htlcs, maxInFlight, maxReceived } = live
     const isActing = this.#phase === 'acting' && this.#host.ended === undefined
-    const isOver = this.#phase === 'withdrawn'
-    const count = (side: 'local' | 'remote') =>
-      isOver ? 0 : htlcs.filter((one) => one.offerer === side).length
-    return {
-      spendable: isActing ? spendable : 0n,
-      receivable: isActing ? receivable : 0n,
-      minimum: minimum.local,
-      reserve: sidesOf(opener).map((side) => toMsat(reserve[side])),
-      sent: { count: count('local'), most: maxInFlight },
-      received: { count: count('remote'), most: maxReceived },
-      settlement: isOver ? { fee: 0n, lost: 0n } : { fee: toMsat(live.cost), payer: 0, lost: live.dust },
-      isFunded: live.confirmations >= Math.max(1, live.minimumDepth),
-    }
+    return liquidityOf(this.#view, { isActing, isOver: this.#phase === 'withdrawn' })
   }
 
   get obligations(): readonly Obligation[] {
@@ -182,7 +166,7 @@ export class LightningChannel implements Channel {
       this.#streams.phases$.next(phase)
     }
     if (isOver) this.complete()
-    else this.#turns.check()
+    else this.#lanes.check()
   }
 
   /** Tells our user. */
@@ -222,7 +206,7 @@ export class LightningChannel implements Channel {
 
   /** Nothing more is to come. */
   complete(): void {
-    this.#turns.check()
+    this.#lanes.check()
     for (const stream of Object.values(this.#streams)) stream.complete()
   }
 
@@ -233,7 +217,7 @@ export class LightningChannel implements Channel {
     this.#demandActing()
     if (paidBy(edit, this.#state, this.index) === 0n) return this.#state
     return this.#call('update', options, this.#host.timeouts.update, async (signal) => {
-      await this.#takeTurn(signal)
+      await this.#takeLane(signal)
       try {
         // What happened meanwhile may have changed what there is, and so what the edit comes to.
         const amount = paidBy(edit, this.#state, this.index)
@@ -241,7 +225,7 @@ export class LightningChannel implements Channel {
         this.#demandSpendable(amount)
         return await this.#transfer(amount, signal)
       } finally {
-        this.#endTurn()
+        this.#lanes.leave()
       }
     })
   }
@@ -359,20 +343,13 @@ export class LightningChannel implements Channel {
     return { node, clock, channel: this.key, look: () => ({ phase: this.#phase, live: this.#view.live }) }
   }
 
-  /** Taken where it is seen to be free: of many who wait, each looks before the one before it goes on. */
-  async #takeTurn(signal: AbortSignal): Promise<void> {
-    await this.#turns.until(() => {
+  /** Waits until one more payment may be under way. */
+  #takeLane(signal: AbortSignal): Promise<true> {
+    return this.#lanes.take(() => {
       this.#demandActing()
       const { isConnected, maxInFlight } = this.#view.live
-      if (!isConnected || this.#inFlight >= maxInFlight) return undefined
-      this.#inFlight++
-      return true
+      return isConnected ? maxInFlight : 0
     }, signal)
-  }
-
-  #endTurn(): void {
-    this.#inFlight--
-    this.#turns.check()
   }
 
   async #transfer(amount: Msat, signal: AbortSignal): Promise<State> {
