@@ -19,7 +19,7 @@ import { isAwaitingRevocation, nextRemote, signerOf } from './commitments.js'
 import { refusedCommand } from './failure.js'
 import type { Intent, UpdateMessage } from './input.js'
 import { faultOfSent, faultOfSentFee } from './limits.js'
-import { MAX_HTLCS } from './policy.js'
+import { MAX_HTLCS, MAX_REASON } from './policy.js'
 import { isConfirmed } from './ready.js'
 import type { Live } from './state.js'
 import { type ChannelEnv, type Handoff, type Step, send, to } from './step.js'
@@ -174,6 +174,8 @@ function faultOfRemoval(live: Live, id: bigint, removal: Removal): string | unde
   const htlc = findHtlc(live.book, { offerer: 'remote', id })
   if (htlc === undefined) return 'there is no such HTLC'
   if (['offered', 'signed', 'acked', 'countersigned'].includes(htlc.stage)) return 'it is not irrevocable yet'
+  if (removal.kind === 'fail' && removal.reason.length > MAX_REASON)
+    return `its reason has more than ${MAX_REASON} bytes`
   try {
     lightningMessages.encode(removalMessage(live, id, removal))
     return undefined

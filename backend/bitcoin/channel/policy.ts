@@ -100,6 +100,11 @@ export const MIN_FEERATE: FeeratePerKw = feeratePerKw(253)
 export const DUST_LIMITS: { readonly min: Sat; readonly max: Sat } = { min: sat(354n), max: sat(546n) }
 /** The longest to_self_delay that we accept for us: two weeks. */
 export const MAX_TO_SELF_DELAY = 2016
+/**
+ * Bytes of a failure's reason that are kept: fourteen times what nodes send, which pad to 292 bytes (BOLT 4, "Returning
+ * Errors"). A message has room for 65 kB, and 483 of those at a time would not fit a channel's record.
+ */
+export const MAX_REASON = 4096
 /** HTLCs that either side may have in flight, so that a penalty transaction fits into a block. @see BOLT 5 */
 export const MAX_HTLCS = 483
 /** Channels from here on need `option_support_large_channel`. */

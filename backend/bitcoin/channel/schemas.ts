@@ -46,7 +46,8 @@ import type { Patience } from './state.js'
 import type { ProposedTerms, SideTerms, Terms } from './terms.js'
 
 const MAX_SCRIPT = 10_000
-const MAX_REASON = 0xffff
+/** Those of before had no other bound than that of messages; what is added has `MAX_REASON` of policy.ts. */
+const MAX_WRITTEN_REASON = 0xffff
 /** Intents and updates of one batch: adds and removals of all HTLCs, and a fee. */
 const MAX_BATCH = 4 * MAX_HTLCS
 const ONION_BYTES = 1366
@@ -231,7 +232,7 @@ const attribution: Schema<Attribution> = object({
 
 const removal = union('kind', {
   fulfill: { preimage: hash, attribution: optional(attribution) },
-  fail: { reason: bytes({ max: MAX_REASON }), attribution: optional(attribution) },
+  fail: { reason: bytes({ max: MAX_WRITTEN_REASON }), attribution: optional(attribution) },
   malformed: { sha256OfOnion: hash, failureCode: uint(0xffff) },
 })
 

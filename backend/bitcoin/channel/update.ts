@@ -11,7 +11,7 @@ import type {
 import { changeFee, findHtlc, type Removal, removeHtlc } from './book.js'
 import { failed, warned } from './failure.js'
 import { doubtOfReceivedFee, faultOfReceived, faultOfReceivedFee } from './limits.js'
-import { DOUBT_BLOCKS } from './policy.js'
+import { DOUBT_BLOCKS, MAX_REASON } from './policy.js'
 import { disconnected } from './reestablish.js'
 import type { Live } from './state.js'
 import { type ChannelEnv, type Step, to } from './step.js'
@@ -19,6 +19,8 @@ import { withOffer } from './tally.js'
 
 /** Of `failure_code`: the onion itself can't be read. */
 const BADONION = 0x8000
+/** Bytes that are left of a reason which is too long: as many as others have. */
+const CUT_REASON = 292
 
 /** `update_add_htlc`. */
 export function receivedAdd(live: Live, message: UpdateAddHtlc, env: ChannelEnv): Step {
@@ -60,11 +62,13 @@ export function receivedFulfill(live: Live, message: UpdateFulfillHtlc, env: Cha
   }
 }
 
-/** `update_fail_htlc`. */
+/** `update_fail_htlc`. A reason that is too long to be kept is cut: then nobody can read it, and the HTLC fails all the same. */
 export function receivedFail(live: Live, message: UpdateFailHtlc, env: ChannelEnv): Step {
   const { reason, attributionData } = message
   const attribution = attributionData === undefined ? {} : { attribution: attributionData }
-  return removed(live, message, { kind: 'fail', reason, ...attribution }, env)
+  // A copy: a view would keep all of it in memory.
+  const kept = reason.length > MAX_REASON ? reason.slice(0, CUT_REASON) : reason
+  return removed(live, message, { kind: 'fail', reason: kept, ...attribution }, env)
 }
 
 /** `update_fail_malformed_htlc`. */

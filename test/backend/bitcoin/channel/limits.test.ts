@@ -4,6 +4,7 @@ import { viewOf } from '../../../../backend/bitcoin/channel/book.js'
 import { step } from '../../../../backend/bitcoin/channel/channel.js'
 import { bufferedFeerate } from '../../../../backend/bitcoin/channel/exposure.js'
 import { spendable } from '../../../../backend/bitcoin/channel/limits.js'
+import { MAX_REASON } from '../../../../backend/bitcoin/channel/policy.js'
 import { restoredChannels } from '../../../../backend/bitcoin/channel/record.js'
 import { exposureOf, withOffer } from '../../../../backend/bitcoin/channel/tally.js'
 import { costOf } from '../../../../backend/bitcoin/channel/terms.js'
@@ -488,13 +489,20 @@ describe('dust exposure and fee spikes', () => {
 })
 
 describe('wishes', () => {
-  it('f 43: a failure that no message can hold is refused, and the channel goes on', () => {
+  it('f 43: a failure that no message or record can hold is refused, and the channel goes on', () => {
     const pair = new Pair().reachNormal()
     pair.add(pair.alice, 5_000_000n, 1)
     pair.settle()
-    pair.want(pair.bob, { kind: 'remove', id: 0n, removal: { kind: 'fail', reason: new Uint8Array(65_500) } })
-    expect(effectKinds(pair.bob).at(-1)).to.equal('refuse')
-    pair.want(pair.bob, { kind: 'remove', id: 0n, removal: { kind: 'fail', reason: new Uint8Array(60_000) } })
+    for (const length of [65_500, MAX_REASON + 1]) {
+      const removal = { kind: 'fail', reason: new Uint8Array(length) } as const
+      pair.want(pair.bob, { kind: 'remove', id: 0n, removal })
+      expect(effectKinds(pair.bob).at(-1)).to.equal('refuse')
+    }
+    pair.want(pair.bob, {
+      kind: 'remove',
+      id: 0n,
+      removal: { kind: 'fail', reason: new Uint8Array(MAX_REASON) },
+    })
     pair.settle()
     expect(pair.alice.handoffs.at(-1)).to.deep.include({ kind: 'failed' })
   })
