@@ -35,6 +35,7 @@ export { faultOfChannel, faultOfStep } from './invariants.js'
 export { spendable } from './limits.js'
 export { fundingScriptOf, type OpenRequest, openChannel, receivedOpen } from './open.js'
 export { CHANNEL_POLICY, type ChannelPolicy, type FeeEstimates } from './policy.js'
+export { isReliable } from './ready.js'
 export { CHANNEL_ROWS, channelRemoval, channelWrites, restoredChannels } from './record.js'
 export {
   type Age,

@@ -9,6 +9,7 @@ import { blockHeight, type FeeratePerKw, type Msat, msat, toMsat } from '../unit
 import { type Book, changeFee, type OpenHtlc, viewOf } from './book.js'
 import { faultOfFeerate } from './parameters.js'
 import { dustExposureLimit, MAX_EXPIRY_DISTANCE, MAX_HTLCS, MIN_FEERATE } from './policy.js'
+import { isReliable } from './ready.js'
 import { otherSide } from './stages.js'
 import type { Live } from './state.js'
 import type { ChannelEnv, MustFail } from './step.js'
@@ -77,6 +78,7 @@ export function mustFail(live: Live, env: ChannelEnv): (htlc: OpenHtlc) => MustF
 
   function overall(): MustFail | undefined {
     if (shutdown.local !== undefined) return 'shuttingDown'
+    if (!isReliable(live)) return 'unconfirmed'
     const tallies = talliesOf(terms, book, 'remote')
     if (exceedsExposure(terms, tallies, env)) return 'dustExposure'
     const isTight = spareOf(terms, tallies.eventual.remote, 'remote', { isSpiked: true }) < 0n

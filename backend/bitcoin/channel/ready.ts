@@ -141,6 +141,16 @@ export function isConfirmed({ terms, ready }: Pick<Live, 'terms' | 'ready'>): bo
   return terms.minimumDepth === 0 || ready.depth > 0
 }
 
+/**
+ * Whether what comes over the channel may be relied on. Who did not fund needs all the confirmations that it asked for, again
+ * if they were undone: the opener can spend its coins otherwise, and what it pays over their funding is then nothing. A channel
+ * that has failed counts no more than one; it is paid on chain, where nothing is without the funding.
+ */
+export function isReliable(live: Pick<Live, 'terms' | 'ready' | 'phase'>): boolean {
+  const isOurs = live.terms.opener === 'local' || live.phase === 'failed'
+  return isOurs ? isConfirmed(live) : isDeep(live)
+}
+
 function becameReady(live: Live, effects: readonly Effect[]): Step {
   const { isSent, isReceived } = live.ready
   if (live.phase !== 'awaitingReady' || !isSent || !isReceived) return to(live, { effects })

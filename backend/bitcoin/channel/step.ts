@@ -68,7 +68,7 @@ export type Handoff =
   | { readonly kind: 'forgotten'; readonly htlc: OpenHtlc }
 
 /** Why an HTLC of the peer must be failed although it is none of a broken rule. */
-export type MustFail = 'dustExposure' | 'feeSpike' | 'shuttingDown' | 'expiryTooFar'
+export type MustFail = 'dustExposure' | 'feeSpike' | 'shuttingDown' | 'expiryTooFar' | 'unconfirmed'
 
 /** What is to be done outside. */
 export type Effect =
@@ -99,7 +99,7 @@ export type ChannelEvent =
   /** The temporary ID is of no more use. */
   | { readonly kind: 'named'; readonly temporaryID: Hex; readonly channelID: Hex }
   | { readonly kind: 'ready' }
-  /** The funding transaction was reorged out; nothing is added until it is back. */
+  /** The funding transaction was reorged out; nothing is added until it is back, nor taken. */
   | { readonly kind: 'unconfirmed' }
   | { readonly kind: 'feeChanged'; readonly feerate: FeeratePerKw }
   | { readonly kind: 'shuttingDown'; readonly by: 'local' | 'remote' }

@@ -18,7 +18,7 @@ import {
 } from '../channel/index.js'
 import type { FeatureName } from '../features.js'
 import { type MonitorEnv, step as monitorStep } from '../monitor/index.js'
-import { type PayableChannel, payableChannel } from '../payments/index.js'
+import { isReliableChannel, type PayableChannel, payableChannel } from '../payments/index.js'
 import type { LightningMessage } from '../wire/index.js'
 import { Addresses } from './addresses.js'
 import { blockConnected, blockDisconnected, feesChanged } from './blocks.js'
@@ -104,6 +104,10 @@ export class Core implements SwitchChannels, Commands {
       const channel = stopped === undefined ? payableChannel(state, this.env) : undefined
       return channel === undefined ? [] : [[keyIndex, channel] as const]
     })
+  }
+
+  isReliable(channel: bigint): boolean {
+    return isReliableChannel(this.entries.get(channel)?.state)
   }
 
   /** Whether messages would reach the peer now; its features if so. */

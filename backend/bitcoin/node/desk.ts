@@ -129,6 +129,7 @@ export class Desk implements HtlcSwitch {
       entropy: entropy(32),
       height: blockHeight(around.height),
       isSynced: around.isSynced,
+      isReliable: (name) => around.isReliable(BigInt(name)),
       channels: (peer) =>
         around.payable(peer).map(([channel, one]) => ({ ...one, channelID: channelName(channel) })),
     }

@@ -30,6 +30,8 @@ export interface SwitchChannels {
   readonly height: number
   /** Whether that is the chain's, as far as anybody can say. If not, HTLCs to us may have expired. */
   readonly isSynced: boolean
+  /** Whether what comes over a channel may be relied on: see `PaymentsContext.isReliable`. */
+  isReliable(channel: bigint): boolean
   /** Those of that peer that HTLCs can be added to now, with their names here. */
   payable(peer: PeerID): readonly (readonly [channel: bigint, PayableChannel])[]
 }

@@ -1,6 +1,6 @@
 // Which channels with a peer carry how much of a payment.
 import type { Hex } from '../../../channel/bytes.js'
-import { type ChannelEnv, type ChannelState, isLive, spendable } from '../channel/index.js'
+import { type ChannelEnv, type ChannelState, isLive, isReliable, spendable } from '../channel/index.js'
 import { type Msat, msat } from '../units.js'
 import type { PayableChannel } from './input.js'
 
@@ -25,6 +25,11 @@ export function payableChannel(state: ChannelState, env: ChannelEnv): PayableCha
       return msat(most > wanted ? most - wanted : 0n)
     },
   }
+}
+
+/** For `PaymentsContext.isReliable`. */
+export function isReliableChannel(state: ChannelState | undefined): boolean {
+  return state !== undefined && isLive(state) && isReliable(state)
 }
 
 /**

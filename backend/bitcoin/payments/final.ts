@@ -64,6 +64,7 @@ function failureFor(mustFail: MustFail): Failure {
   switch (mustFail) {
     case 'dustExposure':
     case 'feeSpike':
+    case 'unconfirmed':
       return { kind: 'temporary_channel_failure', channelUpdate: NO_UPDATE }
     case 'shuttingDown':
       return { kind: 'permanent_channel_failure' }

@@ -132,13 +132,22 @@ function isTooMuch({ invoice }: IncomingPayment, parts: readonly IncomingPart[],
 }
 
 function complete(state: PaymentsState, payment: IncomingPayment, context: PaymentsContext): PaymentsStep {
-  if (!payment.isHeld && payment.preimage !== undefined)
-    return claimed(state, payment, payment.preimage, context)
+  if (!payment.isHeld && payment.preimage !== undefined) {
+    if (isReliable(payment, context)) return claimed(state, payment, payment.preimage, context)
+    return emptied(state, payment, () => UNRELIABLE, context)
+  }
   const deadline = blockHeight(deadlineOf(payment.parts))
   const held: IncomingPayment = { ...payment, status: { kind: 'held', deadline } }
   const { next, effects } = changed(state, held)
   return to(next, [...effects, { kind: 'tell', event: { kind: 'held', payment: held } }])
 }
+
+/** Whether each part has come over a channel whose funding is there. */
+function isReliable({ parts }: IncomingPayment, context: PaymentsContext): boolean {
+  return parts.every(({ channelID }) => context.isReliable(channelID))
+}
+
+const UNRELIABLE: Failure = { kind: 'temporary_channel_failure', channelUpdate: new Uint8Array(0) }
 
 /** The preimage goes to all parts in one commit: with some of them alone the payer would have paid too little. */
 function claimed(
@@ -179,6 +188,7 @@ export function release(
   if (!isBytes || toHex(sha256(preimage)) !== paymentHash)
     return refused(state, argument('preimage', '32 bytes whose hash is the payment hash expected'))
   if (!context.isSynced) return refused(state, unreachable())
+  if (!isReliable(payment, context)) return refused(state, unconfirmed(payment))
   if (context.height >= payment.status.deadline) return refused(state, mismatch(payment, 'released so late'))
   const { next, effects } = claimed(state, payment, preimage, context)
   return to(next, [...effects, answer(next, payment)])
@@ -364,6 +374,11 @@ function answer(state: PaymentsState, { paymentHash }: IncomingPayment): Payment
 
 function mismatch({ paymentHash, status }: IncomingPayment, what: string): PerkunasError {
   const rule = `a payment that is ${status.kind} can't be ${what}`
+  return new PerkunasError('INVALID_TRANSITION', `payment ${paymentHash}: ${rule}`, { rule })
+}
+
+function unconfirmed({ paymentHash }: IncomingPayment): PerkunasError<'INVALID_TRANSITION'> {
+  const rule = 'what came over a channel is not released while its funding is not confirmed'
   return new PerkunasError('INVALID_TRANSITION', `payment ${paymentHash}: ${rule}`, { rule })
 }
 

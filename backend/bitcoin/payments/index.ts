@@ -1,5 +1,5 @@
 // Payments over channels (BOLT 4, BOLT 11) as a pure machine above them: step(state, input, context).
-export { payableChannel } from './channels.js'
+export { isReliableChannel, payableChannel } from './channels.js'
 export type {
   InvoiceRequest,
   NodeKeys,

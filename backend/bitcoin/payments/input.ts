@@ -23,6 +23,11 @@ export interface PaymentsContext {
   /** Of the chain that the channels are on. */
   readonly currency: Currency
   readonly node: NodeKeys
+  /**
+   * Whether what comes over a channel may be relied on. Who funded it may have taken its coins back, if no block has the funding
+   * any more: then a preimage would be given for nothing.
+   */
+  isReliable(channelID: Hex): boolean
   /** Those of that peer that HTLCs can be added to now. */
   channels(peer: PeerID): readonly PayableChannel[]
 }

@@ -224,7 +224,10 @@ export class LightningProtocol implements RunningProtocol {
       else await node.payments.cancel(paymentHash)
     } catch (cause) {
       // It was over before we had decided, or the client is closed.
-      if (!isError(cause, 'INVALID_ARGUMENT') && this.#ended === undefined) this.#host.report(asError(cause))
+      if (isError(cause, 'INVALID_ARGUMENT') || this.#ended !== undefined) return
+      this.#host.report(asError(cause))
+      // What can't be taken now goes back, rather than wait for its deadline.
+      await node.payments.cancel(paymentHash).catch(() => undefined)
     }
   }
 

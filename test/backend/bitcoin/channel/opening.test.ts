@@ -22,6 +22,7 @@ import {
   last,
   OUTPOINT,
   Pair,
+  type Party,
   scriptOf,
   sent,
   TEMPORARY,
@@ -280,6 +281,33 @@ describe('channel opening', () => {
     pair.add(pair.alice, 1_000_000n, 1)
     pair.settle()
     expect(pair.bob.handoffs.at(-1)).to.deep.include({ kind: 'locked' })
+  })
+
+  it('f 2: the funding is reorged out -> what its opener adds must fail, until it is as deep again as was asked for', () => {
+    const pair = new Pair().reachNormal({ push: msat(300_000_000n) })
+    const { alice, bob } = pair
+    const { minimumDepth } = pair.live(bob).terms
+    const isRefused = (by: Party, number: number) => {
+      pair.add(by, 1_000_000n, number)
+      pair.settle()
+      const locked = pair.other(by).handoffs.at(-1)
+      expect(locked).to.deep.nested.include({ kind: 'locked', 'htlc.offerer': 'remote' })
+      return locked?.kind === 'locked' && locked.mustFail === 'unconfirmed'
+    }
+    // The other side sees another chain.
+    pair.input(bob, { kind: 'depth', confirmations: 0 })
+    expect(isRefused(alice, 1)).to.equal(true)
+    expect(effectKinds(bob)).to.include('tell')
+    expect(bob.effects).to.deep.include({ kind: 'tell', event: { kind: 'unconfirmed' } })
+    pair.input(bob, { kind: 'depth', confirmations: minimumDepth - 1 })
+    expect(isRefused(alice, 2)).to.equal(true)
+    pair.input(bob, { kind: 'depth', confirmations: minimumDepth })
+    expect(isRefused(alice, 3)).to.equal(false)
+    // Nobody but who funded it can take it back.
+    pair.input(alice, { kind: 'depth', confirmations: 0 })
+    expect(isRefused(bob, 4)).to.equal(true)
+    pair.input(alice, { kind: 'depth', confirmations: 1 })
+    expect(isRefused(bob, 5)).to.equal(false)
   })
 
   it('an unconfirmed funding is forgotten after 2016 blocks by who did not pay for it; who paid fails, since it may confirm yet', () => {

@@ -41,9 +41,10 @@ export class TestSwitch implements HtlcSwitch {
         this.#see(`sent ${handoff.reference}`, 'refused')
         break
       case 'locked': {
-        const { htlc } = handoff
+        const { htlc, mustFail } = handoff
         const { offerer, id, amount, paymentHash } = htlc
-        const preimage = offerer === 'remote' ? this.preimages.get(toHex(paymentHash)) : undefined
+        const preimage =
+          offerer === 'remote' && mustFail === undefined ? this.preimages.get(toHex(paymentHash)) : undefined
         this.#see(`locked ${channel} ${offerer} ${id}`, preimage === undefined ? 'seen' : `taken ${amount}`)
         if (offerer === 'local') break
         const removal =

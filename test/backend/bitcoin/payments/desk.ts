@@ -66,6 +66,8 @@ export class Desk {
   now = START
   height = 100
   isSynced = true
+  /** Channels whose funding is gone. */
+  readonly unreliable = new Set<Hex>()
   #steps = 0
 
   constructor(
@@ -86,6 +88,7 @@ export class Desk {
         sharedSecret: sharedSecretWith(secret),
         sign: (digest) => secp256k1.sign(digest, secret),
       },
+      isReliable: (channelID) => !this.unreliable.has(channelID),
       channels: () =>
         this.channels.map((one): PayableChannel => ({ ...one, spendable: () => msat(one.most) })),
     }

@@ -282,6 +282,7 @@ describe('payments: received', () => {
       ['feeSpike', 'temporary_channel_failure'],
       ['shuttingDown', 'permanent_channel_failure'],
       ['expiryTooFar', 'expiry_too_far'],
+      ['unconfirmed', 'temporary_channel_failure'],
     ] as const) {
       const { desk, paymentHash, paymentSecret } = asked()
       const payment = { paymentSecret, total: 1000n }
@@ -387,6 +388,34 @@ describe('payments: received in parts', () => {
     desk.now += 11_000
     desk.give({ kind: 'tick' })
     expect(pay({ amount: 600n, total: 1000n }).removal()).to.deep.equal(FULFILL)
+  })
+})
+
+describe('payments: over a channel whose funding is gone (f 2)', () => {
+  it('held there -> not released before the funding is back, and given back whenever wanted', () => {
+    for (const then of ['release', 'cancel'] as const) {
+      const { desk, paymentHash, pay } = asked({ isHeld: true })
+      const first = pay({ amount: 400n, total: 1000n })
+      const second = pay({ amount: 600n, total: 1000n }, OTHER)
+      desk.unreliable.add(OTHER)
+      expect(refusal(desk.give({ kind: 'release', paymentHash }))).to.equal('INVALID_TRANSITION')
+      expect([first.removal(), second.removal()]).to.deep.equal([undefined, undefined])
+      expect(desk.incoming(paymentHash).status.kind).to.equal('held')
+      if (then === 'release') desk.unreliable.clear()
+      desk.give({ kind: then, paymentHash })
+      for (const { removal } of [first, second])
+        expect(removal()).to.have.property('kind', then === 'release' ? 'fulfill' : 'fail')
+    }
+  })
+  it('a part is there when the last one comes -> no preimage for any of them, and the invoice is awaited anew', () => {
+    const { desk, pay } = asked()
+    const first = pay({ amount: 400n, total: 1000n }, OTHER)
+    desk.unreliable.add(OTHER)
+    const second = pay({ amount: 600n, total: 1000n })
+    for (const { removal } of [first, second])
+      expect(readFailure(removal())).to.have.property('kind', 'temporary_channel_failure')
+    expect(desk.told).to.deep.equal([])
+    expect(pay().removal()).to.deep.equal(FULFILL)
   })
 })
 
