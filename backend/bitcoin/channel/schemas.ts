@@ -145,7 +145,8 @@ export const channelType: Schema<ChannelType> = object({
 /** Where a funding transaction is on the chain. */
 export interface FundingPlace {
   readonly height: number
-  readonly hash: Hex
+  /** Of the block; absent if it is only known by the short channel ID. */
+  readonly hash?: Hex
   /** In its block. */
   readonly position: number
   readonly isCoinbase: boolean
@@ -154,7 +155,7 @@ export interface FundingPlace {
 /** See {@link FundingPlace}. */
 export const fundingPlace: Schema<FundingPlace> = object({
   height: uint(0xffff_ffff),
-  hash: hex(32),
+  hash: optional(hex(32)),
   position: uint(0xff_ffff),
   isCoinbase: bool,
 })

@@ -37,7 +37,8 @@ export function step(monitor: Monitor | undefined, input: MonitorInput, env: Mon
       argument: 'monitor',
     })
   }
-  if (monitor.isResolved) return { ...NOTHING, next: monitor }
+  if (monitor.isResolved)
+    return input.kind === 'resume' ? resolvedAgain(monitor, env) : { ...NOTHING, next: monitor }
   switch (input.kind) {
     case 'connected':
       return connected(monitor, input, env)
@@ -146,6 +147,17 @@ function resumed(before: Monitor, env: MonitorEnv): MonitorStep {
   return { ...result, effects: [watchFunding(monitor.known.terms, env), ...result.effects] }
 }
 
+/** A channel that could not be read when it came to its end has not heard of it. */
+function resolvedAgain(monitor: Monitor, env: MonitorEnv): MonitorStep {
+  const view = viewOf(monitor, env.signer(monitor.known.terms))
+  if (view === undefined) return { ...NOTHING, next: monitor }
+  return { ...NOTHING, next: monitor, handoffs: [spentBy(view), { kind: 'channelResolved' }] }
+}
+
+function spentBy({ spend }: View): MonitorHandoff {
+  return { kind: 'channelSpent', by: spend.kind === 'closing' ? 'closing' : 'commitment' }
+}
+
 /** What follows from what is known now. @param scope absent if nothing is published yet */
 function concluded(before: Monitor, next: Monitor, env: MonitorEnv, scope: Scope | undefined): MonitorStep {
   const view = viewOf(next, env.signer(next.known.terms))
@@ -159,8 +171,7 @@ function concluded(before: Monitor, next: Monitor, env: MonitorEnv, scope: Scope
     // At each tip again: an answer that never came would cost the outputs of all its HTLCs.
     if (wanted !== undefined && (fresh.includes(view.fact) || scope?.kind === 'all'))
       effects.push({ kind: 'lookup', number: wanted })
-    if (fresh.includes(view.fact))
-      handoffs.push({ kind: 'channelSpent', by: view.spend.kind === 'closing' ? 'closing' : 'commitment' })
+    if (fresh.includes(view.fact)) handoffs.push(spentBy(view))
     effects.push(...eventsOf(view, next, fresh, env).map(tell))
     const ended = settled(next, view, env)
     after = ended.next

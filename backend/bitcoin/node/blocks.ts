@@ -1,6 +1,6 @@
 // What blocks and fees mean to the channels of a node.
 import type { Hex } from '../../../channel/bytes.js'
-import { type Block, cursorRecord } from '../chain/index.js'
+import { type Block, type ChainEvent, cursorRecord } from '../chain/index.js'
 import { isLive, type Live } from '../channel/index.js'
 import { commitmentFeerate } from '../channel/policy.js'
 import { formatOfTerms } from '../channel/terms.js'
@@ -28,7 +28,7 @@ export function blockConnected(
     machines.input(entry, input)
   }
   const spends = machines.chain.spends(block)
-  for (const entry of [...machines.entries.all]) {
+  for (const entry of machines.watching) {
     const { monitor } = entry
     const transactions = spends.get(entry) ?? []
     if (monitor !== undefined && (transactions.length > 0 || !isAtRest(monitor)))
@@ -83,10 +83,32 @@ export function blockDisconnected(
     machines.draft.write(...writes)
     machines.input(entry, input)
   }
-  for (const entry of [...machines.entries.all]) {
+  for (const entry of machines.watching) {
     if (entry.monitor !== undefined && entry.monitor.facts.length > 0)
       machines.monitorInput(entry, { kind: 'disconnected', ...block })
   }
+}
+
+/** A block that a channel alone has not seen, since its records could not be read then. Nothing is published meanwhile. */
+export function blockRescanned(machines: Machines, entry: Entry, event: ChainEvent): void {
+  const { env } = machines
+  const { height } = event.block
+  const isMore = event.kind === 'connected'
+  machines.env = { ...env, height: blockHeight(isMore ? height : Math.max(0, height - 1)) }
+  const { chain, draft } = machines
+  const changes = isMore ? chain.changes(event.block, entry) : chain.undone(event.block, [entry])
+  for (const { input, writes } of changes) {
+    draft.write(...writes)
+    machines.input(entry, input)
+  }
+  if (event.kind === 'connected') {
+    const { block } = event
+    const transactions = chain.spends(block).get(entry) ?? []
+    if (entry.monitor !== undefined && (transactions.length > 0 || !isAtRest(entry.monitor)))
+      monitorBlock(machines, entry, { hash: block.hash, isTip: false, block, transactions })
+  } else if (entry.monitor !== undefined && entry.monitor.facts.length > 0)
+    machines.monitorInput(entry, { kind: 'disconnected', ...event.block })
+  machines.env = { ...machines.env, height: env.height }
 }
 
 /** Other fees: who opened a channel keeps its commitments near to what gets them into blocks. */

@@ -40,7 +40,7 @@ export function obligationsOfOne(core: Core, channel: bigint): readonly ChannelO
 
 /** By when somebody must be there for any of the channels; the soonest first. What has no height comes before. */
 export function obligationsOfAll(core: Core): readonly ChannelObligation[] {
-  const all = [...core.entries.all].flatMap(({ keyIndex }) => obligationsOfOne(core, keyIndex))
+  const all = core.watching.flatMap(({ keyIndex }) => obligationsOfOne(core, keyIndex))
   const heightOf = (one: ChannelObligation) => (one.kind === 'watch' ? 0 : one.height)
   return all.sort((a, b) => heightOf(a) - heightOf(b))
 }
@@ -50,7 +50,7 @@ function watchedIn(
   core: Core,
   channel: bigint,
 ): { readonly entry: Entry; readonly monitor: Monitor } | undefined {
-  const entry = core.entries.get(channel)
+  const entry = core.watchedBy(channel)
   if (entry?.monitor === undefined || !isLive(entry.state)) return undefined
   return { entry, monitor: entry.monitor }
 }

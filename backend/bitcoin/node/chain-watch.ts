@@ -73,26 +73,29 @@ export class ChainWatch {
     }
   }
 
-  /** What a block that is connected means to fundings, confirmations of earlier ones included. */
-  *changes(block: Block): Generator<ChainChange> {
+  /** What a block that is connected means to fundings, confirmations of earlier ones included. @param only to that one */
+  *changes(block: Block, only?: Entry): Generator<ChainChange> {
     const { height, hash } = block
     if (this.#awaited.size > 0) {
       for (const transaction of block.transactions) {
         const id = toHex(transaction.txid)
         const { position, isCoinbase } = transaction
-        for (const entry of this.#awaited.get(id) ?? []) {
+        const waiting = this.#awaited.get(id) ?? new Set<Entry>()
+        for (const entry of [...waiting]) {
+          if (only !== undefined && entry !== only) continue
+          waiting.delete(entry)
           const place: FundingPlace = { height, hash, position, isCoinbase }
           entry.place = place
           this.#maturing.add(entry)
           const writes = [NODE_RECORDS.funding.put(NODE_KEYS.funding(entry.keyIndex), place)]
           yield { entry, input: depthInput(entry, place, height, transaction.decode()), writes }
         }
-        this.#awaited.delete(id)
+        if (waiting.size === 0) this.#awaited.delete(id)
       }
     }
     for (const entry of [...this.#maturing]) {
       const { place } = entry
-      if (place === undefined || place.height === height) continue
+      if (place === undefined || place.height >= height || (only !== undefined && entry !== only)) continue
       const input = depthInput(entry, place, height)
       if (input.confirmations >= deepest(entry, place)) this.#maturing.delete(entry)
       yield { entry, input, writes: [] }

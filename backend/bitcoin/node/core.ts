@@ -21,7 +21,7 @@ import { type MonitorEnv, step as monitorStep } from '../monitor/index.js'
 import { isReliableChannel, type PayableChannel, payableChannel } from '../payments/index.js'
 import type { LightningMessage } from '../wire/index.js'
 import { Addresses } from './addresses.js'
-import { blockConnected, blockDisconnected, feesChanged } from './blocks.js'
+import { blockConnected, blockDisconnected, blockRescanned, feesChanged } from './blocks.js'
 import type { NodeEffect, Turn } from './effects.js'
 import type { Entries, Entry } from './entries.js'
 import { notSynced, unknownChannel } from './faults.js'
@@ -80,6 +80,16 @@ export class Core implements SwitchChannels, Commands {
 
   get entries(): Entries {
     return this.#machines.entries
+  }
+
+  /** Whose monitor goes by that name, also if nothing else of it can be read. */
+  watchedBy(keyIndex: bigint): Entry | undefined {
+    return this.#machines.watchedBy(keyIndex)
+  }
+
+  /** All that has a monitor, or may get one. */
+  get watching(): readonly Entry[] {
+    return this.#machines.watching
   }
 
   get env(): ChannelEnv {
@@ -149,7 +159,20 @@ export class Core implements SwitchChannels, Commands {
     }
   }
 
+  /** Takes the monitor of a channel that can't be read otherwise: what the peer publishes is answered, and nothing else. */
+  defend(entry: Entry): void {
+    const { chain, defended } = this.#machines
+    const { monitor } = entry
+    if (monitor === undefined) return
+    defended.set(entry.keyIndex, entry)
+    for (const effect of monitorStep(monitor, { kind: 'resume' }, this.monitorEnv(entry)).effects) {
+      if (effect.kind === 'watch') chain.watch(entry, effect.outpoint)
+    }
+  }
+
   resume(): void {
+    for (const entry of this.#machines.defended.values())
+      this.#machines.monitorInput(entry, { kind: 'resume' })
     for (const entry of [...this.entries.all]) {
       this.#machines.monitorInput(entry, { kind: 'resume' })
       this.#machines.publishFunding(entry)
@@ -180,9 +203,9 @@ export class Core implements SwitchChannels, Commands {
 
   /** The last turn is durable: what changed is what our user sees from now on. */
   committed(): readonly Entry[] {
-    const { chain, draft, htlcs } = this.#machines
+    const { chain, defended, draft, htlcs } = this.#machines
     htlcs.committed?.()
-    const changed = draft.takeChanged()
+    const changed = draft.takeChanged().filter(({ keyIndex }) => !defended.has(keyIndex))
     for (const entry of changed) {
       if (entry.state.phase === 'closed') {
         chain.forget(entry)
@@ -256,6 +279,11 @@ export class Core implements SwitchChannels, Commands {
         return this.#storage.reached(this.height)
       case 'disconnected':
         return blockDisconnected(machines, input)
+      case 'rescanned': {
+        const entry = this.entries.get(input.channel)
+        if (entry !== undefined) blockRescanned(machines, entry, input.event)
+        return
+      }
       case 'fees':
         return feesChanged(machines, input)
       case 'chain':
@@ -273,7 +301,7 @@ export class Core implements SwitchChannels, Commands {
         return
       }
       case 'monitor': {
-        const entry = this.entries.get(input.channel)
+        const entry = machines.watchedBy(input.channel)
         if (entry !== undefined) machines.monitorInput(entry, input.input)
         return
       }

@@ -120,7 +120,10 @@ export type NodeEvent =
       readonly backup: Uint8Array
       readonly error: PerkunasError
     }
-  /** Records of a channel can't be read: nothing is said or published for it. With each start. */
+  /**
+   * Records of a channel can't be read: nothing is said for it, and only what its peer publishes is answered, if its monitor can
+   * be read. With each start. What helps: see `LightningNode.quarantined`.
+   */
   | { readonly kind: 'quarantined'; readonly channel: bigint; readonly error: PerkunasError }
   /** What a peer says about no channel in particular. */
   | { readonly kind: 'warning'; readonly peer: PeerID; readonly text: string }

@@ -1,6 +1,6 @@
 // All that can happen to a node.
 import type { PeerID } from '../../../peer/index.js'
-import type { Block, BlockID, ChainCursor, FeeTable } from '../chain/index.js'
+import type { Block, BlockID, ChainCursor, ChainEvent, FeeTable } from '../chain/index.js'
 import type { ChannelInput, FeeEstimates, OpenRequest } from '../channel/index.js'
 import type { FeatureName } from '../features.js'
 import type { MonitorInput } from '../monitor/index.js'
@@ -30,6 +30,8 @@ export type NodeInput =
       readonly cursor: ChainCursor
     }
   | { readonly kind: 'disconnected'; readonly block: BlockID; readonly cursor: ChainCursor }
+  /** A block that only one channel has not seen yet. */
+  | { readonly kind: 'rescanned'; readonly channel: bigint; readonly event: ChainEvent }
   | { readonly kind: 'fees'; readonly table: FeeTable; readonly channels: FeeEstimates }
   /** How far the chain can be relied on from now on. */
   | { readonly kind: 'chain'; readonly isSynced: boolean }

@@ -47,6 +47,8 @@ export interface MachinesOptions {
 /** See above. */
 export class Machines implements AroundMachines {
   readonly entries = new Entries()
+  /** Channels whose records can't be read but for their monitors: see `defence.ts`. */
+  readonly defended = new Map<bigint, Entry>()
   readonly chain = new ChainWatch()
   readonly peers = new Map<PeerID, ConnectedPeer>()
   readonly draft = new Draft()
@@ -67,6 +69,16 @@ export class Machines implements AroundMachines {
     this.fees = fees
     this.htlcs = htlcs
     this.#resolver = resolver
+  }
+
+  /** All that has a monitor, or may get one. */
+  get watching(): readonly Entry[] {
+    return [...this.entries.all, ...this.defended.values()]
+  }
+
+  /** Whose monitor goes by that name. */
+  watchedBy(keyIndex: bigint): Entry | undefined {
+    return this.entries.get(keyIndex) ?? this.defended.get(keyIndex)
   }
 
   /** All channels may be behind, but those that are up; each until it is. */

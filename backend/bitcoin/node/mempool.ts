@@ -21,7 +21,7 @@ const MAX_ASKED = 500
 /** What looking needs of its node. */
 export interface MempoolOptions {
   readonly chain: Pick<NodeChain, 'mempoolSpends'>
-  readonly core: Pick<Core, 'entries'>
+  readonly core: Pick<Core, 'watching'>
   readonly turns: Turns
   readonly clock: Clock
   readonly report: (error: PerkunasError) => void
@@ -83,7 +83,7 @@ export class Mempool {
   /** What a node must know soon: of channels that end, and of those with something in flight. */
   #watching(): ReadonlyMap<Hex, readonly Entry[]> {
     const watching = new Map<Hex, readonly Entry[]>()
-    for (const entry of this.#options.core.entries.all) {
+    for (const entry of this.#options.core.watching) {
       const { monitor, state, watched } = entry
       if (monitor === undefined || !isLive(state)) continue
       if (isAtRest(monitor) && state.book.htlcs.length === 0) continue

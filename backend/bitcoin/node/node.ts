@@ -30,6 +30,7 @@ import { type NodeParts, nodeParts } from './parts.js'
 import type { NodePayments } from './payments.js'
 import type { QuarantinedChannel } from './quarantine.js'
 import { writeRecovered } from './recover.js'
+import { keepUnseen, rescan } from './rescan.js'
 import type { AnchorReserve } from './reserve.js'
 import { type Restored, restored } from './restore.js'
 import { retrieved } from './retrieve.js'
@@ -48,7 +49,7 @@ export class LightningNode implements AsyncDisposable {
   readonly #endings: (() => void)[] = []
   #stopTicks: () => void = () => {}
 
-  private constructor(options: LightningNodeOptions, found: Restored) {
+  private constructor(options: LightningNodeOptions, found: Restored & { readonly destination: Uint8Array }) {
     this.#options = options
     this.#parts = nodeParts(options, found, {
       event: (event) => this.#events.next(event),
@@ -73,7 +74,9 @@ export class LightningNode implements AsyncDisposable {
   static async start(options: LightningNodeOptions): Promise<LightningNode> {
     demandOptions(options)
     const found = await restored(options.store)
-    const node = new LightningNode(options, found)
+    await keepUnseen(options.store, found)
+    const destination = found.defended.length === 0 ? new Uint8Array() : await options.wallet.changeScript()
+    const node = new LightningNode(options, { ...found, destination })
     try {
       await node.#begin(found)
     } catch (cause) {
@@ -189,16 +192,23 @@ export class LightningNode implements AsyncDisposable {
   }
 
   /**
-   * Channels whose records can't be read. Nothing is said or published for them, and as long as there is one, no channel begins,
-   * and no backup is made: it would take the place of one that has them all. To be told by `events$` and `errors$` at the start,
-   * too. What helps is the store as it was; or another one and {@link LightningNode.recover} with the last backup, for which
-   * the peers close all channels.
+   * Channels whose records can't be read. Nothing is said to their peers and no commitment of ours is published; what a peer
+   * publishes is punished and claimed if the channel's monitor can be read (`isDefended`). As long as there is one, no channel
+   * begins, and no backup is made: it would take the place of one that has them all. Told by `events$` and `errors$` at the
+   * start, too.
+   *
+   * What helps are the rows that are damaged or missing, and only those, as they were after the last step of that channel: the
+   * error names one. **Never an older copy of the whole store**: in it all other channels are as they were then, and what this
+   * node publishes for them may be revoked, which loses all of their money. With a durable counter of steps (`steps`) such a
+   * store is refused by the signer, without one by nothing. If the rows are nowhere: an empty store and
+   * {@link LightningNode.recover} with the last backup, for which the peers close all channels. What came meanwhile is read
+   * from the chain when the rows are there again.
    */
   quarantined(): readonly QuarantinedChannel[] {
     return this.#parts.quarantine.all
   }
 
-  /** All channels that are not over and can be read. */
+  /** All channels that are not over and can be read. What is known of the others on chain {@link claimable} and the like say. */
   channels(): readonly ChannelView[] {
     return [...this.#parts.core.entries.all].map((entry) => viewOfEntry(entry, this.#parts.core.env))
   }
@@ -372,9 +382,12 @@ export class LightningNode implements AsyncDisposable {
     return this.stop()
   }
 
-  async #begin({ entries, addresses }: Restored): Promise<void> {
+  async #begin(found: Restored): Promise<void> {
+    const { entries, addresses, damages } = found
     const { htlcs = this.payments.desk } = this.#options
     await this.#parts.turns.command((core) => core.follow(htlcs.resumed()))
+    const { turns } = this.#parts
+    await rescan(this.#options, found, { turns, report: (error) => this.#errors.next(error) })
     await this.#parts.following.begin()
     this.#parts.turns.mustGoOn()
     await this.#parts.coins.releaseForgotten(this.#parts.core.entries.all)
@@ -386,6 +399,7 @@ export class LightningNode implements AsyncDisposable {
     this.#parts.mempool.begin()
     this.#parts.schedule(() => {
       this.#parts.reserve.begin()
+      for (const error of damages) this.#errors.next(error)
       for (const { channel, error } of this.quarantined()) {
         this.#events.next({ kind: 'quarantined', channel, error })
         this.#errors.next(error)

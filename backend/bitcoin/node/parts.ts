@@ -15,6 +15,7 @@ import { Backups, missingFrom } from './backups.js'
 import { Coins } from './coins.js'
 import { Connections } from './connections.js'
 import { Core } from './core.js'
+import { defendedEntry } from './defence.js'
 import type { NodeEffect, NodeEvent } from './effects.js'
 import { Ends } from './ends.js'
 import type { Entry } from './entries.js'
@@ -74,8 +75,16 @@ export interface NodeHooks {
   backUp(): Promise<void>
 }
 
-/** Puts them together. Nothing happens before the first input. @param found what the store has */
-export function nodeParts(options: LightningNodeOptions, found: Restored, hooks: NodeHooks): NodeParts {
+/**
+ * Puts them together. Nothing happens before the first input.
+ *
+ * @param found what the store has; `destination`: where the money of channels goes of which that can't be read
+ */
+export function nodeParts(
+  options: LightningNodeOptions,
+  found: Restored & { readonly destination: Uint8Array },
+  hooks: NodeHooks,
+): NodeParts {
   const { bus, chain, wallet, store, seed, steps = memoryCounter() } = options
   const { clock = systemClock, schedule = nextTurn } = options
   const report = (error: PerkunasError) => hooks.report(error)
@@ -178,6 +187,8 @@ export function nodeParts(options: LightningNodeOptions, found: Restored, hooks:
     core.restore(entry)
     scripts.restore(entry.state)
   }
+  const { destination } = found
+  for (const one of found.defended) core.defend(defendedEntry(one, destination))
   return {
     ...parts,
     core,

@@ -1,5 +1,5 @@
-// Channels whose records can't be read: each costs itself and no other. Nothing is said or published for one, its rows stay as
-// they are, and as long as there is one no backup takes the place of what its user has: that would lack it.
+// Channels whose records can't be read: each costs itself and no other. Nothing is said for one, nothing is published but what
+// its monitor does where that can be read (`defence.ts`), its rows stay as they are, and as long as there is one no backup takes the place of what its user has: that would lack it.
 import type { PerkunasError } from '../../../channel/errors.js'
 import type { PeerID } from '../../../peer/index.js'
 
@@ -10,6 +10,8 @@ export interface QuarantinedChannel {
   /** Node ID, if that can be read. */
   readonly peer?: PeerID
   readonly error: PerkunasError
+  /** Whether its monitor can be read: then what the peer publishes is punished and claimed all the same. */
+  readonly isDefended: boolean
 }
 
 /** See above. */

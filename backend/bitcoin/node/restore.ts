@@ -1,14 +1,17 @@
 // A node from its store: one scan of each kind of record, and what does not fit together is refused.
-import { isError, type PerkunasError } from '../../../channel/errors.js'
+import { isError, PerkunasError } from '../../../channel/errors.js'
 import { isPeerID, type PeerID } from '../../../peer/index.js'
 import type { Store } from '../../../persistence/index.js'
 import { isNewerRecord } from '../../../persistence/record.js'
 import { type ChainCursor, cursorRecord } from '../chain/index.js'
-import { CHANNEL_ROWS, isLive, restoredChannels } from '../channel/index.js'
+import { CHANNEL_ROWS, isLive, type Live, restoredChannels } from '../channel/index.js'
 import type { FundingPlace } from '../channel/schemas.js'
+import type { Monitor } from '../monitor/index.js'
 import { MONITOR_ROWS, restoredMonitors } from '../monitor/rows.js'
 import { PAYMENT_ROWS, type PaymentsState, restoredPayments } from '../payments/index.js'
 import { invalidRow, keyIndexIn } from '../rows.js'
+import { splitShortChannelID } from '../wire/index.js'
+import type { Defended } from './defence.js'
 import type { Entry, OwnFunding } from './entries.js'
 import type { QuarantinedChannel } from './quarantine.js'
 import { NODE_KEYS, NODE_RECORDS, NODE_ROWS } from './rows.js'
@@ -21,6 +24,12 @@ export interface Restored {
   readonly entries: readonly Entry[]
   /** Channels whose records can't be read. */
   readonly quarantined: readonly QuarantinedChannel[]
+  /** Those of them whose monitors can be. */
+  readonly defended: readonly Defended[]
+  /** Since when channels could not be read, those among them that can be again. */
+  readonly unseen: ReadonlyMap<bigint, ChainCursor>
+  /** What is lost of channels that go on without it. */
+  readonly damages: readonly PerkunasError[]
   readonly payments: PaymentsState
   /** For which peers something is kept; until when, if they have no channels. */
   readonly kept: ReadonlyMap<PeerID, number | undefined>
@@ -38,8 +47,11 @@ export async function restored(store: Store): Promise<Restored> {
   )
   const node = ownRows(own ?? [])
   const rowsOf = byChannel([...(channelRows ?? []), ...(monitorRows ?? [])])
+  // What is left of a channel may be nothing but that there was one.
+  for (const keyIndex of node.named) if (!rowsOf.has(keyIndex)) rowsOf.set(keyIndex, [])
   const entries: Entry[] = []
   const quarantined: QuarantinedChannel[] = []
+  const defended: Defended[] = []
   for (const [keyIndex, rows] of rowsOf) {
     if (keyIndex >= node.nextKeyIndex) throw invalidRow(NODE_KEYS.next, `key index ${keyIndex} is in use`)
     const peer = node.peers.get(keyIndex)
@@ -50,7 +62,10 @@ export async function restored(store: Store): Promise<Restored> {
     } catch (cause) {
       // Of another release nothing is damaged, and all that it wrote is there.
       if (!isError(cause, 'INVALID_RECORD') || isNewerRecord(cause)) throw cause
-      quarantined.push({ channel: keyIndex, error: cause, ...(peer === undefined ? {} : { peer }) })
+      const monitor = readable(() => monitorOf(keyIndex, rows))
+      const known = { error: cause, ...(peer === undefined ? {} : { peer }) }
+      quarantined.push({ channel: keyIndex, isDefended: monitor !== undefined, ...known })
+      if (monitor !== undefined) defended.push({ keyIndex, monitor, ...known })
     }
   }
   const payments = restoredPayments(paymentRows ?? [])
@@ -59,6 +74,9 @@ export async function restored(store: Store): Promise<Restored> {
     cursor: node.cursor,
     entries,
     quarantined,
+    defended,
+    unseen: node.unseen,
+    damages: node.damages,
     payments,
     kept: node.kept,
     addresses: node.addresses,
@@ -72,9 +90,9 @@ function entryOf(
 ): Entry {
   const key = NODE_KEYS.channel(keyIndex)
   const state = restoredChannels(rows.filter(([key]) => key.startsWith(CHANNEL_ROWS))).get(keyIndex)
-  const monitor = restoredMonitors(rows.filter(([key]) => key.startsWith(MONITOR_ROWS))).get(keyIndex)
+  const monitor = monitorOf(keyIndex, rows)
   const peer = peers.get(keyIndex)
-  if (state === undefined) throw invalidRow(`${MONITOR_ROWS}${keyIndex}`, 'it has no channel')
+  if (state === undefined) throw invalidRow(`${CHANNEL_ROWS}${keyIndex}/state`, 'it is missing')
   if (peer === undefined) throw invalidRow(key, 'it is missing')
   if (!isLive(state) || monitor === undefined) throw invalidRow(key, 'its channel has no monitor')
   // M1 and M3 over both records: they were written together.
@@ -93,12 +111,25 @@ function entryOf(
     written: { state, monitor },
     shown: state,
     funding: fundings.get(keyIndex),
-    place: places.get(keyIndex),
+    place: placeOf(state, places.get(keyIndex)),
     stopped: undefined,
   }
 }
 
-function byChannel(rows: readonly Row[]): ReadonlyMap<bigint, readonly Row[]> {
+/** What is damaged of it the short channel ID says, too, but for what only identifies the block. */
+function placeOf({ ready }: Live, place: FundingPlace | PerkunasError | undefined): FundingPlace | undefined {
+  if (!(place instanceof PerkunasError)) return place
+  if (ready.shortChannelID === undefined) throw place
+  const { block, transaction } = splitShortChannelID(ready.shortChannelID)
+  return { height: block, position: transaction, isCoinbase: transaction === 0 }
+}
+
+/** @throws PerkunasError INVALID_RECORD */
+function monitorOf(keyIndex: bigint, rows: readonly Row[]): Monitor | undefined {
+  return restoredMonitors(rows.filter(([key]) => key.startsWith(MONITOR_ROWS))).get(keyIndex)
+}
+
+function byChannel(rows: readonly Row[]): Map<bigint, readonly Row[]> {
   const found = new Map<bigint, Row[]>()
   for (const row of rows) {
     const [key] = row
@@ -124,9 +155,14 @@ function ownRows(rows: readonly Row[]) {
     nextKeyIndex: 0n,
     cursor: undefined as ChainCursor | undefined,
     peers: new Map<bigint, Entry['peer']>(),
-    places: new Map<bigint, FundingPlace>(),
+    /** Or why one can't be read. */
+    places: new Map<bigint, FundingPlace | PerkunasError>(),
+    unseen: new Map<bigint, ChainCursor>(),
+    /** All channels that have a row here. */
+    named: new Set<bigint>(),
+    damages: [] as PerkunasError[],
     fundings: new Map<bigint, OwnFunding>(),
-    /** Of which one of these can't be read. */
+    /** Of which it can't be read whose they are, or what they have not seen. */
     broken: new Map<bigint, PerkunasError>(),
     kept: new Map<PeerID, number | undefined>(),
     addresses: new Map<PeerID, string>(),
@@ -142,15 +178,22 @@ function ownRows(rows: readonly Row[]) {
         break
       case 'channel':
       case 'funding':
+      case 'unseen':
       case 'own-funding': {
         const keyIndex = keyIndexIn(key, index)
+        found.named.add(keyIndex)
         try {
           if (kind === 'channel') found.peers.set(keyIndex, NODE_RECORDS.channel.open(key, value).peer)
           else if (kind === 'funding') found.places.set(keyIndex, NODE_RECORDS.funding.open(key, value))
+          else if (kind === 'unseen') found.unseen.set(keyIndex, NODE_RECORDS.unseen.open(key, value))
           else found.fundings.set(keyIndex, NODE_RECORDS.ownFunding.open(key, value))
         } catch (cause) {
           if (!isError(cause, 'INVALID_RECORD') || isNewerRecord(cause)) throw cause
-          found.broken.set(keyIndex, cause)
+          if (kind === 'channel' || kind === 'unseen') found.broken.set(keyIndex, cause)
+          else {
+            if (kind === 'funding') found.places.set(keyIndex, cause)
+            found.damages.push(cause)
+          }
         }
         break
       }
@@ -169,11 +212,12 @@ function ownRows(rows: readonly Row[]) {
 }
 
 /** Reads what may be missing. @throws PerkunasError INVALID_RECORD of a newer release */
-function readable(read: () => void): void {
+function readable<T>(read: () => T): T | undefined {
   try {
-    read()
+    return read()
   } catch (cause) {
     if (!isError(cause, 'INVALID_RECORD') || isNewerRecord(cause)) throw cause
+    return undefined
   }
 }
 

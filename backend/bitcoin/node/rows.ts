@@ -3,12 +3,14 @@
 //     lightning-node/next                   the key index of the next channel
 //     lightning-node/channel/<key index>    whose channel it is
 //     lightning-node/funding/<key index>    the block of its funding, once it is in one
+//     lightning-node/unseen/<key index>     where the chain was when its records could no longer be read, as long as they can't
 //     lightning-node/own-funding/<key index> the transaction that funds it, if it is ours, and the child that pays for it
 //     lightning-node/peer/<id>              where a peer with channels was reached
 //     lightning-node/kept/<id>              that we keep something for a peer, and until when if it has no channels
 //     lightning-stored/<id>                 what that is
 //     lightning-node/cursor                 the newest block that was dealt with, and some before it
 import { bytes, hex, list, object, optional, text, u64, uint } from '../../../peer/index.js'
+import { chainCursor } from '../chain/cursor.js'
 import { fundingPlace, sats, transaction } from '../channel/schemas.js'
 import { rowType } from '../rows.js'
 
@@ -44,6 +46,7 @@ export const NODE_RECORDS = {
       ),
     }),
   ),
+  unseen: rowType('lightning-node-unseen', chainCursor),
   peer: rowType('lightning-node-peer', object({ address: text(1000) })),
   stored: rowType('lightning-node-stored', object({ blob: bytes({ max: MAX_BLOB_BYTES }) })),
   kept: rowType('lightning-node-kept', object({ until: optional(uint(0xffff_ffff)) })),
@@ -56,6 +59,7 @@ export const NODE_KEYS = {
   channel: (keyIndex: bigint) => `${NODE_ROWS}channel/${keyIndex}`,
   funding: (keyIndex: bigint) => `${NODE_ROWS}funding/${keyIndex}`,
   ownFunding: (keyIndex: bigint) => `${NODE_ROWS}own-funding/${keyIndex}`,
+  unseen: (keyIndex: bigint) => `${NODE_ROWS}unseen/${keyIndex}`,
   peer: (id: string) => `${NODE_ROWS}peer/${id}`,
   /** Not among the others: they are large, and read one by one. */
   stored: (id: string) => `lightning-stored/${id}`,

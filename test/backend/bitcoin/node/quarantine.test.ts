@@ -17,9 +17,13 @@ const DAMAGED: readonly (readonly [what: string, key: RegExp])[] = [
   ['its monitor’s secrets', /^lightning-monitor\/0\/secrets$/],
   ['its monitor’s newest commitment', /^lightning-monitor\/0\/holder\//],
   ['whose it is', /^lightning-node\/channel\/0$/],
+]
+/** Without which a channel goes on. */
+const SPARE: readonly (readonly [what: string, key: RegExp])[] = [
   ['where its funding is', /^lightning-node\/funding\/0$/],
   ['its funding', /^lightning-node\/own-funding\/0$/],
 ]
+const ITS_MONITOR = /^lightning-monitor\/0\//
 
 describe('LightningNode: a channel whose records can not be read', () => {
   let world: TestWorld
@@ -83,7 +87,7 @@ describe('LightningNode: a channel whose records can not be read', () => {
   }
 
   for (const [what, key] of DAMAGED)
-    it(`${what} is damaged -> told, nothing said or published for it, and the other one pays`, async () => {
+    it(`${what} is damaged -> told, nothing said for it or published by itself, and the other one pays`, async () => {
       await alice.stop()
       await change(key, flipped)
       const rows = alice.store.snapshot()
@@ -112,6 +116,137 @@ describe('LightningNode: a channel whose records can not be read', () => {
       for (const [one, row] of rows)
         if (isIts(one)) expect(alice.store.snapshot().get(one)).to.deep.equal(row)
     })
+
+  for (const [what, key] of SPARE)
+    it(`${what} is damaged -> told, and it goes on without`, async () => {
+      await alice.stop()
+      await change(key, flipped)
+      const node = await started()
+      await until(() => errors.length > 0)
+      expect(errors.map(({ code }) => code)).to.deep.equal(['INVALID_RECORD'])
+      expect(node.quarantined()).to.deep.equal([])
+      await node.until(0n, ({ live }) => live?.isConnected === true)
+      await world.chain.mine(1)
+      expect(node.channel(0n)?.live?.confirmations).to.equal(7)
+      expect(() => node.backup()).to.not.throw()
+      await node.close(0n)
+      await until(() => world.chain.mempool.size > 0)
+    })
+
+  const owned = () => alice.wallet.scripts.reduce((sum, one) => sum + world.chain.paid(one), 0n)
+
+  /** All rows of it are gone. */
+  const gone = () =>
+    until(() =>
+      [...alice.store.snapshot().keys()].every(
+        (one) => !/^lightning(-[a-z]+)*(\/[a-z-]+)?\/0(\/|$)/.test(one),
+      ),
+    )
+
+  /** Bob comes back with what he had before a payment to him went back, and publishes it: it is revoked. */
+  async function cheated(): Promise<void> {
+    const old = bob.store.clone()
+    const preimage = preimageOf(1)
+    alice.htlcs.preimages.set(toHex(sha256(preimage)), preimage)
+    await bob.offer(0n, msat(200_000_000n), 1)
+    for (const { running } of [alice, bob])
+      await running.until(
+        0n,
+        ({ live }) =>
+          live?.htlcs.length === 0 &&
+          live.balances.local !== 700_000_000n &&
+          live.balances.local !== 300_000_000n,
+      )
+    await alice.stop()
+    await bob.stop()
+    bob.store = old
+    await bob.start()
+    await bob.running.forceClose(0n)
+    await until(() => world.chain.mempool.size === 1)
+    await bob.stop()
+  }
+
+  for (const [what, key] of DAMAGED)
+    it(`${what} is damaged, the peer publishes what it revoked -> punished, at once or when it is mended`, async () => {
+      const before = owned()
+      await cheated()
+      const good = alice.store.clone()
+      await change(key, flipped)
+      const isDefended = !ITS_MONITOR.test(key.source.replaceAll('\\', '').slice(1))
+      const node = await started()
+      expect(node.quarantined().map((one) => one.isDefended)).to.deep.equal([isDefended])
+      await world.chain.mine(1)
+      if (isDefended) {
+        await until(() => world.chain.mempool.size > 0)
+        expect(node.spent(0n)?.by).to.equal('revoked')
+        expect(node.claimable(0n)).to.not.have.length(0)
+      }
+      await world.chain.mine(1)
+      await alice.stop()
+      const rows = good.snapshot()
+      for (const [one, value] of rows)
+        if (key.test(one)) await alice.store.commit([{ kind: 'put', key: one, value }])
+      await started()
+      expect(alice.running.quarantined()).to.deep.equal([])
+      expect(alice.running.spent(0n)?.by).to.equal('revoked')
+      expect(alice.running.channel(0n)?.phase).to.equal('failed')
+      if (!isDefended) await until(() => world.chain.mempool.size > 0)
+      await world.chain.mine(10)
+      expect(alice.running.channel(0n)).to.equal(undefined)
+      expect(owned() - before >= 990_000n, 'all of it is ours').to.equal(true)
+      await gone()
+    })
+
+  it('what the peer publishes is taken to the end before it is mended -> then it is over', async () => {
+    await cheated()
+    const key = /^lightning\/0\/state$/
+    const good = alice.store.clone()
+    await change(key, flipped)
+    await started()
+    await world.chain.mine(1)
+    await until(() => world.chain.mempool.size > 0)
+    await world.chain.mine(20)
+    expect(alice.running.claimable(0n)).to.deep.equal([])
+    await alice.stop()
+    for (const [one, value] of good.snapshot())
+      if (key.test(one)) await alice.store.commit([{ kind: 'put', key: one, value }])
+    await started()
+    await until(() => alice.running.channel(0n) === undefined)
+    await gone()
+  })
+
+  it('it was to be closed by our commitment -> nothing of ours is published without the record of what was signed', async () => {
+    await bob.stop()
+    await alice.running.forceClose(0n)
+    await until(() => world.chain.mempool.size === 1)
+    const [commitment] = world.chain.mempool.values()
+    await alice.stop()
+    world.chain.mempool.clear()
+    await change(/^lightning\/0\/state$/, flipped)
+    const node = await started()
+    await world.chain.mine(2)
+    expect(world.chain.mempool.size).to.equal(0)
+    // Once it is on chain all the same, what it pays to us is claimed.
+    if (commitment !== undefined) await world.chain.broadcast([commitment])
+    await world.chain.mine(1)
+    expect(node.spent(0n)?.by).to.equal('holderNewest')
+    await world.chain.mine(200)
+    await until(() => world.chain.mempool.size > 0)
+  })
+
+  it('all but the node’s own rows of it are lost -> told, and no backup takes the place of one that has it', async () => {
+    await alice.stop()
+    await change(/^lightning(-monitor)?\/0\//, () => undefined)
+    const backups: Uint8Array[] = []
+    const node = await started({ onBackup: (one) => void backups.push(one) })
+    await until(() => errors.length > 0)
+    expect(errors.map(({ code }) => code)).to.deep.equal(['INVALID_RECORD'])
+    expect(node.quarantined().map(({ channel }) => channel)).to.deep.equal([0n])
+    await node.until(1n, ({ live }) => live?.isConnected === true)
+    await pays(1)
+    expect(backups).to.deep.equal([])
+    expect(bob.running.channel(0n)?.phase).to.equal('normal')
+  })
 
   it('rows of it are missing -> likewise', async () => {
     for (const key of [/^lightning\/0\/terms$/, /^lightning-monitor\/0\/terms$/]) {
