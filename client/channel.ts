@@ -32,8 +32,9 @@ export interface SettleOptions extends ChannelCallOptions {
    * What becomes of locks that are open, on ledgers that have them (`Capabilities.locks`):
    *
    * - `wait`, by default: nothing is locked any more, and each lock comes to its end as it would have: released, cancelled, or
-   *   enforced by the ledger at its deadline. As long as locks are open and the other side is there, its time does not run.
-   * - `refuse`: nothing happens, the call ends with INVALID_TRANSITION.
+   *   enforced by the ledger at its deadline. As long as locks are open and the other side is there, its time does not run;
+   *   from some blocks after the last deadline on it does.
+   * - `refuse`: nothing happens, the call ends with INVALID_TRANSITION. What is locked at the moment of settling counts.
    * - `dispute`: their ends count as part of what the other side has its time for. What is open then is enforced by the ledger.
    */
   readonly locks?: 'wait' | 'refuse' | 'dispute'

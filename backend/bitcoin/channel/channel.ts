@@ -73,7 +73,7 @@ function handle(state: ChannelState, input: ChannelInput, env: ChannelEnv): Step
     case 'tick':
       return ticked(state, env)
     case 'shutdown':
-      if (isLive(state)) return shutdown(state, input.script)
+      if (isLive(state)) return shutdown(state, input)
       return state.phase === 'closed' ? refusedCommand(state, ['normal']) : ended(state, 'cancelled', env)
     default:
       return isLive(state) ? handleLive(state, input, env) : handleYoung(state, input)

@@ -76,8 +76,8 @@ export type ChannelInput =
   | { readonly kind: 'unwant'; readonly reference: string }
   /** Signs what is wanted. See `wantsFlush`. */
   | { readonly kind: 'flush' }
-  /** Closes in agreement. */
-  | { readonly kind: 'shutdown'; readonly script?: Uint8Array }
+  /** Closes in agreement. @property isIdle: only if no HTLC is open, not even one that is not agreed on yet */
+  | { readonly kind: 'shutdown'; readonly script?: Uint8Array; readonly isIdle?: boolean }
   /** Another closing transaction of ours with a higher fee. */
   | { readonly kind: 'bumpClosing'; readonly fee: Sat }
   /** Closes alone. */

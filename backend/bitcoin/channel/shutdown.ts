@@ -13,7 +13,10 @@ import type { Live } from './state.js'
 import { type Effect, type Handoff, type Step, send, tell, to } from './step.js'
 
 /** Our user closes the channel. Refused while the peer is away, or if it was said before. */
-export function shutdown(live: Live, script: Uint8Array | undefined): Step {
+export function shutdown(
+  live: Live,
+  { script, isIdle = false }: { readonly script?: Uint8Array; readonly isIdle?: boolean },
+): Step {
   const isOpen = live.phase === 'normal' || live.phase === 'awaitingReady'
   const chosen = live.terms.local.upfrontShutdown ?? script ?? live.terms.shutdownScript
   const isOther = script !== undefined && !equalBytes(script, chosen)
@@ -23,6 +26,12 @@ export function shutdown(live: Live, script: Uint8Array | undefined): Step {
     const rule = isOther ? 'the script that was said when the channel opened' : 'a script of a standard form'
     const error = new PerkunasError('INVALID_PARAMS', `${rule} expected to be paid to`, { rule })
     return refusedWith(live, error)
+  }
+  const { length } = live.book.htlcs
+  if (isIdle && length > 0) {
+    const rule = 'no open locks'
+    const message = `${rule} expected in channel ${live.terms.channelID} to close it, got ${length}`
+    return refusedWith(live, new PerkunasError('INVALID_TRANSITION', message, { rule }))
   }
   const { next, handoffs, effects } = said(live, chosen)
   return to(next, { handoffs, effects: [...effects, tell({ kind: 'shuttingDown', by: 'local' })] })

@@ -303,15 +303,19 @@ export class LightningNode implements AsyncDisposable {
   /**
    * Closes a channel in agreement with its peer, which must be there. HTLCs may go on; no new ones begin.
    *
-   * @param options `script`: where we are paid to, if it was not fixed before
+   * @param options `script`: where we are paid to, if it was not fixed before; `isIdle`: only if no HTLC is open in that moment
    * @returns when the peer was told; the channel is gone from {@link channels} once it is final on chain
-   * @throws PerkunasError PHASE_MISMATCH, also while the peer is away, INVALID_ARGUMENT, INVALID_PARAMS for a script of no standard form or
+   * @throws PerkunasError PHASE_MISMATCH, also while the peer is away, INVALID_ARGUMENT, INVALID_TRANSITION if it is not idle and
+   *   should be, INVALID_PARAMS for a script of no standard form or
    *   another one than was said upfront, UNKNOWN_CHANNEL
    */
-  async close(channel: bigint, { script }: { readonly script?: Uint8Array } = {}): Promise<void> {
+  async close(
+    channel: bigint,
+    { script, isIdle = false }: { readonly script?: Uint8Array; readonly isIdle?: boolean } = {},
+  ): Promise<void> {
     if (script !== undefined && !(script instanceof Uint8Array)) throw invalidArgument('script', 'bytes')
     if (script !== undefined) this.#parts.scripts.add(script)
-    await this.#input(channel, { kind: 'shutdown', ...(script === undefined ? {} : { script }) })
+    await this.#input(channel, { kind: 'shutdown', isIdle, ...(script === undefined ? {} : { script }) })
   }
 
   /**

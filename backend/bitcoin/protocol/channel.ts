@@ -314,9 +314,11 @@ export class LightningChannel implements Channel {
         throw lockedUp(this.id, this.locks.length)
       // Who does not come for its opening won't come for its end.
       const isHopeless = this.#phase === 'funding'
-      const isPatient = locks === 'wait'
-      if (isHopeless || !(await closeTogether(this.#closing(), { timeout, isPatient, signal })))
+      if (isHopeless || !(await closeTogether(this.#closing(), { timeout, locks, signal }))) {
+        if (locks === 'refuse' && this.#phase === 'acting' && this.locks.length > 0)
+          throw lockedUp(this.id, this.locks.length)
         await closeAlone(this.#host.node, this.key)
+      }
       await this.#over(signal)
       if (this.#view.live.confirmations === 0) throw neverFunded(this.id)
     })

@@ -15,6 +15,7 @@ import {
 import { blockHeight, feeratePerKw, msat, type Sat, sat } from '../../../../backend/bitcoin/units.js'
 import type { ClosingComplete, ClosingSigned, Shutdown } from '../../../../backend/bitcoin/wire/index.js'
 import { equalBytes, toHex } from '../../../../channel/bytes.js'
+import { isError } from '../../../../channel/errors.js'
 import {
   effectKinds,
   errorOf,
@@ -60,6 +61,23 @@ describe('BOLT 2, "Closing Initiation: shutdown"', () => {
     pair.input(pair.bob, { kind: 'shutdown' })
     pair.settle()
     expect(pair.bob.handoffs[0]).to.deep.include({ kind: 'locked', mustFail: 'shuttingDown' })
+  })
+  it('only if no HTLC is open: one that is not agreed on yet is, and then nothing is said', () => {
+    const pair = shared()
+    const { alice, bob } = pair
+    pair.add(bob, 5_000_000n, 1)
+    pair.input(bob, { kind: 'flush' })
+    pair.deliver(bob)
+    expect(pair.live(alice).book.htlcs.map(({ stage }) => stage)).to.deep.equal(['offered'])
+    const refused = pair.input(alice, { kind: 'shutdown', isIdle: true })
+    const [effect] = refused.effects
+    expect(effect?.kind === 'refuse' && isError(effect.error, 'INVALID_TRANSITION')).to.equal(true)
+    expect([refused.effects.length, alice.state?.phase]).to.deep.equal([1, 'normal'])
+    pair.settle()
+    pair.want(alice, { kind: 'remove', id: 0n, removal: { kind: 'fail', reason: new Uint8Array(9) } })
+    pair.settle()
+    pair.input(alice, { kind: 'shutdown', isIdle: true })
+    expect(alice.state?.phase).to.equal('shuttingDown')
   })
   it('refused while the peer is away, or a second time', () => {
     const pair = shared()
