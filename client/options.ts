@@ -75,7 +75,10 @@ export interface ProposalOptions {
   readonly peers: readonly PeerID[]
   /** Assets and everybody's initial balances, by asset, then by participant. */
   readonly allocation: Pick<Allocation, 'assets' | 'balances'>
-  /** How long an old state may be refuted, in the ledger's unit (`Capabilities.clock`). */
+  /**
+   * How long an old state may be refuted, in the ledger's unit (`Capabilities.clock`). Where each side names its own, a channel
+   * has the longest of them: `Channel.params` says which it became.
+   */
   readonly challengeDuration: bigint
   /** Who brings what in; by default everybody the own initial balance. Sums must be the balances'. */
   readonly agreement?: Balances

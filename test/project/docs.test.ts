@@ -1,33 +1,21 @@
 // The code in docs/ compiles as it stands there, under the project's own strict options, and does what is said.
-import { execFile } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import { expect } from 'chai'
 import { ANVIL_MNEMONIC, startAnvil } from '../../scripts/anvil.js'
-
-const root = fileURLToPath(new URL('../../..', import.meta.url))
-const run = promisify(execFile)
+import { compiled, programsIn, root, run } from './guide.js'
 
 describe('project: the guides', () => {
-  const folder = `${root}.cache/docs`
   const pages = readdirSync(`${root}docs`)
-  const program = (page: string) => `${folder}/out/.cache/docs/${page}.js`
+  let program: (page: string) => string
   const text = (page: string) => readFileSync(page, 'utf8')
 
   before(async function () {
     this.timeout(60_000)
-    rmSync(folder, { recursive: true, force: true })
-    mkdirSync(folder, { recursive: true })
-    for (const page of pages) {
-      const [, code = ''] = /```ts\n([\s\S]*?)```/.exec(text(`${root}docs/${page}`)) ?? []
-      writeFileSync(`${folder}/${page.replace('.md', '.ts')}`, code)
-    }
-    const compilerOptions = { rootDir: '../..', outDir: 'out', incremental: false, tsBuildInfoFile: null }
-    const config = { extends: '../../tsconfig.json', compilerOptions, include: ['*.ts'], exclude: [] }
-    writeFileSync(`${folder}/tsconfig.json`, JSON.stringify(config))
-    await run(process.execPath, [`${root}node_modules/typescript/bin/tsc`, '--project', folder])
+    // Others have tests of their own.
+    const short = ['your-own-app', 'your-own-backend', 'real-network']
+    const programs = short.map((page) => [page, programsIn(`docs/${page}.md`)[0] ?? ''] as const)
+    program = await compiled('docs', Object.fromEntries(programs))
   })
 
   it('your own app: a channel by its rules', async function () {

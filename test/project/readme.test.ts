@@ -1,32 +1,19 @@
-import { execFile } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import { expect } from 'chai'
 import { ether } from '../../backend/ethereum/index.js'
 import { accept } from '../../client/index.js'
 import { startAnvil } from '../../scripts/anvil.js'
+import { compiled, programsIn, run } from './guide.js'
 import { otherSideOnEthereum } from './other-side.js'
 
-const root = fileURLToPath(new URL('../../..', import.meta.url))
-const run = promisify(execFile)
-
 describe("project: the README's example", () => {
-  const folder = `${root}.cache/readme`
-  const example = /```ts\n([\s\S]*?)```/.exec(readFileSync(`${root}README.md`, 'utf8'))?.[1] ?? ''
+  let program: (name: string) => string
 
   before(async function () {
     this.timeout(60_000)
-    rmSync(folder, { recursive: true, force: true })
-    mkdirSync(folder, { recursive: true })
-    writeFileSync(`${folder}/example.ts`, example)
-    const compilerOptions = { rootDir: '../..', outDir: 'out', incremental: false, tsBuildInfoFile: null }
-    const config = { extends: '../../tsconfig.json', compilerOptions, include: ['example.ts'], exclude: [] }
-    writeFileSync(`${folder}/tsconfig.json`, JSON.stringify(config))
-    // Compiles as it stands, under the project's own strict options.
-    await run(process.execPath, [`${root}node_modules/typescript/bin/tsc`, '--project', folder])
+    program = await compiled('readme', { example: programsIn('README.md')[0] ?? '' })
   })
 
   it('opens, uses and settles a channel on a real node, as it stands there', async function () {
@@ -39,8 +26,7 @@ describe("project: the README's example", () => {
     const before = BigInt(String(await node.rpc('eth_getBalance', [owner, 'latest'])))
 
     const cwd = mkdtempSync(join(tmpdir(), 'perkunas-readme-'))
-    const program = `${folder}/out/.cache/readme/example.js`
-    const { stdout } = await run(process.execPath, [program, JSON.stringify(config)], { cwd })
+    const { stdout } = await run(process.execPath, [program('example'), JSON.stringify(config)], { cwd })
     expect(stdout).matches(/^settled 0x[0-9a-f]{64}\n$/)
 
     const after = BigInt(String(await node.rpc('eth_getBalance', [owner, 'latest'])))
