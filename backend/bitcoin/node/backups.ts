@@ -105,13 +105,23 @@ export class Backups {
 
 /**
  * The channels of a backup that are newer than all that we know; none if it can't be read, or is none of ours: who gives it
- * back can't make one, and may keep whatever it likes in its place.
+ * back can't make one, and may keep whatever it likes in its place. One of the same seed may be of another of our nodes, or of
+ * another chain, and come from a peer of both: it says nothing about this one.
  *
- * @param nextKeyIndex of the store: channels that came later are not in it
+ * @param own whose it must be; `nextKeyIndex` of the store: channels that came later are not in it
  */
-export function missingFrom(blob: Uint8Array, seed: Uint8Array, nextKeyIndex: bigint): readonly bigint[] {
+export function missingFrom(
+  blob: Uint8Array,
+  {
+    seed,
+    node,
+    chainHash,
+    nextKeyIndex,
+  }: Pick<BackupSource, 'seed' | 'node' | 'chainHash'> & { readonly nextKeyIndex: bigint },
+): readonly bigint[] {
   try {
-    const { channels } = openBackup(blob, seed)
+    const { channels, ...of } = openBackup(blob, seed)
+    if (of.node !== node || of.chainHash !== chainHash) return []
     return channels.map(({ keyIndex }) => keyIndex).filter((keyIndex) => keyIndex >= nextKeyIndex)
   } catch {
     return []

@@ -171,7 +171,8 @@ export function nodeParts(
     connections.send({ kind: 'send', peer, connection, message: { kind: 'peer_storage', blob } })
   }
   const returned = ({ peer, connection, blob }: NodeEffect & { kind: 'returned' }) => {
-    const missing = missingFrom(blob, seed, core.nextKeyIndex)
+    const { nextKeyIndex } = core
+    const missing = missingFrom(blob, { seed, node: bus.id, chainHash: chain.chainHash, nextKeyIndex })
     if (missing.length > 0) turns.push({ kind: 'behind', peer, connection, missing, backup: blob })
   }
   const unfunded = (channel: bigint, error: PerkunasError) => ends.blame(channel, error)

@@ -10,7 +10,7 @@ const { type: RETRIEVAL } = lightningMessages.schemas.find(
 ) ?? { type: 9 }
 
 /**
- * Connects with a peer and waits for what it gives back first. What is not of our seed, or altered, is not taken.
+ * Connects with a peer and waits for what it gives back first. What is of another seed or node, or altered, is not taken.
  *
  * @throws PerkunasError ABORTED; what the bus throws
  */
@@ -40,7 +40,7 @@ export async function retrieved(
           const message = lightningMessages.decode(Uint8Array.of(type >> 8, type & 0xff, ...payload))
           if (message.kind !== 'peer_storage_retrieval') return
           try {
-            openBackup(message.blob, seed)
+            if (openBackup(message.blob, seed).node !== bus.id) return
           } catch {
             return
           }

@@ -1,15 +1,16 @@
 // What peers keep for each other (BOLT 1, "The `peer_storage` and `peer_storage_retrieval` Messages").
 import { expect } from 'chai'
 import { openBackup } from '../../../../backend/bitcoin/backup/index.js'
-import { sealBlob } from '../../../../backend/bitcoin/backup/seal.js'
+import { sealBackup, sealBlob } from '../../../../backend/bitcoin/backup/seal.js'
 import { lightningInit, NODE_FEATURES, type NodeEvent } from '../../../../backend/bitcoin/node/index.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
 import { msat, sat } from '../../../../backend/bitcoin/units.js'
+import { toHex } from '../../../../channel/bytes.js'
 import type { PerkunasError } from '../../../../channel/errors.js'
 import { StoppedClock } from '../../../peer/support.js'
 import { type StrangeChannel, Stranger, until } from './stranger.js'
 import { CHAIN_HASH } from './test-chain.js'
-import { type TestNode, TestWorld } from './world.js'
+import { preimageOf, type TestNode, TestWorld } from './world.js'
 
 const blobOf = (fill: number, length = 1000) => new Uint8Array(length).fill(fill)
 
@@ -209,6 +210,83 @@ describe('LightningNode: peer storage', () => {
     }
     expect(told).to.not.include('behind')
     expect(alice.running.stopped).to.equal(undefined)
+  })
+
+  it('a peer gives back a backup of the same seed, but of another node or chain -> nothing is told of, nothing doubted', async () => {
+    const { mallory } = await friend()
+    const seed = sha256(new TextEncoder().encode('seed of alice'))
+    const told: string[] = []
+    alice.running.events$.subscribe(({ kind }) => told.push(kind))
+    const own = openBackup(alice.running.backup(), seed)
+    const newer = { ...own, channels: own.channels.map((one) => ({ ...one, keyIndex: 40n })) }
+    const others = [
+      { ...newer, node: mallory.id },
+      { ...newer, chainHash: toHex(new Uint8Array(32).fill(7)) },
+      newer,
+    ]
+    for (const [i, backup] of others.entries()) {
+      await heardAgain(mallory)
+      mallory.say({
+        kind: 'peer_storage_retrieval',
+        blob: sealBackup(backup, seed, new Uint8Array(24).fill(i)),
+      })
+      mallory.say({ kind: 'shutdown', channelID: `0x${'99'.repeat(32)}`, scriptpubkey: new Uint8Array(22) })
+      await until(() => mallory.heard.some(({ kind }) => kind === 'error'))
+      expect(told.includes('behind'), `backup ${i}`).to.equal(i === 2)
+    }
+  })
+
+  it('perhaps behind -> no commitment of ours is published, but what is ours by a preimage is claimed from the peer’s', async () => {
+    const { mallory } = await friend()
+    const seed = sha256(new TextEncoder().encode('seed of alice'))
+    const bob = world.node('bob')
+    await bob.start({ clock })
+    const options = {
+      peer: bob.id,
+      address: 'memory://bob',
+      capacity: sat(1_000_000n),
+      push: msat(500_000_000n),
+    }
+    const { channel } = await alice.running.open(options)
+    await world.chain.mine(6)
+    for (const { running } of [alice, bob])
+      await running.until(running === alice.running ? channel : 0n, ({ phase }) => phase === 'normal')
+    const { htlcs } = alice
+    const handed = htlcs.handed.bind(htlcs)
+    const isOpen = () => alice.running.channel(channel)?.live?.htlcs[0]?.stage === 'locked'
+    htlcs.handed = (of, handoff) =>
+      handoff.kind === 'locked' ? { wishes: [], effects: [] } : handed(of, handoff)
+    await bob.offer(0n, msat(200_000_000n), 1)
+    await until(isOpen)
+    await alice.stop()
+    await bob.running.forceClose(0n)
+    await until(() => world.chain.mempool.size === 1)
+    const [theirs] = world.chain.mempool.values()
+    if (theirs === undefined) throw new Error('no commitment')
+    world.chain.mempool.clear()
+    await bob.stop()
+
+    const node = await alice.start({ clock })
+    await until(() => node.isConnected(mallory.id))
+    const behind: string[] = []
+    node.events$.subscribe(({ kind }) => kind === 'behind' && behind.push(kind))
+    const own = openBackup(node.backup(), seed)
+    const newer = { ...own, channels: own.channels.map((one) => ({ ...one, keyIndex: 40n + one.keyIndex })) }
+    mallory.say({ kind: 'peer_storage_retrieval', blob: sealBackup(newer, seed, new Uint8Array(24)) })
+    await until(() => behind.length > 0)
+    const preimage = preimageOf(1)
+    const removal = { kind: 'fulfill', preimage } as const
+    await node.want(channel, { kind: 'want', intent: { kind: 'remove', id: 0n, removal } })
+    await world.chain.mine(50)
+    expect(node.channel(channel)?.live?.failure).to.include({ cause: 'dataLoss' })
+    expect(world.chain.mempool.size).to.equal(0)
+    await world.chain.broadcast([theirs])
+    await world.chain.mine(1)
+    const isClaimed = () =>
+      [...world.chain.mempool.values()].some(({ inputs }) =>
+        inputs.some(({ witness }) => witness.some((item) => toHex(item) === toHex(preimage))),
+      )
+    await until(isClaimed)
   })
 
   it('a blob has one of few lengths, holds the largest channels that fit, and opens by its seed alone', async () => {
