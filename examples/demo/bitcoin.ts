@@ -70,7 +70,13 @@ export async function bitcoinDemo(json: boolean): Promise<boolean> {
     )
     if (json) {
       const ledger = { kind: 'bitcoin', network: 'regtest', node: node.subversion }
-      const result = { ledger, channels, updatesPerSecond: together.updatesPerSecond, ok }
+      const result = {
+        ledger,
+        units: { balances: 'sat', fees: 'sat' },
+        channels,
+        updatesPerSecond: together.updatesPerSecond,
+        ok,
+      }
       process.stdout.write(`${JSON.stringify(result, decimal)}\n`)
     }
     return ok
@@ -196,10 +202,10 @@ async function begin({ node, chain, alice, bob }: World) {
       const opened = i === 0 ? CAPACITY / 1000n + leftBy(history, shares) : 0n
       return before - opened + share / 1000n - (fees[i] ?? 0n)
     })
-    const transactions: Record<string, number> = {}
-    for (const { payer, kind: what, fee, txid } of history.transactions) {
-      transactions[`${NAMES[payer ?? -1] ?? 'somebody'}: ${what} ${txid.slice(0, 8)}`] = Number(fee)
-    }
+    const transactions = history.transactions.map(({ txid, kind: what, payer, fee }) => {
+      const by = NAMES[payer ?? -1]
+      return { txid, kind: what, ...(by === undefined ? {} : { by }), fee }
+    })
     return { id, kind, updates, balancesBefore, balancesAfter, expected, fees, transactions, seconds }
   }
 }

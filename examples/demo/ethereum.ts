@@ -55,7 +55,8 @@ export async function ethereumDemo(json: boolean): Promise<boolean> {
     )
     if (json) {
       const ledger = { kind: 'ethereum', chainID: node.chainID, ...contracts }
-      const result = { ledger, channels, updatesPerSecond: together.updatesPerSecond, ok }
+      const units = { balances: 'wei', fees: 'wei', gas: 'gas' }
+      const result = { ledger, units, channels, updatesPerSecond: together.updatesPerSecond, ok }
       process.stdout.write(`${JSON.stringify(result, decimal)}\n`)
     }
     return ok
@@ -131,13 +132,11 @@ async function begin({ chain, addresses }: World) {
       sent.reduce((total, { from, fee }) => (from === address ? total + fee : total), 0n),
     )
     const expected = balancesBefore.map((before, i) => before + (change[i] ?? 0n) - (fees[i] ?? 0n))
-    const gas: Record<string, number> = {}
-    for (const { from, name, gas: used } of sent) {
-      const label = `${NAMES[addresses.indexOf(from)] ?? 'somebody'}: ${name}`
-      const number = Object.keys(gas).filter((known) => known.startsWith(label)).length
-      gas[number === 0 ? label : `${label} (${number + 1})`] = Number(used)
-    }
-    return { id, kind, updates, balancesBefore, balancesAfter, expected, fees, gas, seconds }
+    const transactions = sent.map(({ txid, from, name, fee, gas }) => {
+      const by = NAMES[addresses.indexOf(from)]
+      return { txid, kind: name, ...(by === undefined ? {} : { by }), fee, gas }
+    })
+    return { id, kind, updates, balancesBefore, balancesAfter, expected, fees, transactions, seconds }
   }
 }
 

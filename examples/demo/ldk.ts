@@ -18,7 +18,7 @@ import { tcpDialer, tcpListener } from 'perkunas/peer/tcp'
 import { LmdbStore } from 'perkunas/persistence/lmdb'
 import { type Bitcoind, startBitcoind } from '../../scripts/bitcoind.js'
 import { Ldk } from '../../scripts/ldk/ldk.js'
-import { type ChannelReport, Screen } from './show.js'
+import { type ChannelReport, Screen, type TransactionReport } from './show.js'
 
 const NAMES = ['client', 'LDK'] as const
 /** Millisatoshis. */
@@ -93,7 +93,13 @@ export async function ldkDemo(json: boolean): Promise<boolean> {
     )
     if (json) {
       const ledger = { kind: 'bitcoin', network: 'regtest', node: bitcoind.subversion, peer: 'LDK' }
-      const result = { ledger, channels, updatesPerSecond: together.updatesPerSecond, ok }
+      const result = {
+        ledger,
+        units: { balances: 'sat', fees: 'sat' },
+        channels,
+        updatesPerSecond: together.updatesPerSecond,
+        ok,
+      }
       process.stdout.write(`${JSON.stringify(result, decimal)}\n`)
     }
     return ok
@@ -331,8 +337,8 @@ async function swept({ bitcoind, ldk, node }: World): Promise<void> {
 async function costsOf(
   bitcoind: Bitcoind,
   from: number,
-): Promise<{ readonly total: bigint; readonly transactions: Readonly<Record<string, number>> }> {
-  const transactions: Record<string, number> = {}
+): Promise<{ readonly total: bigint; readonly transactions: readonly TransactionReport[] }> {
+  const transactions: TransactionReport[] = []
   const to = await heightOf(bitcoind)
   let funding = ''
   for (let height = from + 1; height <= to; height++) {
@@ -344,11 +350,11 @@ async function costsOf(
       const isFunding = vout.some(({ value }) => Math.round(value * 1e11) === Number(CAPACITY))
       if (isFunding) funding = txid
       const isEnd = vin.some((input) => input.txid === funding)
-      const what = isFunding ? 'funding' : isEnd ? 'closing or commitment' : 'claim, sweep or child'
-      transactions[`${what} ${txid.slice(0, 8)}`] = Math.round(fee * 1e8)
+      const kind = isFunding ? 'funding' : isEnd ? 'commitment or closing' : 'claim'
+      transactions.push({ txid, kind, fee: BigInt(Math.round(fee * 1e8)) })
     }
   }
-  const total = Object.values(transactions).reduce((sum, fee) => sum + BigInt(fee), 0n)
+  const total = transactions.reduce((sum, { fee }) => sum + fee, 0n)
   return { total, transactions }
 }
 

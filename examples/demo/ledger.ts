@@ -5,6 +5,7 @@ import { Adjudicator, AssetHolderETH } from 'perkunas/backend/ethereum'
 
 /** A transaction in a block. */
 export interface Sent {
+  readonly txid: string
   readonly from: string
   readonly name: string
   readonly gas: bigint
@@ -37,7 +38,7 @@ export class Onlooker {
         if (receipt === null) throw new Error(`no receipt of ${hash}`)
         const { gasUsed: gas, fee, status } = receipt
         const name = `${this.#nameOf(data)}${status === 1 ? '' : ' (failed)'}`
-        this.#sent.push({ from: from.toLowerCase(), name, gas, fee })
+        this.#sent.push({ txid: hash, from: from.toLowerCase(), name, gas, fee })
       }
     }
     return this.#sent

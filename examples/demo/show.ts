@@ -2,6 +2,18 @@
 // is wanted as JSON, so that standard output holds nothing else.
 import Table from 'cli-table3'
 
+/** A transaction of a channel. */
+export interface TransactionReport {
+  readonly txid: string
+  readonly kind: string
+  /** The name of who paid for it; absent if that can't be told. */
+  readonly by?: string
+  /** In the ledger's smallest unit. */
+  readonly fee: bigint
+  /** Where there is such a thing. */
+  readonly gas?: bigint
+}
+
 /** What became of one channel. Amounts in the ledger's smallest unit. */
 export interface ChannelReport {
   readonly id: string
@@ -13,9 +25,8 @@ export interface ChannelReport {
   /** What each must own afterwards: before, and what the last agreed state changes, minus the fees paid. */
   readonly expected: readonly bigint[]
   readonly fees: readonly bigint[]
-  /** What each transaction cost (gas, or satoshis), named by who sent what. */
-  readonly gas?: Readonly<Record<string, number>>
-  readonly transactions?: Readonly<Record<string, number>>
+  /** In the order of their blocks. */
+  readonly transactions: readonly TransactionReport[]
   readonly seconds: number
 }
 
@@ -66,7 +77,10 @@ export class Screen {
       ],
       style: { head: [], border: [] },
     })
-    const gas = new Table({ head: ['channel', 'transaction', costs], style: { head: [], border: [] } })
+    const transactions = new Table({
+      head: ['channel', 'transaction', costs],
+      style: { head: [], border: [] },
+    })
     const times = new Table({
       head: ['channel', 'updates', 'updates per second', 'whole life (s)'],
       style: { head: [], border: [] },
@@ -82,8 +96,10 @@ export class Screen {
           channel.balancesAfter[i] === channel.expected[i] ? 'yes' : 'NO',
         ])
       }
-      for (const [name, used] of Object.entries(channel.gas ?? channel.transactions ?? {}))
-        gas.push([channel.kind, name, used])
+      for (const { txid, kind, by, fee, gas } of channel.transactions) {
+        const name = `${by === undefined ? '' : `${by}: `}${kind} ${txid.replace('0x', '').slice(0, 8)}`
+        transactions.push([channel.kind, name, String(gas ?? fee)])
+      }
       times.push([
         channel.kind,
         channel.updates,
@@ -91,7 +107,7 @@ export class Screen {
         channel.seconds.toFixed(2),
       ])
     }
-    for (const table of [balances, gas, times]) this.say(`\n${table.toString()}`)
+    for (const table of [balances, transactions, times]) this.say(`\n${table.toString()}`)
   }
 
   #end(): void {

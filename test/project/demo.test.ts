@@ -6,12 +6,32 @@ import { expect } from 'chai'
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 const run = promisify(execFile)
 
+interface Transaction {
+  readonly txid: string
+  readonly kind: string
+  readonly by?: string
+  readonly fee: string
+  readonly gas?: string
+}
+
+/** Both ledgers of satoshis: each channel begins with its funding, and all that happened is told alone. */
+function expectBitcoinTransactions(result: { units: unknown; channels: { transactions: Transaction[] }[] }) {
+  expect(result.units).deep.equals({ balances: 'sat', fees: 'sat' })
+  for (const { transactions } of result.channels) {
+    expect(transactions.map(({ kind }) => kind)).includes.members(['funding', 'commitment or closing'])
+    for (const { txid, fee } of transactions) {
+      expect(txid).matches(/^[0-9a-f]{64}$/)
+      expect(fee).matches(/^\d+$/)
+    }
+  }
+}
+
 describe('project: the demo', () => {
   it('--json -> one object as the last line: two channels, each participant owns what was agreed', async function () {
     this.timeout(120_000)
     const { stdout } = await run(process.execPath, [`${root}dist/examples/demo/main.js`, '--json'])
     const result = JSON.parse(stdout.trim().split('\n').at(-1) ?? '')
-    expect(Object.keys(result)).deep.equals(['ledger', 'channels', 'updatesPerSecond', 'ok'])
+    expect(Object.keys(result)).deep.equals(['ledger', 'units', 'channels', 'updatesPerSecond', 'ok'])
     expect(result.ok).equals(true)
     expect(
       result.channels.map(({ kind, updates }: { kind: string; updates: number }) => [kind, updates]),
@@ -19,13 +39,21 @@ describe('project: the demo', () => {
       ['cooperative', 1000],
       ['dispute', 10],
     ])
-    for (const { balancesAfter, expected, gas } of result.channels) {
+    expect(result.units).deep.equals({ balances: 'wei', fees: 'wei', gas: 'gas' })
+    for (const { balancesAfter, expected, transactions } of result.channels) {
       expect(balancesAfter).deep.equals(expected)
-      expect(Object.values(gas).every((used) => Number(used) > 21_000)).equals(true)
+      for (const { txid, by, fee, gas } of transactions as Transaction[]) {
+        expect(txid).matches(/^0x[0-9a-f]{64}$/)
+        expect(by).matches(/^(alice|bob)$/)
+        expect(Number(gas)).greaterThan(21_000)
+        expect(Number(fee)).greaterThan(Number(gas))
+      }
     }
-    const [together, fought] = result.channels
-    expect(Object.keys(together.gas).filter((name) => name.includes('close'))).has.length(1)
-    expect(Object.keys(fought.gas).filter((name) => name.includes('register'))).has.length(2)
+    const [together, fought] = result.channels.map(({ transactions }: { transactions: Transaction[] }) =>
+      transactions.map(({ kind }) => kind),
+    )
+    expect(together.filter((kind: string) => kind === 'close')).has.length(1)
+    expect(fought.filter((kind: string) => kind === 'register')).has.length(2)
   })
 
   it('bitcoin --json -> three channels: closed together, punished, left alone; all balances as agreed', async function () {
@@ -41,6 +69,7 @@ describe('project: the demo', () => {
       ['vanished', 6],
     ])
     for (const { balancesAfter, expected } of result.channels) expect(balancesAfter).deep.equals(expected)
+    expectBitcoinTransactions(result)
   })
 
   it('ldk --json -> two channels with an LDK node: closed together, closed by LDK alone; all balances as agreed', async function () {
@@ -55,5 +84,6 @@ describe('project: the demo', () => {
       ['dispute', 21],
     ])
     for (const { balancesAfter, expected } of result.channels) expect(balancesAfter).deep.equals(expected)
+    expectBitcoinTransactions(result)
   })
 })
