@@ -102,6 +102,12 @@ export interface Signer {
    */
   prepare(record: SignerState, point?: Uint8Array): void
 
+  /**
+   * A mistake of ours ended a step before anything of it left: this record, of which it was made, is the newest again, and what
+   * came of it must never be used. Of a record that was too old nothing is taken back.
+   */
+  takeBack(record: SignerState): void
+
   /** Signs their next commitment: what commitment_signed carries. */
   signRemote(
     record: SignerState,
@@ -279,6 +285,8 @@ export function createSigner(
       pointOf(validated + 1n)
       if (point !== undefined) formsOf.remote(toHex(point), 'remote')
     },
+
+    takeBack: (record) => memory.takeBack(record),
 
     signRemote(record, state, point) {
       const commitment = build('remote', state, point)

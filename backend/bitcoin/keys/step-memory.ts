@@ -48,12 +48,22 @@ export interface StepMemory {
    * @throws PerkunasError INVALID_TRANSITION if more was given away than the record knows
    */
   pass(record: SignerState, next: SignerState, given: Pick<StepMark, 'kind' | 'what'>): SignerState
+  /**
+   * What was made of this record and of those that came of it has not left, and never will: the record is the newest again.
+   * Nothing happens if this memory did not see it as the newest before: what came of one that is too old may have left.
+   */
+  takeBack(record: SignerState): void
 }
+
+/** Records whose successors can be taken back: those of one turn of a node. */
+const KEPT_STEPS = 64
 
 /** @param fundingKey of the channel's key index, by which the counter knows it */
 export function stepMemory(fundingKey: Uint8Array, counter: StepCounter): StepMemory {
   const channel = toHex(fundingKey)
   let own: StepMark | undefined
+  /** Of which records, the newest of their times, something was made. */
+  let made: bigint[] = []
 
   function last(): StepMark | undefined {
     const stored = counter.load(channel)
@@ -81,7 +91,19 @@ export function stepMemory(fundingKey: Uint8Array, counter: StepCounter): StepMe
       const passed = { ...given, step }
       counter.store(channel, passed)
       own = passed
+      if (mark === undefined || record.step >= mark.step) {
+        if (made.length >= KEPT_STEPS) made = made.slice(KEPT_STEPS / 2)
+        made.push(record.step)
+      }
       return { ...next, step }
+    },
+    takeBack({ step }) {
+      const mark = last()
+      if (mark === undefined || step >= mark.step || !made.includes(step)) return
+      // No older record may be used for it.
+      const back = { step, kind: 'release', what: '' } as const
+      counter.store(channel, back)
+      own = back
     },
   }
 }

@@ -41,7 +41,7 @@ export function blockConnected(
       machines.bumpFunding(entry)
     }
   }
-  machines.follow(machines.htlcs.reached(height))
+  machines.consult(() => machines.htlcs.reached(height))
 }
 
 /** Whether a channel asks for the height. Patience ends only at the tip, and only if nothing is on chain. */

@@ -194,10 +194,8 @@ export class Core implements SwitchChannels, Commands {
       this.#storage.changed(peer)
       this.#addresses.look(peer)
     }
-    const fail = (entry: Entry, cause: unknown, wanted: readonly ChannelInput[]) => {
-      this.#machines.keep(entry, wanted)
-      this.#machines.stop(entry, cause)
-    }
+    const fail: Parameters<typeof draft.finish>[1] = (entry, cause, heard) =>
+      this.#machines.recover(entry, cause, heard)
     return { ...draft.finish(htlcs.takeWrites(), fail), isUnfinished }
   }
 
@@ -294,7 +292,7 @@ export class Core implements SwitchChannels, Commands {
       case 'tick':
         this.#storage.ticked()
         for (const entry of [...this.entries.all]) machines.input(entry, { kind: 'tick' })
-        return machines.follow(machines.htlcs.ticked())
+        return machines.consult(() => machines.htlcs.ticked())
       case 'channel': {
         const entry = this.entries.get(input.channel)
         if (entry !== undefined) machines.input(entry, input.input)

@@ -100,7 +100,10 @@ export type NodeEvent =
       readonly transaction: Transaction
       readonly fee: Sat
     }
-  /** A mistake of ours stopped the channel until a restart; nothing is published for it. */
+  /**
+   * A mistake of ours stopped the channel until a restart: nothing is said or taken up for it. It goes on chain by its deadlines
+   * all the same, or when our user says so, and what is on chain is claimed and punished.
+   */
   | { readonly kind: 'stopped'; readonly channel: bigint; readonly error: PerkunasError }
   /**
    * Whether the wallet has what children cost that pay for commitments with anchors: told when it lacks some, and when it has
@@ -125,6 +128,8 @@ export type NodeEvent =
    * be read. With each start. What helps: see `LightningNode.quarantined`.
    */
   | { readonly kind: 'quarantined'; readonly channel: bigint; readonly error: PerkunasError }
+  /** A payment that can't be read or written, or another mistake of ours with payments: it costs no channel. */
+  | { readonly kind: 'payments'; readonly error: PerkunasError }
   /** What a peer says about no channel in particular. */
   | { readonly kind: 'warning'; readonly peer: PeerID; readonly text: string }
 

@@ -44,7 +44,7 @@ export interface Entry {
   shown: ChannelState
   funding: OwnFunding | undefined
   place: FundingPlace | undefined
-  /** A mistake of ours: nothing happens to it any more. */
+  /** A mistake of ours: nothing happens to it any more but what it must do. */
   stopped: PerkunasError | undefined
 }
 

@@ -3,9 +3,11 @@
 import { absurd, PerkunasError } from '../../../channel/errors.js'
 import type { PeerID } from '../../../peer/index.js'
 import type { FeeTable } from '../chain/index.js'
+import { signerOf } from '../channel/commitments.js'
 import {
   type ChannelEnv,
   type ChannelInput,
+  type Effect,
   isFlushUrgent,
   isLive,
   type Step,
@@ -13,6 +15,7 @@ import {
   wantsFlush,
 } from '../channel/index.js'
 import { FUNDING_DEADLINE } from '../channel/policy.js'
+import { disconnected } from '../channel/reestablish.js'
 import type { FeatureName } from '../features.js'
 import {
   type MonitorEnv,
@@ -23,9 +26,10 @@ import {
 } from '../monitor/index.js'
 import type { LightningMessage } from '../wire/index.js'
 import { ChainWatch } from './chain-watch.js'
-import { Draft } from './draft.js'
+import { Draft, type Heard } from './draft.js'
 import { Entries, type Entry } from './entries.js'
 import { entryWrites } from './entry-rows.js'
+import { asError } from './faults.js'
 import { wantedChild } from './funding-child.js'
 import { type AroundMachines, channelEffect, monitorEffect } from './machine-effects.js'
 import type { Consequence, HtlcSwitch } from './switch.js'
@@ -90,16 +94,19 @@ export class Machines implements AroundMachines {
     this.env = { ...this.env, isDoubted: (keyIndex) => doubted.has(keyIndex) }
   }
 
-  /** An input that nobody waits for. A channel at which we make a mistake stands still; the others go on. */
+  /**
+   * An input that nobody waits for. A channel at which we make a mistake stands still but for what it must do, and the others
+   * go on.
+   */
   input(entry: Entry, input: ChannelInput): void {
-    if (entry.stopped !== undefined) return
-    let result: Step
+    if (!this.#hears(entry, input)) return
+    if (LASTING.has(input.kind)) this.draft.hears(entry, { by: 'channel', input, env: this.env })
     try {
-      result = step(entry.state, input, this.env)
+      this.apply(entry, step(entry.state, input, this.env))
     } catch (cause) {
-      return this.stop(entry, cause)
+      if (entry.stopped !== undefined && input.kind === 'block') this.#tellStopped(entry, cause)
+      this.stop(entry, cause)
     }
-    this.apply(entry, result)
   }
 
   /**
@@ -108,7 +115,7 @@ export class Machines implements AroundMachines {
    * @throws why it can't be done
    */
   command(entry: Entry, input: ChannelInput): void {
-    if (entry.stopped !== undefined) throw entry.stopped
+    if (!this.#hears(entry, input)) throw entry.stopped
     const result = step(entry.state, input, this.env)
     this.apply(entry, result)
     const refused = result.effects.find((effect) => effect.kind === 'refuse')
@@ -118,23 +125,29 @@ export class Machines implements AroundMachines {
   /** Takes a step of a channel for what is true now, and does what follows from it. */
   apply(entry: Entry, { next, monitor, handoffs, effects }: Step): void {
     const wasLive = isLive(entry.state)
-    if (next !== entry.state || monitor.length > 0) this.draft.change(entry)
-    entry.state = next
-    if (isLive(next) && next.link.kind === 'up') this.#doubted.delete(entry.keyIndex)
     // What it refuses is a mistake of ours that must not be committed.
-    const result =
-      monitor.length === 0
-        ? undefined
-        : monitorStep(entry.monitor, { kind: 'updates', updates: monitor }, this.monitorEnv(entry))
+    const before = entry.state
+    entry.state = next
+    let result: MonitorStep | undefined
+    try {
+      if (monitor.length > 0)
+        result = monitorStep(entry.monitor, { kind: 'updates', updates: monitor }, this.monitorEnv(entry))
+    } catch (cause) {
+      entry.state = before
+      throw cause
+    }
+    if (next !== before || monitor.length > 0) this.draft.change(entry)
+    if (isLive(next) && next.link.kind === 'up') this.#doubted.delete(entry.keyIndex)
     if (result !== undefined) {
       entry.monitor = result.next
       entry.revoked.push(...result.revoked)
     }
     if (handoffs.length > 0 || handsOn(result)) this.draft.handsOn(entry)
-    for (const effect of effects) channelEffect(this, entry, effect)
+    for (const effect of effects) if (mayLeave(entry, effect)) channelEffect(this, entry, effect)
     if (isLive(next) && !wasLive) this.entries.forgetTemporary(entry)
     if (isLive(next) && wantsFlush(next)) this.#toFlush.add(entry)
-    for (const handoff of handoffs) this.follow(this.htlcs.handed(entry.keyIndex, handoff, this.env.height))
+    for (const handoff of handoffs)
+      this.#ask(entry, () => this.htlcs.handed(entry.keyIndex, handoff, this.env.height))
     if (result !== undefined) this.#applyMonitor(entry, result)
   }
 
@@ -144,7 +157,9 @@ export class Machines implements AroundMachines {
     if (monitor === undefined) return
     let result: MonitorStep
     try {
-      result = monitorStep(monitor, input, this.monitorEnv(entry))
+      const env = this.monitorEnv(entry)
+      this.draft.hears(entry, { by: 'monitor', input, env })
+      result = monitorStep(monitor, input, env)
     } catch (cause) {
       return this.stop(entry, cause)
     }
@@ -181,9 +196,7 @@ export class Machines implements AroundMachines {
     for (const { channel, intent } of wishes) {
       const entry = this.entries.get(channel)
       if (entry === undefined) continue
-      const wish = { kind: 'want', intent } as const
-      this.draft.wants(entry, wish)
-      this.input(entry, wish)
+      this.input(entry, { kind: 'want', intent })
     }
   }
 
@@ -235,10 +248,10 @@ export class Machines implements AroundMachines {
     for (const handoff of handoffs) {
       switch (handoff.kind) {
         case 'learned':
-          this.follow(this.htlcs.learned(entry.keyIndex, handoff.htlc, handoff.preimage))
+          this.#ask(entry, () => this.htlcs.learned(entry.keyIndex, handoff.htlc, handoff.preimage))
           break
         case 'htlcResolved':
-          this.follow(this.htlcs.resolved(entry.keyIndex, handoff.htlc, handoff.to))
+          this.#ask(entry, () => this.htlcs.resolved(entry.keyIndex, handoff.htlc, handoff.to))
           break
         case 'channelSpent':
           this.input(entry, { kind: 'spent', by: handoff.by })
@@ -252,33 +265,129 @@ export class Machines implements AroundMachines {
     }
   }
 
-  /** Steps of a channel from which nothing follows but what is written: those that can be. */
-  keep(entry: Entry, inputs: readonly ChannelInput[]): void {
-    for (const input of inputs) {
-      const { state, monitor } = entry
+  /**
+   * A step of this turn has no encoding, and all of it was undone. What the channel heard since is heard again, as far as
+   * nothing follows but what can be written.
+   *
+   * @param cause why it has none
+   */
+  recover(entry: Entry, cause: unknown, heard: readonly Heard[]): void {
+    this.#takeBack(entry)
+    for (const one of heard) {
+      const { state, monitor, revoked } = entry
       try {
-        const { next, monitor: updates, handoffs } = step(state, input, this.env)
-        if (handoffs.length > 0) continue
-        entry.state = next
-        if (updates.length > 0)
-          entry.monitor = monitorStep(monitor, { kind: 'updates', updates }, this.monitorEnv(entry)).next
-        if (isLive(next)) entryWrites({ ...entry }, next)
+        const does = one.by === 'channel' ? this.#hearAgain(entry, one) : this.#watchAgain(entry, one)
+        if (isLive(entry.state)) entryWrites({ ...entry }, entry.state)
+        does()
       } catch {
-        entry.state = state
-        entry.monitor = monitor
+        Object.assign(entry, { state, monitor, revoked })
+        this.#takeBack(entry)
       }
+    }
+    this.stop(entry, cause)
+  }
+
+  /**
+   * A mistake of ours: the channel says nothing any more and takes nothing up. What it must do all the same, it does from what
+   * is written of it: it goes on chain by its deadlines, claims and punishes. The others go on.
+   */
+  stop(entry: Entry, cause: unknown): void {
+    if (entry.stopped !== undefined) return
+    entry.stopped = this.#tellStopped(entry, cause)
+    this.#takeBack(entry)
+    if (!isLive(entry.state)) return
+    entry.state = disconnected(entry.state)
+    this.draft.change(entry)
+  }
+
+  /** Of one whose records can't be read only the monitor hears. */
+  #hears({ keyIndex, stopped, state }: Entry, { kind }: ChannelInput): boolean {
+    if (stopped === undefined) return true
+    if (this.defended.has(keyIndex)) return false
+    // What has no first commitments goes with its connection.
+    return OBLIGING.has(kind) || (kind === 'disconnected' && !isLive(state))
+  }
+
+  /** What the height or the time means to whoever decides about HTLCs. A mistake there costs no channel. */
+  consult(ask: () => Consequence): void {
+    let consequence: Consequence
+    try {
+      consequence = ask()
+    } catch (cause) {
+      const error = asError(cause, 'payments')
+      return this.draft.effect({ kind: 'tell', event: { kind: 'payments', error } })
+    }
+    this.follow(consequence)
+  }
+
+  /** Whoever decides about HTLCs hears of one. A mistake there costs the channel that it is of. */
+  #ask(entry: Entry, ask: () => Consequence): void {
+    let consequence: Consequence
+    try {
+      consequence = ask()
+    } catch (cause) {
+      return this.stop(entry, cause)
+    }
+    this.follow(consequence)
+  }
+
+  #tellStopped({ keyIndex: channel }: Entry, cause: unknown): PerkunasError {
+    const where = `channel ${channel}`
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    const error = new PerkunasError('INTERNAL', `${where} is stopped: ${reason}`, { where }, { cause })
+    this.draft.effect({ kind: 'tell', event: { kind: 'stopped', channel, error } })
+    return error
+  }
+
+  /** Nothing has left that was signed since the channel was as it is. */
+  #takeBack({ state }: Entry): void {
+    if (isLive(state)) signerOf(state.terms, this.env).takeBack(state.signer)
+  }
+
+  #hearAgain(entry: Entry, { input, env }: Heard & { readonly by: 'channel' }): () => void {
+    const { next, monitor: updates, handoffs, effects } = step(entry.state, input, env)
+    // Nobody would hear of them; blocks come again.
+    if (handoffs.length > 0 && input.kind !== 'resolved') return () => undefined
+    entry.state = next
+    const result =
+      updates.length === 0
+        ? undefined
+        : monitorStep(
+            entry.monitor,
+            { kind: 'updates', updates },
+            { ...this.monitorEnv(entry), height: env.height },
+          )
+    if (result !== undefined) entry.monitor = result.next
+    return () => {
+      for (const effect of effects) if (isObliging(effect)) channelEffect(this, entry, effect)
+      for (const effect of result?.effects ?? []) monitorEffect(this, entry, effect)
     }
   }
 
-  /** A mistake of ours: nothing happens to the channel any more, and the others go on. */
-  stop(entry: Entry, cause: unknown): void {
-    if (entry.stopped !== undefined) return
-    const where = `channel ${entry.keyIndex}`
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    const error = new PerkunasError('INTERNAL', `${where} is stopped: ${reason}`, { where }, { cause })
-    entry.stopped = error
-    this.draft.effect({ kind: 'tell', event: { kind: 'stopped', channel: entry.keyIndex, error } })
+  #watchAgain(entry: Entry, { input, env }: Heard & { readonly by: 'monitor' }): () => void {
+    const { record } = this.monitorEnv(entry)
+    const { next, revoked, effects } = monitorStep(entry.monitor, input, { ...env, record })
+    entry.monitor = next
+    entry.revoked = [...entry.revoked, ...revoked]
+    return () => {
+      for (const effect of effects) monitorEffect(this, entry, effect)
+    }
   }
+}
+
+/** What nobody says again: the blocks count as dealt with, wishes as made. */
+const LASTING: ReadonlySet<ChannelInput['kind']> = new Set(['want', 'depth', 'block', 'spent', 'resolved'])
+/** What a channel that stands still hears: all that its money may depend on, and nothing of its peer's. */
+const OBLIGING: ReadonlySet<ChannelInput['kind']> = new Set([...LASTING, 'unwant', 'forceClose'])
+
+function mayLeave({ stopped }: Entry, effect: Effect): boolean {
+  return stopped === undefined || isObliging(effect)
+}
+
+/** Of a channel that stands still nothing is said to the peer but that it ends. */
+function isObliging(effect: Effect): boolean {
+  if (effect.kind === 'send') return effect.message.kind === 'error'
+  return effect.kind !== 'ask' && effect.kind !== 'fund' && effect.kind !== 'disconnect'
 }
 
 /** Whether others are to hear of what became of HTLCs. */

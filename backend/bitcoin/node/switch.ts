@@ -36,7 +36,7 @@ export interface SwitchChannels {
   payable(peer: PeerID): readonly (readonly [channel: bigint, PayableChannel])[]
 }
 
-/** See above. Everything happens within turns; what it throws ends the node. */
+/** See above. Everything happens within turns; what it throws of an HTLC stops the channel of that. */
 export interface HtlcSwitch {
   /** Before anything else. */
   attach(channels: SwitchChannels): void

@@ -94,6 +94,7 @@ function fakeSigner(
     localCommitment: (state) => build('local', state, keys.pointOf(state.number)),
     remoteCommitment: (state, point) => build('remote', state, point),
     prepare() {},
+    takeBack() {},
     signRemote(record, state, point) {
       const commitment = build('remote', state, point)
       const { txid } = commitment

@@ -8,6 +8,7 @@ import {
   p2wpkh,
 } from '../../../../backend/bitcoin/script/index.js'
 import { feeratePerKw, msat, type Sat, sat } from '../../../../backend/bitcoin/units.js'
+import { toHex } from '../../../../channel/bytes.js'
 import { isError, PerkunasError } from '../../../../channel/errors.js'
 import { advanceAlice, pairOf, revokeAlice, stateOf } from '../channel.js'
 
@@ -107,6 +108,21 @@ describe('signer: records that are too old', () => {
     expect(signatures).to.deep.equal(signed1.signatures)
     expect(next.step).to.equal(pair.bob.record.step)
     stale(() => signer.signRemote(bob, { ...second, feerate: feeratePerKw(1001) }, signed1.point))
+  })
+  it('a secret that never left is taken back -> our way out is open again, and what came of it is worth nothing', () => {
+    const { pair, before, signed1, counter } = walk()
+    const { signer } = pair.alice
+    stale(() => signer.signLocal(before, second, signed1.signatures))
+    signer.takeBack(before)
+    const { next } = signer.signLocal(before, second, signed1.signatures)
+    expect(next.published).to.equal(1n)
+    stale(() => signer.releaseSecret(before, 0n))
+    // Who did not make it can't say that it has not left.
+    const lost = walk()
+    const again = pairOf('anchors_zero_fee_htlc', { counter: lost.counter }).alice.signer
+    again.takeBack(lost.before)
+    stale(() => again.signLocal(lost.before, second, lost.signed1.signatures))
+    expect(counter.load(toHex(signer.basepoints.funding))?.kind).to.equal('publish')
   })
   it('published by the record before a signature -> the record of that signature releases nothing any more', () => {
     const pair = pairOf('anchors_zero_fee_htlc')
