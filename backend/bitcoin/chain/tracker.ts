@@ -62,6 +62,8 @@ export class ChainTracker {
   #headers: Headers | undefined
   #wake: AbortController | undefined
   #nudged = false
+  /** It was on our network once: another one is a fault then, and before it what our user meant to give us is something else. */
+  #wasOurs = false
 
   constructor(options: TrackerOptions) {
     this.#options = options
@@ -86,8 +88,8 @@ export class ChainTracker {
    *
    * Ends when the tracker is closed.
    *
-   * @throws PerkunasError INVALID_STATE if a reorg goes deeper than the known headers; CLOSED if the source is closed. Whatever
-   *   else the source throws is a status
+   * @throws PerkunasError INVALID_ARGUMENT if the source is on another network from the beginning; INVALID_STATE if a reorg goes
+   *   deeper than the known headers; CLOSED if the source is closed. Whatever else the source throws is a status
    */
   async *follow(): AsyncGenerator<TrackedEvent, void, undefined> {
     const { pollingInterval = 1000 } = this.#options
@@ -97,7 +99,7 @@ export class ChainTracker {
         pause = pollingInterval
       } catch (error) {
         if (this.#closing.signal.aborted) return
-        if (isError(error, 'CLOSED') || isError(error, 'INVALID_STATE')) throw error
+        if (isFinal(error)) throw error
         this.#tell({ kind: 'failing', error: asFailure(error) })
         pause = Math.min(2 * pause, Math.max(LONGEST_PAUSE, pollingInterval))
       }
@@ -135,8 +137,12 @@ export class ChainTracker {
   async #info(): Promise<ChainInfo> {
     const info = await this.#options.source.chainInfo(this.#call)
     const { network } = this.#options
-    if (info.network === network) return info
-    throw faulty(`it is on ${info.network}, not on ${network}`)
+    if (info.network === network) {
+      this.#wasOurs = true
+      return info
+    }
+    const reason = `it is on ${info.network}, not on ${network}`
+    throw this.#wasOurs ? faulty(reason) : anotherNetwork(reason)
   }
 
   /** Where to start without a cursor; undefined if the source is not that far yet. */
@@ -321,6 +327,16 @@ function asFailure(cause: unknown): PerkunasError {
 
 function faulty(reason: string): PerkunasError<'INVALID_MESSAGE'> {
   return new PerkunasError('INVALID_MESSAGE', `the chain source: ${reason}`, { path: 'block', reason })
+}
+
+function anotherNetwork(reason: string): PerkunasError<'INVALID_ARGUMENT'> {
+  return new PerkunasError('INVALID_ARGUMENT', `the chain source: ${reason}`, { argument: 'network' })
+}
+
+/** What asking again does not change. A source's own errors of arguments are none: it is asked for other blocks next. */
+function isFinal(error: unknown): boolean {
+  if (isError(error, 'INVALID_ARGUMENT')) return error.facts.argument === 'network'
+  return isError(error, 'CLOSED') || isError(error, 'INVALID_STATE')
 }
 
 function tooDeep(blocks: number): PerkunasError<'INVALID_STATE'> {

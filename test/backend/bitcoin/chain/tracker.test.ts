@@ -404,16 +404,27 @@ describe('bitcoin/chain: tracker of a hostile source', () => {
     })
   }
 
-  it('another network -> nothing is told, and the status says why', async () => {
+  it('another network from the beginning -> ends at once, and says why', async () => {
     const chain = new MadeChain()
-    chain.mine()
     const honest = await chain.chainInfo()
     chain.lie.chainInfo = async () => ({ ...honest, network: 'main' })
+    const failed = await failure(new Reader(chain).next())
+    expect(failed).to.include({ code: 'INVALID_ARGUMENT' })
+    expect(failed.message).to.contain('on main, not on regtest')
+  })
+
+  it('another network later -> nothing is told, and the status says why', async () => {
+    const chain = new MadeChain()
+    chain.mine()
     const reader = new Reader(chain)
+    expect((await reader.next())?.block.height).to.equal(1)
+    const honest = await chain.chainInfo()
+    chain.lie.chainInfo = async () => ({ ...honest, network: 'main' })
     const next = reader.next()
     expect(String((await reader.when('failing')).error)).to.contain('on main, not on regtest')
     chain.lie = {}
-    expect((await next)?.block.height).to.equal(1)
+    chain.mine()
+    expect((await next)?.block.height).to.equal(2)
     await reader.close()
   })
 
