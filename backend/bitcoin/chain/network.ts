@@ -1,5 +1,6 @@
 // The chains that there are, and what distinguishes them.
 import type { Hex } from '../../../channel/bytes.js'
+import { PerkunasError } from '../../../channel/errors.js'
 
 /** The names of Bitcoin Core's RPC. */
 export type Network = 'main' | 'test' | 'testnet4' | 'signet' | 'regtest'
@@ -70,4 +71,12 @@ export const NETWORKS: Readonly<Record<Network, NetworkRules>> = {
 /** Whether there is a network of that name. */
 export function isNetwork(name: string): name is Network {
   return Object.hasOwn(NETWORKS, name)
+}
+
+/** @throws PerkunasError INVALID_ARGUMENT if there is none: whoever calls need not have been compiled against our types */
+export function demandNetwork(name: string): void {
+  if (typeof name === 'string' && isNetwork(name)) return
+  const expected = Object.keys(NETWORKS).join(', ')
+  const message = `network: one of ${expected} expected, got ${String(name)}`
+  throw new PerkunasError('INVALID_ARGUMENT', message, { argument: 'network' })
 }

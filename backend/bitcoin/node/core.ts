@@ -19,7 +19,7 @@ import {
 import type { FeatureName } from '../features.js'
 import { type MonitorEnv, step as monitorStep } from '../monitor/index.js'
 import { isReliableChannel, type PayableChannel, payableChannel } from '../payments/index.js'
-import type { LightningMessage } from '../wire/index.js'
+import type { LightningMessage, OpenChannel } from '../wire/index.js'
 import { Addresses } from './addresses.js'
 import { blockConnected, blockDisconnected, blockRescanned, feesChanged } from './blocks.js'
 import type { NodeEffect, Turn } from './effects.js'
@@ -31,6 +31,7 @@ import { Openings } from './openings.js'
 import { PeerStorage } from './peer-storage.js'
 import type { Quarantine } from './quarantine.js'
 import type { Consequence, SwitchChannels } from './switch.js'
+import { WaitingOpens } from './waiting-opens.js'
 
 /** What a node is made of. */
 export interface CoreOptions extends MachinesOptions {
@@ -56,6 +57,8 @@ export class Core implements SwitchChannels, Commands {
   readonly #addresses: Addresses
   readonly #quarantine: Quarantine
   #isSynced = true
+  #isCatchingUp = false
+  readonly #waitingOpens = new WaitingOpens()
   /** A peer had a backup with channels that we know nothing of. */
   #isBehind = false
   /** Over which connection a peer has given something back. */
@@ -102,6 +105,11 @@ export class Core implements SwitchChannels, Commands {
 
   get isSynced(): boolean {
     return this.#isSynced
+  }
+
+  /** Whether it is not synced for a few blocks only, which are on their way. */
+  get isCatchingUp(): boolean {
+    return this.#isCatchingUp
   }
 
   /** The first key index that was never used. */
@@ -262,6 +270,7 @@ export class Core implements SwitchChannels, Commands {
       case 'peerDown':
         machines.peers.delete(input.peer)
         this.#heard.delete(input.peer)
+        this.#waitingOpens.forget(input.peer)
         for (const entry of this.entries.of(input.peer)) machines.input(entry, { kind: 'disconnected' })
         return
       case 'message':
@@ -286,11 +295,15 @@ export class Core implements SwitchChannels, Commands {
         return feesChanged(machines, input)
       case 'chain':
         this.#isSynced = input.isSynced
+        this.#isCatchingUp = !input.isSynced && input.isCatchingUp
+        if (this.#isCatchingUp) return
+        for (const { peer, message } of this.#waitingOpens.takeAll()) this.#received(peer, message)
         return
       case 'behind':
         return this.#isBehindBy(input)
       case 'tick':
         this.#storage.ticked()
+        for (const { peer, message } of this.#waitingOpens.ticked()) this.#refuseBlind(peer, message)
         for (const entry of [...this.entries.all]) machines.input(entry, { kind: 'tick' })
         return machines.consult(() => machines.htlcs.ticked())
       case 'channel': {
@@ -334,6 +347,10 @@ export class Core implements SwitchChannels, Commands {
     this.effect({ kind: 'send', peer, connection, message: { kind: 'peer_storage', blob: backup } })
   }
 
+  #refuseBlind(peer: PeerID, { temporaryChannelID }: OpenChannel): void {
+    this.#openings.refuse(peer, temporaryChannelID, 'this node does not see the chain now')
+  }
+
   #received(peer: PeerID, message: LightningMessage): void {
     const machines = this.#machines
     // It came before the connection was lost, and is handled after: nothing that we say would arrive.
@@ -350,7 +367,10 @@ export class Core implements SwitchChannels, Commands {
     switch (message.kind) {
       case 'open_channel':
         // Nobody could tell when its funding is there.
-        if (!this.#isSynced) return this.#openings.refuse(peer, id, 'this node does not see the chain now')
+        if (!this.#isSynced) {
+          if (this.#isCatchingUp && this.#waitingOpens.add(peer, message)) return
+          return this.#refuseBlind(peer, message)
+        }
         if (!this.#quarantine.isEmpty)
           return this.#openings.refuse(peer, id, 'this node takes no channels now')
         return this.#openings.received(peer, message)

@@ -43,10 +43,10 @@ export class Following {
     const following = await chain.follow(
       this.#cursor,
       (event) => this.#took(event),
-      ({ isSynced, error }) => {
+      ({ isSynced, isCatchingUp = false, error }) => {
         if (turns().stopped !== undefined) return
         if (error !== undefined) report(error)
-        turns().push({ kind: 'chain', isSynced })
+        turns().push({ kind: 'chain', isSynced, isCatchingUp })
       },
     )
     this.#stop = () => following.stop()

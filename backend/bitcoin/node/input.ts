@@ -34,7 +34,7 @@ export type NodeInput =
   | { readonly kind: 'rescanned'; readonly channel: bigint; readonly event: ChainEvent }
   | { readonly kind: 'fees'; readonly table: FeeTable; readonly channels: FeeEstimates }
   /** How far the chain can be relied on from now on. */
-  | { readonly kind: 'chain'; readonly isSynced: boolean }
+  | { readonly kind: 'chain'; readonly isSynced: boolean; readonly isCatchingUp: boolean }
   /** A backup of ours has channels that we know nothing of. */
   | {
       readonly kind: 'behind'

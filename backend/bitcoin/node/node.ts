@@ -244,7 +244,8 @@ export class LightningNode implements AsyncDisposable {
    *
    * @returns once both sides have their first commitments and the funding may be published; see {@link until} for more
    * @throws PerkunasError INVALID_ARGUMENT, INVALID_PARAMS, PEER_UNREACHABLE, PEER_REJECTED, FUNDING_FAILED, ABORTED, and what
-   *   the wallet throws; LEDGER_UNREACHABLE while the chain is not known up to now. Aborted, it goes on if it was too late.
+   *   the wallet throws; LEDGER_UNREACHABLE while the chain is not known up to now and will not be in half a minute. Aborted, it
+   *   goes on if it was too late.
    */
   async open(options: OpenOptions, { signal }: { signal?: AbortSignal } = {}): Promise<ChannelView> {
     demandObject(options, 'options')
@@ -263,9 +264,9 @@ export class LightningNode implements AsyncDisposable {
       push,
       shutdownScript: script,
     }
-    const channel = await this.#parts.turns.command((core) =>
-      core.open(peer, { ...request, alias: this.#parts.alias() }),
-    )
+    const { alias, sight, turns } = this.#parts
+    const begin = () => turns.command((core) => core.open(peer, { ...request, alias: alias() }))
+    const channel = await sight.whenSynced(begin, signal)
     try {
       return await this.until(
         channel,

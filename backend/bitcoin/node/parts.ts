@@ -34,6 +34,7 @@ import { RandomPool } from './random-pool.js'
 import { Reserve } from './reserve.js'
 import type { Restored } from './restore.js'
 import { NODE_KEYS, NODE_RECORDS } from './rows.js'
+import { Sight } from './sight.js'
 import { Turns } from './turns.js'
 
 /** See above. */
@@ -56,6 +57,7 @@ export interface NodeParts {
   /** Where closings may pay us. */
   readonly scripts: OwnScripts
   readonly ends: Ends
+  readonly sight: Sight
   readonly clock: Clock
   readonly schedule: (task: () => void) => void
   readonly random: (bytes: number) => Uint8Array
@@ -98,6 +100,7 @@ export function nodeParts(
   const payments = new NodePayments(options, found.payments, {
     order: (run) => turns.command(run),
     eventually: (look, signal) => turns.waiters.until(look, signal),
+    whenSynced: (call, signal) => sight.whenSynced(call, signal),
     random,
   })
   const following = new Following({
@@ -152,6 +155,7 @@ export function nodeParts(
     changed: (changed) => hooks.changed(changed),
     failed: (error) => hooks.failed(error),
   })
+  const sight = new Sight({ core, waiters: turns.waiters, clock })
   const hold = new Hold({
     backUp: () => hooks.backUp(),
     isKept: options.onBackup !== undefined,
@@ -202,6 +206,7 @@ export function nodeParts(
     payments,
     scripts,
     ends,
+    sight,
     clock,
     schedule,
     random,

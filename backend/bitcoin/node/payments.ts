@@ -30,6 +30,8 @@ export interface PaymentsHost {
   order<T>(run: (commands: Commands) => T): Promise<T>
   /** As `LightningNode.eventually`. */
   eventually<T>(look: () => T | undefined, signal?: AbortSignal): Promise<T>
+  /** As `Sight.whenSynced`. */
+  whenSynced<T>(call: () => Promise<T>, signal?: AbortSignal): Promise<T>
   random(bytes: number): Uint8Array
 }
 
@@ -89,7 +91,7 @@ export class NodePayments {
    * @param options `isSettled`: whether the payment counts as {@link acknowledge}d when this resolves, as it does otherwise
    * @returns the payment when it has succeeded or failed; its status tells why
    * @throws PerkunasError INVALID_ARGUMENT, INVALID_MESSAGE, PAYMENT_REFUSED, PAYMENT_EXISTS before anything is sent, as well as
-   *   LEDGER_UNREACHABLE while the chain is not known up to now; CLOSED;
+   *   LEDGER_UNREACHABLE while the chain is not known up to now and will not be in half a minute; CLOSED;
    *   ABORTED ends the waiting, and nothing new is tried: what is under way may still be paid
    */
   async pay(
@@ -102,7 +104,7 @@ export class NodePayments {
     end.waiting++
     this.#awaited.set(id, end)
     try {
-      const begun = await this.#begin(payment)
+      const begun = await this.#host.whenSynced(() => this.#begin(payment), signal)
       if (begun !== undefined && 'id' in begun && begun.status.kind !== 'pending') return begun
       const result = await this.#host.eventually(() => end.payment, signal)
       // Not waited for: at worst its end is told once more after a restart.
@@ -141,7 +143,8 @@ export class NodePayments {
    */
   async release(paymentHash: Hex, preimage?: Uint8Array): Promise<void> {
     demandHash(paymentHash, 'paymentHash')
-    await this.#order({ kind: 'release', paymentHash, ...(preimage && { preimage }) })
+    const release = () => this.#order({ kind: 'release', paymentHash, ...(preimage && { preimage }) })
+    await this.#host.whenSynced(release)
   }
 
   /** Takes an invoice back, or gives a held payment back. @throws PerkunasError UNKNOWN_PAYMENT if there is none */

@@ -26,6 +26,8 @@ export type NodeBus = Pick<
 export interface ChainStatus {
   /** The newest block is known, as far as anybody can say. If not, what height it is may be long past. */
   readonly isSynced: boolean
+  /** If not: a few blocks are missing and are being fetched, so that whoever waits a moment finds it synced. */
+  readonly isCatchingUp?: boolean
   /** What is wrong, if something is. */
   readonly error?: PerkunasError
 }

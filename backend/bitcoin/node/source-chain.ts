@@ -8,7 +8,9 @@ import {
   type TrackedEvent,
   type TrackerStatus,
 } from '../chain/index.js'
+import { demandNetwork } from '../chain/network.js'
 import { decodeTransaction, encodeTransaction } from '../script/index.js'
+import { demandObject } from './faults.js'
 import type { ChainStatus, NodeChain } from './ports.js'
 
 /** What {@link sourceChain} is made from. */
@@ -24,9 +26,16 @@ export interface SourceChainOptions {
   readonly onStatus?: (status: TrackerStatus) => void
 }
 
-/** See above. */
+/**
+ * See above. A source that is on another network ends the node's start with INVALID_ARGUMENT.
+ *
+ * @throws PerkunasError INVALID_ARGUMENT
+ */
 export function sourceChain(options: SourceChainOptions): NodeChain {
+  demandObject(options, 'options')
   const { source, network, pollingInterval, patience = PATIENCE, onStatus } = options
+  demandObject(source, 'source')
+  demandNetwork(network)
   return {
     chainHash: NETWORKS[network].genesis,
     async follow(from, handler, tell) {
@@ -35,10 +44,10 @@ export function sourceChain(options: SourceChainOptions): NodeChain {
       const synced = new Promise<void>((resolve) => {
         isSynced = resolve
       })
-      let wasSynced = false
+      let was: ChainStatus = { isSynced: false }
       let waiting: ReturnType<typeof setTimeout> | undefined
       const say = (status: ChainStatus) => {
-        wasSynced = status.isSynced
+        was = status
         tell?.(status)
       }
       const tracker = new ChainTracker({
@@ -48,7 +57,7 @@ export function sourceChain(options: SourceChainOptions): NodeChain {
         ...(pollingInterval === undefined ? {} : { pollingInterval }),
         onStatus: (status) => {
           onStatus?.(status)
-          const next = statusOf(status, wasSynced, network)
+          const next = statusOf(status, was, network)
           if (status.kind !== 'failing') {
             clearTimeout(waiting)
             waiting = undefined
@@ -85,16 +94,21 @@ async function run(tracker: ChainTracker, handler: (event: TrackedEvent) => Prom
 const PATIENCE = 10 * 60_000
 /** What a node that catches up with a block or two is not behind by. */
 const NEAR = 3
+/** About a day: so many blocks are fetched in moments, and who asks for something meanwhile is not refused for them. */
+const SOON = 144
 
 /** On regtest blocks come when somebody wants them. */
-function statusOf(status: TrackerStatus, wasSynced: boolean, network: Network): ChainStatus {
+function statusOf(status: TrackerStatus, was: ChainStatus, network: Network): ChainStatus {
   switch (status.kind) {
     case 'synced':
       return status.isStale && network !== 'regtest'
         ? { isSynced: false, error: stale() }
         : { isSynced: true }
-    case 'catchingUp':
-      return { isSynced: wasSynced && status.of - status.height <= NEAR }
+    case 'catchingUp': {
+      const missing = status.of - status.height
+      const isCatchingUp = (was.isSynced || was.isCatchingUp === true) && missing <= SOON
+      return { isSynced: was.isSynced && missing <= NEAR, isCatchingUp }
+    }
     case 'behind':
       // In a reorg that is so for a moment.
       return { isSynced: false }

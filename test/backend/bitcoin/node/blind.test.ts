@@ -1,8 +1,13 @@
 // What a node does that does not see the chain: nobody may find out by a loss.
 import { expect } from 'chai'
-import { LightningNode, lightningInit, sourceChain } from '../../../../backend/bitcoin/node/index.js'
+import {
+  type ChainStatus,
+  LightningNode,
+  lightningInit,
+  sourceChain,
+} from '../../../../backend/bitcoin/node/index.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
-import { msat, sat } from '../../../../backend/bitcoin/units.js'
+import { blockHeight, msat, sat } from '../../../../backend/bitcoin/units.js'
 import { toHex } from '../../../../channel/bytes.js'
 import { isError, PerkunasError } from '../../../../channel/errors.js'
 import { createIdentity, memoryTransport, PeerBus } from '../../../../peer/index.js'
@@ -60,6 +65,46 @@ describe('LightningNode: without sight of the chain', () => {
         'ECONNRESET',
         'no such thing',
       ])
+    })
+
+    it('six blocks at once -> told as few that are on their way; a source that fails, as none', async () => {
+      await reached()
+      const said: ChainStatus[] = []
+      const chain = sourceChain({ source, network: 'regtest', pollingInterval: 1, patience: 1 })
+      const followed = await chain.follow(
+        undefined,
+        async () => undefined,
+        (status) => said.push(status),
+      )
+      said.length = 0
+      for (let i = 0; i < 6; i++) source.mine()
+      while (said.length < 2 || said.at(-1)?.isSynced !== true)
+        await new Promise((resolve) => setImmediate(resolve))
+      expect(said).to.deep.include({ isSynced: false, isCatchingUp: true })
+      expect(said.filter(({ isSynced, isCatchingUp }) => !isSynced && !isCatchingUp)).to.deep.equal([])
+      source.lie = { chainInfo: () => Promise.reject(new Error('ECONNRESET')) }
+      while (said.at(-1)?.isSynced === true) await new Promise((resolve) => setImmediate(resolve))
+      expect(said.at(-1)).to.include({ isSynced: false }).and.not.have.property('isCatchingUp')
+      await followed.stop()
+    })
+
+    it('on another network than was said -> the start ends at once, and says so', async () => {
+      const wrong = sourceChain({ source, network: 'main' })
+      const cursor = {
+        height: blockHeight(10),
+        headers: [(source.blocks[10] ?? new Uint8Array()).subarray(0, 80)],
+      }
+      for (const from of [undefined, cursor]) {
+        const failed = await failure(wrong.follow(from, async () => undefined))
+        expect(failed).to.include({ code: 'INVALID_ARGUMENT' })
+        expect(failed.message).to.contain('it is on regtest, not on main')
+      }
+      const typo: string = 'bitcoin'
+      const options: object = { source, network: typo }
+      expect(() => Reflect.apply(sourceChain, undefined, [options])).to.throw(
+        PerkunasError,
+        /regtest expected, got bitcoin/,
+      )
     })
 
     it('a reorg of some blocks right after the first start -> followed', async () => {
@@ -158,6 +203,61 @@ describe('LightningNode: without sight of the chain', () => {
     expect(refused.message).to.match(/does not see the chain/)
     world.chain.status(true)
     await opened()
+    await world.stop()
+  })
+
+  it('only some blocks are missing -> openings and payments of ours, and openings of peers, wait for them', async () => {
+    const world = new TestWorld()
+    const [alice, bob] = [world.node('alice'), world.node('bob')]
+    for (const one of [alice, bob]) {
+      one.hasPayments = true
+      await one.start()
+    }
+    const a = alice.running
+    const { channel } = await a.open({ peer: bob.id, address: 'memory://bob', capacity: sat(1_000_000n) })
+    await world.chain.mine(10)
+    await a.until(channel, ({ phase }) => phase === 'normal')
+    const pay = (n: number, signal?: AbortSignal) => {
+      const id = toHex(sha256(Uint8Array.of(n)))
+      const request = { kind: 'spontaneous', peer: bob.id, amount: msat(7_000n) } as const
+      return a.payments.pay({ id, request }, signal ? { signal } : {})
+    }
+    const open = () => a.open({ peer: bob.id, capacity: sat(100_000n) })
+    const few = () => new Promise<void>((resolve) => setTimeout(resolve, 20))
+
+    world.chain.status(false, 0, true)
+    let over = 0
+    const count = () => void over++
+    const ours = [open(), pay(1)]
+    for (const one of ours) one.then(count, count)
+    const abort = new AbortController()
+    const aborted = failure(pay(2, abort.signal))
+    await few()
+    expect(over, 'nothing is decided without sight').to.equal(0)
+    abort.abort()
+    expect(await aborted).to.include({ code: 'ABORTED' })
+    world.chain.status(true, 0)
+    await Promise.all(ours)
+
+    // What comes of a source that fails meanwhile is as before.
+    world.chain.status(false, 0, true)
+    const blind = [failure(open()), failure(pay(3))]
+    await few()
+    world.chain.status(false, 0)
+    for (const one of await Promise.all(blind)) expect(one).to.include({ code: 'LEDGER_UNREACHABLE' })
+    world.chain.status(true, 0)
+
+    world.chain.status(false, 1, true)
+    const theirs = open()
+    await few()
+    expect(bob.running.channels().length).to.equal(2)
+    world.chain.status(true, 1)
+    await theirs
+    world.chain.status(false, 1, true)
+    const refused = failure(open())
+    await few()
+    world.chain.status(false, 1)
+    expect((await refused).message).to.match(/does not see the chain/)
     await world.stop()
   })
 

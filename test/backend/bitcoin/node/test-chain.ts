@@ -89,9 +89,9 @@ export class TestChain implements NodeChain {
   }
 
   /** How far it can be relied on from now on. @param follower of all that follow it, in the order in which they began */
-  status(isSynced: boolean, follower?: number): void {
+  status(isSynced: boolean, follower?: number, isCatchingUp = false): void {
     for (const [i, tell] of [...this.#tellers].entries())
-      if (follower === undefined || follower === i) tell({ isSynced })
+      if (follower === undefined || follower === i) tell({ isSynced, isCatchingUp })
   }
 
   /** Nobody is told of anything any more. */
