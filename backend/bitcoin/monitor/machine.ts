@@ -206,6 +206,15 @@ export type MonitorEvent =
     }
   /** What was in a block is not any more. */
   | { readonly kind: 'reorged'; readonly txid: Uint8Array; readonly height: number }
+  /**
+   * Of a revoked commitment on chain, and nothing explains them: what was kept of its HTLCs is lost. They are the peer's to
+   * spend; what its HTLC transactions make of them is ours all the same, so they are watched until they are spent. What was
+   * kept (`lightning-revoked/`) is looked for again with each block: restored in time, it takes them at once.
+   */
+  | {
+      readonly kind: 'unexplained'
+      readonly outputs: readonly { readonly outpoint: Outpoint; readonly amount: Sat }[]
+    }
   /** It costs more than it is worth. */
   | { readonly kind: 'abandoned'; readonly outpoint: Outpoint; readonly amount: Sat }
   /** Everything is final. `number` is that of the commitment on chain, if it was one. */

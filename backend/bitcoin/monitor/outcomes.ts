@@ -38,6 +38,7 @@ export function isDone(monitor: Monitor, view: View, clock: Clock): boolean {
     isDeep(view.fact, clock) &&
     wantedRevoked(view, monitor) === undefined &&
     openHtlcs(monitor).length === 0 &&
+    view.unexplained.every(({ spent }) => spent !== undefined && isDeep(spent, clock)) &&
     view.outputs.every((output) => {
       const { claim, spent } = output
       if (spent !== undefined) return isDeep(spent.fact, clock)
@@ -79,7 +80,7 @@ function endOf(
 
 /** It is no output, or one of a commitment of which all is ours. */
 function endOfAbsent(
-  { absent, spend }: View,
+  { absent, spend, unexplained }: View,
   htlc: Htlcs[number],
   { isKnown, clock }: { readonly isKnown: boolean; readonly clock: Clock },
 ): 'offerer' | 'receiver' | undefined {
@@ -90,7 +91,10 @@ function endOfAbsent(
   if (offerer === 'remote') return isKnown && !isTrimmed ? 'receiver' : 'offerer'
   if (isKnown) return 'receiver'
   // What is in such a commitment we can't know: the peer may still show the preimage.
-  const isUnknown = spend.kind === 'future' || spend.kind === 'unknown'
+  const isUnknown =
+    spend.kind === 'future' ||
+    spend.kind === 'unknown' ||
+    unexplained.some(({ spent }) => spent === undefined || !isDeep(spent, clock))
   return isUnknown && clock.height < cltvExpiry + clock.policy.race ? undefined : 'offerer'
 }
 

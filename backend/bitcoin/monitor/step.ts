@@ -21,7 +21,7 @@ import { preimagesIn } from './preimages.js'
 import type { MonitorTerms, MonitorUpdate } from './record.js'
 import { applyUpdates, isComplete } from './state.js'
 import { eventsOf, numberOf } from './told.js'
-import { type View, viewOf, wantedRevoked } from './view.js'
+import { missingRevoked, type View, viewOf } from './view.js'
 
 /**
  * What an input does to a monitor. Pure, but for the signer.
@@ -50,7 +50,10 @@ export function step(monitor: Monitor | undefined, input: MonitorInput, env: Mon
       return seen(monitor, input.transaction, env)
     case 'revokedHtlcs': {
       const { number, htlcs } = input
-      return concluded(monitor, { ...monitor, revoked: { number, htlcs } }, env, { kind: 'new' })
+      // Asked again for what is lost: it still is.
+      if (monitor.revoked?.number === number && htlcs.length === monitor.revoked.htlcs.length)
+        return { ...NOTHING, next: monitor }
+      return answered(monitor, { ...monitor, revoked: { number, htlcs } }, env)
     }
     case 'coins':
       return concluded(monitor, withCoins(monitor, input), env, { kind: 'one', id: input.attempt })
@@ -132,6 +135,20 @@ function seen(before: Monitor, transaction: Transaction, env: MonitorEnv): Monit
   return { ...result, handoffs: [...handoffs, ...result.handoffs] }
 }
 
+/** What is remembered of a revoked commitment: it should explain all of its outputs. */
+function answered(before: Monitor, next: Monitor, env: MonitorEnv): MonitorStep {
+  const result = concluded(before, next, env, { kind: 'new' })
+  return { ...result, effects: [...unexplained(next, env), ...result.effects] }
+}
+
+function unexplained(monitor: Monitor, env: MonitorEnv): readonly MonitorEffect[] {
+  if (monitor.revoked === undefined) return []
+  const view = viewOf(monitor, env.signer(monitor.known.terms))
+  const lost = view?.unexplained.filter(({ spent }) => spent === undefined) ?? []
+  const outputs = lost.map(({ outpoint, amount }) => ({ outpoint, amount }))
+  return outputs.length === 0 ? [] : [tell({ kind: 'unexplained', outputs })]
+}
+
 /** What was in a mempool and is not seen there any more. */
 function withoutGone(monitor: Monitor, env: MonitorEnv): Monitor {
   if (monitor.pending === undefined || isPending(monitor, env)) return monitor
@@ -144,7 +161,8 @@ function resumed(before: Monitor, env: MonitorEnv): MonitorStep {
   const attempts = before.attempts.map(({ asked: _, ...attempt }) => attempt)
   const monitor = { ...before, attempts }
   const result = concluded({ ...monitor, facts: [] }, monitor, env, { kind: 'all' })
-  return { ...result, effects: [watchFunding(monitor.known.terms, env), ...result.effects] }
+  const effects = [watchFunding(monitor.known.terms, env), ...unexplained(monitor, env), ...result.effects]
+  return { ...result, effects }
 }
 
 /** A channel that could not be read when it came to its end has not heard of it. */
@@ -167,7 +185,7 @@ function concluded(before: Monitor, next: Monitor, env: MonitorEnv, scope: Scope
   let after = next
   if (view !== undefined) {
     effects.push(...fresh.flatMap((fact) => watchesOf(view, fact)))
-    const wanted = wantedRevoked(view, next)
+    const wanted = missingRevoked(view, next)
     // At each tip again: an answer that never came would cost the outputs of all its HTLCs.
     if (wanted !== undefined && (fresh.includes(view.fact) || scope?.kind === 'all'))
       effects.push({ kind: 'lookup', number: wanted })

@@ -2,7 +2,8 @@
 // them. Who spent an output shows in its witness, since each way needs keys that only one side has; no list of our own
 // transactions is needed, and none that we forgot, replaced or lost can be mistaken for the peer's.
 import { equalBytes } from '../../../channel/bytes.js'
-import type { Transaction } from '../script/index.js'
+import type { Outpoint, Transaction } from '../script/index.js'
+import type { Sat } from '../units.js'
 import { type AbsentHtlc, claimsOf, claimsOfSecondLevel, type OutputClaim } from './claims.js'
 import { type Fact, spenderOf } from './facts.js'
 import type { Monitor } from './machine.js'
@@ -18,6 +19,13 @@ export interface ChainOutput {
   readonly spent?: { readonly by: 'us' | 'peer'; readonly fact: Fact }
 }
 
+/** An output of a revoked commitment that nothing explains: what was remembered of it is lost, or can't be read. */
+export interface UnexplainedOutput {
+  readonly outpoint: Outpoint
+  readonly amount: Sat
+  readonly spent?: Fact
+}
+
 /** See above. */
 export interface View {
   readonly fact: Fact
@@ -25,6 +33,7 @@ export interface View {
   /** Those of the commitment, then those of HTLC transactions. */
   readonly outputs: readonly ChainOutput[]
   readonly absent: readonly AbsentHtlc[]
+  readonly unexplained: readonly UnexplainedOutput[]
 }
 
 /** The last view of what a monitor knew: most blocks change nothing of it, and a commitment costs curve operations. */
@@ -60,7 +69,22 @@ function builtView(monitor: Viewed, builder: CommitmentBuilder): View | undefine
     const second = claimsOfSecondLevel(spend, one.transaction, one.height)
     traced.push(...second.map((claim) => traceOf(facts, one, claim, holder)))
   }
-  return { fact, spend, outputs: traced, absent }
+  return { fact, spend, outputs: traced, absent, unexplained: unexplainedOf(facts, fact, spend) }
+}
+
+function unexplainedOf(
+  facts: readonly Fact[],
+  fact: Fact,
+  spend: FundingSpend,
+): readonly UnexplainedOutput[] {
+  if (spend.kind !== 'revoked') return []
+  const explained = new Set(spend.commitment.outputs.map(({ index }) => index))
+  return fact.transaction.outputs.flatMap(({ amount }, index) => {
+    if (explained.has(index)) return []
+    const outpoint = { txid: fact.txid, index }
+    const spender = spenderOf(facts, outpoint)
+    return [{ outpoint, amount, ...(spender === undefined ? {} : { spent: spender.fact }) }]
+  })
 }
 
 /** How deep a fact is: 1 in the best block. */
@@ -68,7 +92,14 @@ export function depthOf({ height }: Pick<Fact, 'height'>, best: number): number 
   return best - height + 1
 }
 
-/** The number of the commitment that revoked HTLCs are wanted of, before they are known. */
+/** The number of the commitment whose revoked HTLCs are to be looked up: again while they don't explain what is on chain. */
+export function missingRevoked(view: View, monitor: Pick<Monitor, 'revoked'>): bigint | undefined {
+  const { spend, unexplained } = view
+  const isLost = spend.kind === 'revoked' && unexplained.some(({ spent }) => spent === undefined)
+  return wantedRevoked(view, monitor) ?? (isLost ? spend.commitment.params.number : undefined)
+}
+
+/** The number of the commitment that revoked HTLCs are wanted of, before anything is known of them. */
 export function wantedRevoked(
   { fact, spend }: View,
   { revoked }: Pick<Monitor, 'revoked'>,

@@ -1,5 +1,5 @@
 // What a turn of a node leads to is done here, after its commit.
-import type { PerkunasError } from '../../../channel/errors.js'
+import { isError, type PerkunasError } from '../../../channel/errors.js'
 import type { PeerID } from '../../../peer/index.js'
 import type { Store } from '../../../persistence/index.js'
 import { openRevoked, revokedKey } from '../monitor/index.js'
@@ -28,6 +28,8 @@ export interface PerformerOptions extends Pick<LightningNodeOptions, 'store' | '
 /** See above. */
 export class Performer {
   readonly #options: PerformerOptions
+  /** Rows that were told of. */
+  readonly #unreadable = new Set<string>()
 
   constructor(options: PerformerOptions) {
     this.#options = options
@@ -102,8 +104,20 @@ export class Performer {
     const { store, turns } = this.#options
     const key = revokedKey(channel, number)
     const row = await store.get(key)
-    const htlcs = row === undefined ? [] : openRevoked(key, row)
+    const htlcs = row === undefined ? [] : this.#revokedIn(key, row)
     turns.push({ kind: 'monitor', channel, input: { kind: 'revokedHtlcs', number, htlcs } })
+  }
+
+  /** What can't be read is as good as lost: balances, and what the peer makes of HTLCs, are punished without it. */
+  #revokedIn(key: string, row: Uint8Array): ReturnType<typeof openRevoked> {
+    try {
+      return openRevoked(key, row)
+    } catch (cause) {
+      if (!isError(cause, 'INVALID_RECORD')) throw cause
+      if (!this.#unreadable.has(key)) this.#options.report(cause)
+      this.#unreadable.add(key)
+      return []
+    }
   }
 
   /** What may fail without harm: it is done again. */
