@@ -2,6 +2,18 @@ import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
+import type {
+  Channel,
+  ClientOptions,
+  Clock,
+  CommonOptions,
+  Entropy,
+  Liquidity,
+  SettleOptions,
+  SignedState,
+  Underway,
+  Watcher,
+} from '../../index.js'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 const entries = Object.keys(JSON.parse(readFileSync(`${root}package.json`, 'utf8')).exports)
@@ -9,7 +21,23 @@ const entries = Object.keys(JSON.parse(readFileSync(`${root}package.json`, 'utf8
 /** The names of values that each entry exports. A longer list is a larger promise: change it on purpose. */
 const pinned: Record<string, string[]> = JSON.parse(readFileSync(`${root}test/project/exports.json`, 'utf8'))
 
+/** What signatures of the root mention has a name there: this is checked by being compiled. */
+type Same<A, B> = [A, B] extends [B, A] ? true : false
+const NAMED: readonly true[] = [
+  true satisfies Same<SettleOptions | undefined, Parameters<Channel['settle']>[0]>,
+  true satisfies Same<Liquidity, ReturnType<Channel['liquidity']>>,
+  true satisfies Same<Underway, Liquidity['sent']>,
+  true satisfies Same<Clock, NonNullable<CommonOptions['clock']>>,
+  true satisfies Same<Entropy, NonNullable<CommonOptions['entropy']>>,
+  true satisfies Same<Watcher, NonNullable<ClientOptions['watcher']>>,
+  true satisfies Same<SignedState, NonNullable<Channel['signedState']>>,
+]
+
 describe('project: what the package exports', () => {
+  it('what signatures of the root mention can be imported from it', () => {
+    expect(NAMED).to.not.include(false)
+  })
+
   it('every entry of package.json is pinned', () => {
     expect(Object.keys(pinned).sort()).deep.equals([...entries].sort())
   })
