@@ -3,7 +3,8 @@ import type { PerkunasError } from '../channel/errors.js'
 import type { Connection } from './connection.js'
 
 interface Waiting {
-  readonly payload: Uint8Array
+  /** Undefined for who waits for the connection only. */
+  readonly payload: Uint8Array | undefined
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
@@ -23,9 +24,9 @@ export class Outbox {
     return this.#bytes
   }
 
-  /** Adds a payload; resolves when it is handed to a connection, rejects with what {@link fail} says. */
-  add(payload: Uint8Array): Promise<void> {
-    this.#bytes += payload.length
+  /** Adds a payload, or nothing; resolves when it is handed to a connection, rejects with what {@link fail} says. */
+  add(payload?: Uint8Array): Promise<void> {
+    this.#bytes += payload?.length ?? 0
     return new Promise((resolve, reject) => {
       this.#waiting.push({ payload, resolve, reject })
     })
@@ -35,7 +36,7 @@ export class Outbox {
   flush(connection: Connection): void {
     for (const { payload, resolve, reject } of this.#take()) {
       try {
-        connection.send(payload)
+        if (payload !== undefined) connection.send(payload)
         resolve()
       } catch (error) {
         reject(error)

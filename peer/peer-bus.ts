@@ -109,6 +109,29 @@ export class PeerBus implements Bus {
     }
   }
 
+  /** What peers are shown of us. */
+  get init(): Pick<Init, 'features' | 'networks'> {
+    const { features = [], networks } = this.#options.init ?? {}
+    return { features, ...(networks === undefined ? {} : { networks }) }
+  }
+
+  /**
+   * Resolves once a connection with that peer is up; dials if there is none, each of its addresses once.
+   *
+   * @throws PerkunasError PEER_UNREACHABLE, with the reason of the last address, if there is none and none can be made;
+   *   CLOSED; INVALID_ARGUMENT for ourselves and for what is no peer ID
+   */
+  async reach(id: PeerID): Promise<void> {
+    const peer = this.#known(id)
+    for (let left = peer.address?.split(',').length ?? 1; peer.active === undefined; left--) {
+      try {
+        await this.#sendLater(peer)
+      } catch (error) {
+        if (left <= 1 || !isError(error, 'PEER_UNREACHABLE')) throw error
+      }
+    }
+  }
+
   /**
    * Sends a message of any type over the connection that is up.
    *
@@ -240,7 +263,9 @@ export class PeerBus implements Bus {
     this.#peers.delete(peer.id)
   }
 
-  #sendLater(peer: Peer, payload: Uint8Array): Promise<void> {
+  /** @param payload if there is one */
+  #sendLater(peer: Peer, payload?: Uint8Array): Promise<void> {
+    this.#mustBeOpen()
     if (peer.attempt === undefined && peer.address === undefined) {
       this.#forget(peer)
       const why =
@@ -248,7 +273,7 @@ export class PeerBus implements Bus {
       throw unreachable(peer.id, 'noAddress', why)
     }
     const { maxQueueBytes } = { ...CONNECTION_LIMITS, ...this.#options.limits }
-    if (peer.outbox.bytes + payload.length > maxQueueBytes && !peer.outbox.isEmpty) {
+    if (peer.outbox.bytes + (payload?.length ?? 0) > maxQueueBytes && !peer.outbox.isEmpty) {
       throw new PerkunasError('PEER_OVERLOADED', `too much waits for ${peer.id}`, { peer: peer.id })
     }
     const sent = peer.outbox.add(payload)

@@ -52,6 +52,21 @@ describe('peer: bus over connections', () => {
   })
   afterEach(() => here.closeAll())
 
+  it('reach: each address once, and why the last one came to nothing', async () => {
+    const addresses = {
+      [bob.id]: 'memory://nobody,memory://bob',
+      [carol.id]: 'memory://nobody,memory://none',
+    }
+    const { bus: a } = await here.join(alice, 'alice', { addresses })
+    await here.join(bob, 'bob')
+    await a.reach(bob.id)
+    expect(a.isConnected(bob.id)).to.equal(true)
+    await a.reach(bob.id)
+    const error: unknown = await a.reach(carol.id).catch((cause: unknown) => cause)
+    expect(isError(error, 'PEER_UNREACHABLE') && error.facts.reason).to.equal('refused')
+    expect(isError(error, 'PEER_UNREACHABLE') && error.message).to.contain('memory://none')
+  })
+
   const meet = async (options: Partial<PeerBusOptions> = {}) => {
     const a = await here.join(alice, 'alice', { addresses: { [bob.id]: 'memory://bob' }, ...options })
     const b = await here.join(bob, 'bob', { addresses: { [alice.id]: 'memory://alice' }, ...options })
