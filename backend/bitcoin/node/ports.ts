@@ -19,8 +19,11 @@ export type NodeBus = Pick<
   | 'disconnect'
   | 'initsOf'
 > &
-  /** For backups; and for peers that were connected before the node started, which are met when they speak otherwise. */
-  Partial<Pick<PeerBus, 'addressOf' | 'connected'>>
+  /**
+   * For backups; for peers that were connected before the node started, which are met when they speak otherwise; and to say
+   * why a peer can't be reached, or that the bus does not show what it must.
+   */
+  Partial<Pick<PeerBus, 'addressOf' | 'connected' | 'reach' | 'init'>>
 
 /** How far the chain can be relied on. */
 export interface ChainStatus {

@@ -2,7 +2,7 @@
 import type { Asset, Capabilities, Hex } from '../../../channel/index.js'
 import { PerkunasError } from '../../../channel/index.js'
 import type { ChannelProtocol, ProtocolBackend, ProtocolHost } from '../../../client/index.js'
-import type { Bus } from '../../../peer/index.js'
+import type { Bus, PeerID } from '../../../peer/index.js'
 import { admissionLimits } from '../channel/admission.js'
 import { channelPolicy } from '../channel/checks.js'
 import { CHANNEL_POLICY } from '../channel/policy.js'
@@ -90,7 +90,8 @@ export class BitcoinBackend implements ProtocolBackend {
     this.bus = lightningInit(chainHash, zeroConf === undefined ? NODE_FEATURES : ZERO_CONF_FEATURES)
     this.protocol = {
       start: (host) => {
-        const { bus, stop } = earlyBus(lightningBus(host.bus))
+        const raw = lightningBus(host.bus, chainHash)
+        const { bus, stop } = earlyBus(raw)
         const start = ({ store, clock, entropy }: ProtocolHost) => {
           // What is paid without having been asked for is an update, on which our user decides.
           const payments = { ...options.payments, spontaneous: 'hold', unknown: 'hold' } as const
@@ -100,7 +101,8 @@ export class BitcoinBackend implements ProtocolBackend {
           this.#node.catch(stop)
           return this.#node
         }
-        return new LightningProtocol({ asset: this.asset, self: bus.id, choices, start }, host)
+        const reach = async (peer: PeerID) => raw.reach?.(peer)
+        return new LightningProtocol({ asset: this.asset, self: bus.id, choices, start, reach }, host)
       },
     }
   }
@@ -125,8 +127,12 @@ export class BitcoinBackend implements ProtocolBackend {
 }
 
 /** Lightning needs more of a bus than payloads. @throws PerkunasError INVALID_ARGUMENT */
-function lightningBus(bus: Bus): NodeBus & Bus {
-  if (isLightningBus(bus)) return bus
+function lightningBus(bus: Bus, chainHash: Hex): NodeBus & Bus {
+  if (isLightningBus(bus)) {
+    if (bus.init === undefined || bus.init.networks?.includes(chainHash)) return bus
+    const message = 'a bus that speaks Lightning expected: new PeerBus({ ...options, ...backend.bus })'
+    throw new PerkunasError('INVALID_ARGUMENT', message, { argument: 'bus' })
+  }
   throw new PerkunasError('INVALID_ARGUMENT', 'a PeerBus expected: Lightning has messages of its own', {
     argument: 'bus',
   })

@@ -28,6 +28,8 @@ export interface LightningProtocolOptions {
   readonly choices: ChannelChoices
   /** Brings the node back or begins a new one. */
   start(host: ProtocolHost): Promise<LightningNode>
+  /** As `PeerBus.reach`; resolves at once if the bus can't tell. */
+  reach(peer: PeerID): Promise<void>
 }
 
 /** See above. The node starts at once, so that peers find it; what comes to nothing then, every call says. */
@@ -63,11 +65,12 @@ export class LightningProtocol implements RunningProtocol {
     const both = signal ? AbortSignal.any([signal, expiry.signal]) : expiry.signal
     let opened: ChannelView
     try {
+      if (!node.isConnected(peer)) await unlessAborted(this.#options.reach(peer), both)
       opened = await node.open({ ...chosen, peer, capacity, push, toSelfDelay: delay }, { signal: both })
     } catch (error) {
       if (signal?.aborted) throw aborted('proposeChannel', signal.reason)
       if (!expiry.signal.aborted) throw error
-      throw node.isConnected(peer) ? timedOut(timeouts.proposal) : unreachable(peer)
+      throw node.isConnected(peer) ? timedOut(timeouts.proposal) : unreachable(peer, timeouts.proposal)
     } finally {
       stop()
     }
@@ -284,8 +287,19 @@ function timedOut(ms: number): PerkunasError<'PROPOSAL_TIMEOUT'> {
   return new PerkunasError('PROPOSAL_TIMEOUT', message, { session: '0x', waitingFor: [1] })
 }
 
-function unreachable(peer: PeerID): PerkunasError<'PEER_UNREACHABLE'> {
-  return new PerkunasError('PEER_UNREACHABLE', `no connection to ${peer}`, { peer, reason: 'lost' })
+function unreachable(peer: PeerID, ms: number): PerkunasError<'PEER_UNREACHABLE'> {
+  const message = `no Lightning connection with ${peer} has come up in ${ms} ms`
+  return new PerkunasError('PEER_UNREACHABLE', message, { peer, reason: 'timedOut' })
+}
+
+/** What a promise comes to, unless the signal is first. */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason)
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
 }
 
 function handlerFailed(cause: unknown): PerkunasError<'HANDLER_FAILED'> {

@@ -3,8 +3,11 @@ import { expect } from 'chai'
 import type { NodeChain } from '../../../../backend/bitcoin/node/index.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
 import { feeratePerKw, msat } from '../../../../backend/bitcoin/units.js'
-import { type Amount, isError, toHex, transfer } from '../../../../channel/index.js'
-import { reject } from '../../../../client/index.js'
+import { type Amount, isError, PerkunasError, toHex, transfer } from '../../../../channel/index.js'
+import { Client, reject } from '../../../../client/index.js'
+import { createIdentity, PeerBus } from '../../../../peer/index.js'
+import { MemoryStore } from '../../../../persistence/index.js'
+import { failure } from '../../../client/parties.js'
 import type { LedgerChain } from '../node/ledger-chain.js'
 import { bytesOf, CAPACITY, Two, told } from './two.js'
 
@@ -30,6 +33,30 @@ describe('bitcoin: clients', () => {
     goOn()
     const error: unknown = await proposed
     expect(error instanceof Error && error.message).contains('heard you')
+  })
+
+  it('a peer of no known address, and one at whose address nobody is -> refused at once, with the reason', async () => {
+    await using two = await Two.begin()
+    const stranger = createIdentity(bytesOf('a stranger')).id
+    const refused = () => failure(two.propose({ peers: [stranger] }))
+    const before = await refused()
+    expect(before).to.include({ code: 'PEER_UNREACHABLE' })
+    expect(before.facts).deep.equals({ peer: stranger, reason: 'noAddress' })
+    const node = await two.backend.node()
+    node.connect(stranger, 'memory://nobody')
+    expect((await refused()).facts).deep.equals({ peer: stranger, reason: 'refused' })
+    node.connect(stranger, 'pigeon://roof')
+    expect((await refused()).facts).deep.equals({ peer: stranger, reason: 'noDialer' })
+  })
+
+  it('a bus that does not show what the backend says -> no client over it', async () => {
+    await using two = await Two.begin()
+    const bus = new PeerBus({ identity: createIdentity(), dialers: [] })
+    const make = () => new Client({ bus, store: new MemoryStore(), backend: two.backend })
+    expect(make)
+      .to.throw(PerkunasError, /backend\.bus/)
+      .with.property('code', 'INVALID_ARGUMENT')
+    await bus.close()
   })
 
   it('more updates at once than the channel carries HTLCs wait, and each edit is made of what there is then', async () => {
