@@ -1,21 +1,23 @@
 // `npm run bench -- bolt`: medians of the operations of Lightning's encodings, keys, scripts and onions, with the fastest
 // provider of secp256k1 and with JavaScript alone, each in a process of its own. `--json` prints
 // {provider: {operation: nanoseconds}} as the last line; what is named a ratio is one.
+
 import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import Table from 'cli-table3'
+import type { Given } from '../scripts/command-line.js'
 import { secp256k1 } from '../wallet/secp256k1.js'
 import { measureAll, type Results } from './bolt-operations.js'
 
 /** Measures in two children and prints. */
-export async function run(args: readonly string[]): Promise<void> {
-  if (args.includes('--here')) {
+export async function run(given: Given): Promise<void> {
+  if (given['here'] === true) {
     console.log(JSON.stringify(measureAll()))
     return
   }
   const results: Record<string, Results> = { [secp256k1.name]: measureIn({}) }
   if (secp256k1.name !== 'js') results['js'] = measureIn({ PERKUNAS_SECP256K1: 'js' })
-  console.log(args.includes('--json') ? JSON.stringify(results) : tableOf(results))
+  console.log(given['json'] === true ? JSON.stringify(results) : tableOf(results))
 }
 
 function measureIn(environment: Readonly<Record<string, string>>): Results {

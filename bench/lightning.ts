@@ -1,8 +1,10 @@
 // How many payments two Lightning nodes make over one channel: two processes over TCP with durable stores on a real chain,
 // one payment after another and many at a time, beside what parts of it cost in the same minute.
+
 import { join } from 'node:path'
 import Table from 'cli-table3'
 import { type Bitcoind, startBitcoind } from '../scripts/bitcoind.js'
+import type { Given } from '../scripts/command-line.js'
 import type { Child } from './child.js'
 import { median, rounded } from './figures.js'
 import type { Pace, PartyCalls } from './lightning-party.js'
@@ -34,13 +36,13 @@ interface Result {
 
 /**
  * Runs it. `--json`: the last line of standard output is one JSON object. `--alone`: without two LDK nodes (WASM, nothing
- * stored) that do the same in turns. `--rounds=n`, 5 by default;
- * `--directory=path` under which the stores lie, the system's for temporary files by default.
+ * stored) that do the same in turns. `--rounds n`, 5 by default;
+ * `--directory path` under which the stores lie, the system's for temporary files by default.
  */
-export async function run(args: readonly string[]): Promise<void> {
+export async function run(given: Given): Promise<void> {
   const module = new URL('./lightning-party.js', import.meta.url)
   await using bitcoind = await startBitcoind()
-  await withParties<PartyCalls>(module, args, async ({ parties, directory, rounds }) => {
+  await withParties<PartyCalls>(module, given, async ({ parties, directory, rounds }) => {
     const [payer, payee] = parties
     const { url, cookieFile } = bitcoind
     // A chain without blocks counts as one that is still being fetched.
@@ -53,13 +55,13 @@ export async function run(args: readonly string[]): Promise<void> {
     const scene = { bitcoind, payer, payee }
     await open(scene, other, 1, 1)
     progress('the channel is open')
-    await using rivals = args.includes('--alone') ? undefined : await startRivals()
+    await using rivals = given['alone'] === true ? undefined : await startRivals()
     if (rivals !== undefined) progress('two LDK nodes have one, too')
     const measured = await measure(parties, { peer: other.peer, rounds, rivals })
     const idle = await measureIdle(parties, IDLE, () => open(scene, other, IDLE, IDLE + 1))
     const table = tableOf(measured.results)
     tellTerms(rivals !== undefined)
-    report({ provider: about.provider, ...measured, idle }, { table, json: args.includes('--json') })
+    report({ provider: about.provider, ...measured, idle }, { table, json: given['json'] === true })
   })
 }
 

@@ -1,13 +1,14 @@
 // What very many idle channels cost: how long `Client.restore` takes over an LMDB store, and how much memory a channel
 // takes that nothing concerns: right after the restart, after its peer came back, and after it was used.
+
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import Table from 'cli-table3'
 import { toHex } from 'perkunas/channel'
 import { createIdentity } from 'perkunas/peer'
 import { randomSecret } from 'perkunas/wallet'
+import type { Given } from '../scripts/command-line.js'
 import { type Child, start } from './child.js'
 import { rounded } from './figures.js'
 import type { Memory, PartyCalls } from './restore-party.js'
@@ -49,21 +50,13 @@ interface Report {
  * Runs it. `--json`: the last line of standard output is one JSON object. `--channels n`, 100 000 by default;
  * `--directory path` under which the stores lie, the system's for temporary files by default.
  */
-export async function run(args: readonly string[]): Promise<void> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      json: { type: 'boolean', default: false },
-      channels: { type: 'string', default: String(AIMS.channels) },
-      directory: { type: 'string', default: tmpdir() },
-    },
-  })
-  const channels = Number(values.channels)
+export async function run(given: Given): Promise<void> {
+  const channels = Number(given['channels'] ?? AIMS.channels)
   if (!Number.isSafeInteger(channels) || channels < 1)
     throw new Error('--channels: a positive number expected')
-  const directory = mkdtempSync(join(values.directory, 'perkunas-bench-'))
+  const directory = mkdtempSync(join(String(given['directory'] ?? tmpdir()), 'perkunas-bench-'))
   try {
-    report(await measure(directory, channels), values.json)
+    report(await measure(directory, channels), given['json'] === true)
   } finally {
     rmSync(directory, { recursive: true, force: true })
   }

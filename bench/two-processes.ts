@@ -1,8 +1,10 @@
 // What both benchmarks of two processes do: a directory for the stores, what the machine allows in the same minute, what
 // idle channels take, and how all that is told.
+
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Given } from '../scripts/command-line.js'
 import { type Child, start } from './child.js'
 import { median, rounded } from './figures.js'
 import type { CommonCalls } from './party.js'
@@ -15,29 +17,24 @@ export interface Costs extends Parts {
   readonly roundTrip: number
 }
 
-/** The value of `--name=value`. */
-function option(args: readonly string[], name: string): string | undefined {
-  return args.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3)
-}
-
 /**
  * Runs with two processes of a module and a directory for their stores, and removes all of it.
  *
- * @param args `--rounds=n`, 5 by default; `--directory=path`, the system's for temporary files by default
+ * @param given `--rounds n`, 5 by default; `--directory path`, the system's for temporary files by default
  */
 export async function withParties<Calls extends CommonCalls>(
   module: URL,
-  args: readonly string[],
+  given: Given,
   work: (given: {
     readonly parties: readonly [Child<Calls>, Child<Calls>]
     readonly directory: string
     readonly rounds: number
   }) => Promise<void>,
 ): Promise<void> {
-  const directory = mkdtempSync(join(option(args, 'directory') ?? tmpdir(), 'perkunas-bench-'))
+  const directory = mkdtempSync(join(String(given['directory'] ?? tmpdir()), 'perkunas-bench-'))
   const parties: readonly [Child<Calls>, Child<Calls>] = [start(module), start(module)]
   try {
-    await work({ parties, directory, rounds: Number(option(args, 'rounds') ?? 5) })
+    await work({ parties, directory, rounds: Number(given['rounds'] ?? 5) })
   } finally {
     await Promise.all(parties.map((party) => party.stop()))
     rmSync(directory, { recursive: true, force: true })

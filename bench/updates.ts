@@ -1,7 +1,9 @@
 // How many updates two clients make: two processes over TCP with durable stores, sequentially on one channel and
 // over many channels at once, beside what their parts would allow in the same minute.
+
 import { join } from 'node:path'
 import Table from 'cli-table3'
+import type { Given } from '../scripts/command-line.js'
 import type { Child } from './child.js'
 import { median, rounded } from './figures.js'
 import { cpuOf, inRounds, measureIdle, middleCosts, progress, report, withParties } from './two-processes.js'
@@ -38,12 +40,12 @@ interface Timed extends Speed {
 }
 
 /**
- * Runs it. `--json`: the last line of standard output is one JSON object. `--rounds=n`, 5 by default;
- * `--directory=path` under which the stores lie, the system's for temporary files by default.
+ * Runs it. `--json`: the last line of standard output is one JSON object. `--rounds n`, 5 by default;
+ * `--directory path` under which the stores lie, the system's for temporary files by default.
  */
-export function run(args: readonly string[]): Promise<void> {
+export function run(options: Given): Promise<void> {
   const module = new URL('./updates-party.js', import.meta.url)
-  return withParties<PartyCalls>(module, args, async ({ parties, directory, rounds }) => {
+  return withParties<PartyCalls>(module, options, async ({ parties, directory, rounds }) => {
     const [proposer, acceptor] = parties
     await using ledger = await startLedger()
     const { contracts } = ledger
@@ -62,7 +64,7 @@ export function run(args: readonly string[]): Promise<void> {
     })
     const { parts, ratioToSum, results } = measured
     const note = `; of one update ${parts.sum.toFixed(0)} (ratio ${ratioToSum})`
-    const given = { table: tableOf(results), note, json: args.includes('--json') }
+    const given = { table: tableOf(results), note, json: options['json'] === true }
     report({ provider: about.provider, ...measured, idle }, given)
   })
 }

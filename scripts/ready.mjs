@@ -31,7 +31,9 @@ if (major < 20 || (major === 20 && minor < 19)) {
   console.error(`Perkunas needs Node.js 20.19 or newer; this is ${process.versions.node}.`)
   process.exit(1)
 }
-if (!existsSync(mark) || readFileSync(mark, 'utf8') !== lock) {
+const isOurs = existsSync(mark) && readFileSync(mark, 'utf8') === lock
+if (!isOurs && isInstalled()) writeFileSync(mark, lock)
+else if (!isOurs) {
   // Also within `npm pack --dry-run`, which would hand its option down.
   run('npm', 'ci', '--no-audit', '--no-fund', '--loglevel=error', '--no-dry-run')
   writeFileSync(mark, lock)
@@ -41,6 +43,25 @@ run(process.execPath, 'scripts/compile-contracts.mjs', ...(force ? ['--force'] :
 const { bin } = JSON.parse(readFileSync(`${root}node_modules/typescript/package.json`, 'utf8'))
 removeStale(`${root}dist`, root)
 run(process.execPath, `node_modules/typescript/${bin.tsc}`, '--project', 'tsconfig.json')
+
+// Whether npm itself has put there what the lock file says, as by a plain `npm install`: it notes what it installed.
+// What is for other platforms only may be missing.
+function isInstalled() {
+  const note = `${root}node_modules/.package-lock.json`
+  if (!existsSync(note)) return false
+  const [wanted, found] = [`${root}package-lock.json`, note].map(
+    (path) => JSON.parse(readFileSync(path, 'utf8')).packages,
+  )
+  delete wanted['']
+  return (
+    Object.keys(found).every((name) => name in wanted) &&
+    Object.entries(wanted).every(([name, { version, integrity, optional }]) => {
+      const there = found[name]
+      if (there === undefined) return optional === true
+      return there.version === version && there.integrity === integrity
+    })
+  )
+}
 
 // Output whose source is gone must neither be tested nor published.
 function removeStale(output, source) {

@@ -3,11 +3,12 @@
 // npm run demo -- ldk        a client and an LDK node on a real bitcoind
 //
 // With --json the last line of standard output is one JSON object, and everything else goes to standard error.
-const [which = 'ethereum'] = process.argv.slice(2).filter((word) => !word.startsWith('--'))
-const json = process.argv.includes('--json')
+import { commandLine } from '../../scripts/command-line.js'
+
+const USAGE = 'npm run demo -- [ethereum|bitcoin|ldk] [--json]'
 
 /** Runs the demo of that name. */
-async function demo(): Promise<boolean> {
+async function demo(which: string, json: boolean): Promise<boolean> {
   switch (which) {
     case 'ethereum':
       return (await import('./ethereum.js')).ethereumDemo(json)
@@ -16,9 +17,13 @@ async function demo(): Promise<boolean> {
     case 'ldk':
       return (await import('./ldk.js')).ldkDemo(json)
     default:
-      console.error(`npm run demo [-- ethereum|bitcoin|ldk] [--json]: there is no demo called ${which}`)
+      console.error(`there is no demo called ${which}\n${USAGE}`)
       return false
   }
 }
 
-process.exitCode = (await demo()) ? 0 : 1
+const given = commandLine({ usage: USAGE, options: { json: { type: 'boolean' } }, positionals: 1 })
+if (given !== undefined) {
+  const [which = 'ethereum'] = given.positionals
+  process.exitCode = (await demo(which, given.values['json'] === true)) ? 0 : 1
+}

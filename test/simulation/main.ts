@@ -7,8 +7,8 @@
 // npm run simulate -- --mutations [--mutation words] [--json]
 //   shows which deliberate mistakes are caught, and how soon
 import { setMaxListeners } from 'node:events'
-import { parseArgs } from 'node:util'
 import Table from 'cli-table3'
+import { commandLine } from '../../scripts/command-line.js'
 import { BITCOIN_MUTATIONS } from './bitcoin/mutations.js'
 import { mutant } from './mutant.js'
 import { MUTATIONS, type Mutation } from './mutations.js'
@@ -17,33 +17,32 @@ import { runAll } from './pool.js'
 import { shrink } from './shrink.js'
 import { runOn } from './worlds.js'
 
-const { values } = parseArgs({
+const USAGE = `npm run simulate -- [--seeds N] [--steps M] [--from S] [--verify] [--ledger sim|bitcoin] [--json]
+npm run simulate -- --seed S [--steps M] [--only 1,2,3] [--trace] [--ledger sim|bitcoin] [--json]
+npm run simulate -- --mutations [--mutation words] [--seeds N] [--steps M] [--ledger sim|bitcoin] [--json]`
+const text = { type: 'string' } as const
+const flag = { type: 'boolean' } as const
+const given = commandLine({
+  usage: USAGE,
   options: {
-    seeds: { type: 'string', default: '200' },
-    steps: { type: 'string', default: '200' },
-    seed: { type: 'string' },
-    only: { type: 'string' },
-    trace: { type: 'boolean', default: false },
-    verify: { type: 'boolean', default: false },
-    from: { type: 'string', default: '0' },
-    mutations: { type: 'boolean', default: false },
-    mutation: { type: 'string' },
-    ledger: { type: 'string', default: 'sim' },
-    json: { type: 'boolean', default: false },
+    ...{ seeds: text, steps: text, seed: text, only: text, from: text, mutation: text, ledger: text },
+    ...{ trace: flag, verify: flag, mutations: flag, json: flag },
   },
 })
-const steps = wholeNumber(values.steps, 'steps')
-const seeds = wholeNumber(values.seeds, 'seeds')
-const from = wholeNumber(values.from, 'from')
-const ledger = ledgerOf(values.ledger)
+if (given === undefined) process.exit()
+const { values } = given
+const steps = wholeNumber(values['steps'] ?? '200', 'steps')
+const seeds = wholeNumber(values['seeds'] ?? '200', 'seeds')
+const from = wholeNumber(values['from'] ?? '0', 'from')
+const ledger = ledgerOf(values['ledger'] ?? 'sim')
 const say = (words: string) => console.error(words)
 setMaxListeners(0)
 /** Seeds that must go well in a copy without a mistake, or what is caught says nothing. */
 const CONTROLS = 10
 
-if (values.mutations) process.exitCode = await mutations()
-else if (values.seed === undefined) process.exitCode = await many()
-else process.exitCode = await one(wholeNumber(values.seed, 'seed'))
+if (values['mutations']) process.exitCode = await mutations()
+else if (values['seed'] === undefined) process.exitCode = await many()
+else process.exitCode = await one(wholeNumber(values['seed'], 'seed'))
 
 /** As many seeds as are wanted. */
 async function many(): Promise<number> {
@@ -75,7 +74,7 @@ async function many(): Promise<number> {
   const seconds = Math.round((performance.now() - started) / 100) / 10
   const summary = { seeds, steps, seconds, failed: failed.map(({ seed }) => seed), differing }
   console.log(
-    values.json
+    values['json']
       ? JSON.stringify(summary)
       : `${seeds} seeds of ${steps} steps in ${seconds} s: ${failed.length + differing.length} with violations`,
   )
@@ -86,16 +85,19 @@ async function many(): Promise<number> {
 
 /** One seed, with its story. */
 async function one(seed: number): Promise<number> {
-  const only = values.only?.split(',').map((item) => wholeNumber(item, 'only'))
+  const only = values['only']
+    ?.toString()
+    .split(',')
+    .map((item) => wholeNumber(item, 'only'))
   const options = { seed, steps, ledger, ...(only && { only }) }
   const result = await runOn({ ...options, keepTrace: true })
   const again = await runOn(options)
   const isSame = result.hash === again.hash
-  if (values.json) {
+  if (values['json']) {
     const { violations, hash, trace } = result
-    console.log(JSON.stringify({ ...options, violations, hash, isSame, ...(values.trace && { trace }) }))
+    console.log(JSON.stringify({ ...options, violations, hash, isSame, ...(values['trace'] && { trace }) }))
   } else {
-    if (values.trace || result.violations.length > 0) console.log(result.trace.join('\n'))
+    if (values['trace'] || result.violations.length > 0) console.log(result.trace.join('\n'))
     for (const { invariant, words } of result.violations) console.log(`VIOLATED ${invariant}: ${words}`)
     console.log(`seed ${seed}: ${result.violations.length} violations, trace ${result.hash}`)
     if (!isSame) console.log(`VIOLATED same seed, same trace: ${again.hash} the second time`)
@@ -118,13 +120,13 @@ async function explain(options: RunOptions, failed: RunResult): Promise<void> {
 
 /** Every mutation until it is caught. */
 async function mutations(): Promise<number> {
-  const limit = values.seeds === '200' ? 2_000 : seeds
+  const limit = values['seeds'] === undefined ? 2_000 : seeds
   const rows: { mutation: string; caught: string; seed: number | undefined; runs: number; words: string }[] =
     []
   const control = await search(undefined, CONTROLS)
   if (control.caught) throw new Error(`without a mutation: ${control.caught.violations[0]?.words}`)
   for (const mutation of ledger === 'bitcoin' ? BITCOIN_MUTATIONS : MUTATIONS) {
-    if (!mutation.name.includes(values.mutation ?? '')) continue
+    if (!mutation.name.includes(String(values['mutation'] ?? ''))) continue
     const { caught, runs } = await search(mutation, limit)
     const first = caught?.violations[0]
     rows.push({
@@ -138,7 +140,7 @@ async function mutations(): Promise<number> {
       `${mutation.name}: ${first ? `${first.invariant} at seed ${caught?.seed}` : 'NOT CAUGHT'} (${runs} runs)`,
     )
   }
-  if (values.json) console.log(JSON.stringify(rows))
+  if (values['json']) console.log(JSON.stringify(rows))
   else {
     const table = new Table({
       head: ['mutation', 'caught by', 'seed', 'runs'],
@@ -182,16 +184,16 @@ function* tasks(count: number): Generator<RunOptions> {
 function* twice(all: Iterable<RunOptions>): Generator<RunOptions> {
   for (const task of all) {
     yield task
-    if (values.verify || task.seed % 10 === 0) yield task
+    if (values['verify'] || task.seed % 10 === 0) yield task
   }
 }
 
-function ledgerOf(words: string): NonNullable<RunOptions['ledger']> {
+function ledgerOf(words: string | boolean): NonNullable<RunOptions['ledger']> {
   if (words === 'sim' || words === 'bitcoin') return words
   throw new Error(`--ledger: sim or bitcoin expected, got ${words}`)
 }
 
-function wholeNumber(words: string, option: string): number {
+function wholeNumber(words: string | boolean, option: string): number {
   const number = Number(words)
   if (Number.isSafeInteger(number) && number >= 0) return number
   throw new Error(`--${option}: a whole number expected, got ${words}`)
