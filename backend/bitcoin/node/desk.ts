@@ -15,6 +15,7 @@ import {
   pastWrites,
   paymentWrites,
   step,
+  writableState,
 } from '../payments/index.js'
 import { blockHeight } from '../units.js'
 import type { NodeEffect } from './effects.js'
@@ -31,6 +32,8 @@ export interface DeskOptions {
   entropy(bytes: number): Uint8Array
   /** After the commit. */
   tell(event: PaymentEvent): void
+  /** A payment has no encoding, which is a mistake of ours: it stays as it was. */
+  broken(cause: unknown): void
 }
 
 /** What a command came to. */
@@ -108,10 +111,19 @@ export class Desk implements HtlcSwitch {
   }
 
   takeWrites(): readonly Write[] {
-    const writes = [...paymentWrites(this.#written, this.#state), ...this.#past]
+    const writes = [...this.#openWrites(), ...this.#past]
     this.#written = this.#state
     this.#past = []
     return writes
+  }
+
+  #openWrites(): readonly Write[] {
+    try {
+      return paymentWrites(this.#written, this.#state)
+    } catch {
+      this.#state = writableState(this.#written, this.#state, (cause) => this.#options.broken(cause))
+      return paymentWrites(this.#written, this.#state)
+    }
   }
 
   get #around(): SwitchChannels {

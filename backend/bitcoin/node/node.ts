@@ -388,7 +388,7 @@ export class LightningNode implements AsyncDisposable {
   }
 
   async #begin(found: Restored): Promise<void> {
-    const { entries, addresses, damages } = found
+    const { entries, addresses, brokenPayments, damages } = found
     const { htlcs = this.payments.desk } = this.#options
     await this.#parts.turns.command((core) => core.follow(htlcs.resumed()))
     const { turns } = this.#parts
@@ -405,6 +405,10 @@ export class LightningNode implements AsyncDisposable {
     this.#parts.schedule(() => {
       this.#parts.reserve.begin()
       for (const error of damages) this.#errors.next(error)
+      for (const error of brokenPayments.values()) {
+        this.#events.next({ kind: 'payments', error })
+        this.#errors.next(error)
+      }
       for (const { channel, error } of this.quarantined()) {
         this.#events.next({ kind: 'quarantined', channel, error })
         this.#errors.next(error)

@@ -90,6 +90,10 @@ export function nodeParts(
   const { bus, chain, wallet, store, seed, steps = memoryCounter() } = options
   const { clock = systemClock, schedule = nextTurn } = options
   const report = (error: PerkunasError) => hooks.report(error)
+  const reported = (error: PerkunasError) => {
+    report(error)
+    return error
+  }
   const pool = new RandomPool()
   const random = (bytes: number) => options.entropy?.(bytes) ?? pool.take(bytes)
   const alias = () => aliasOf(random(8))
@@ -97,11 +101,12 @@ export function nodeParts(
   const quarantine = new Quarantine(found.quarantined)
   const scripts = new OwnScripts()
   const ends = new Ends()
-  const payments = new NodePayments(options, found.payments, {
+  const payments = new NodePayments(options, found, {
     order: (run) => turns.command(run),
     eventually: (look, signal) => turns.waiters.until(look, signal),
     whenSynced: (call, signal) => sight.whenSynced(call, signal),
     random,
+    broken: (cause) => hooks.event({ kind: 'payments', error: reported(asError(cause, 'payments')) }),
   })
   const following = new Following({
     chain,

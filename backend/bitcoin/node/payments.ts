@@ -8,10 +8,10 @@ import {
   type IncomingPayment,
   type InvoiceRequest,
   type OutgoingPayment,
+  PAYMENT_ROWS,
   type PaymentEvent,
   type PaymentID,
   type PaymentsInput,
-  type PaymentsState,
   type PayRequest,
   pastIncoming,
   pastPayments,
@@ -23,6 +23,7 @@ import { type Answer, Desk } from './desk.js'
 import { demandObject } from './faults.js'
 import type { Commands } from './input.js'
 import type { LightningNodeOptions } from './options.js'
+import type { Restored } from './restore.js'
 
 /** What payments need of their node. */
 export interface PaymentsHost {
@@ -33,6 +34,8 @@ export interface PaymentsHost {
   /** As `Sight.whenSynced`. */
   whenSynced<T>(call: () => Promise<T>, signal?: AbortSignal): Promise<T>
   random(bytes: number): Uint8Array
+  /** A payment has no encoding. */
+  broken(cause: unknown): void
 }
 
 /** Payments over a node's channels. */
@@ -42,14 +45,21 @@ export class NodePayments {
   readonly #host: PaymentsHost
   readonly #store: LightningNodeOptions['store']
   readonly #now: () => number
+  /** By the keys of the rows that can't be read. */
+  readonly #broken: Restored['brokenPayments']
   readonly #events = new Subject<PaymentEvent>()
   /** Payments whose end is waited for, by so many, and that end. */
   readonly #awaited = new Map<PaymentID, { waiting: number; payment?: OutgoingPayment }>()
 
-  constructor(options: LightningNodeOptions, state: PaymentsState, host: PaymentsHost) {
+  constructor(
+    options: LightningNodeOptions,
+    { payments: state, brokenPayments }: Pick<Restored, 'payments' | 'brokenPayments'>,
+    host: PaymentsHost,
+  ) {
     const { bus, chain, payments, store, now = Date.now } = options
     const { identity } = bus
     this.#host = host
+    this.#broken = brokenPayments
     this.#store = store
     this.#now = now
     this.desk = new Desk({
@@ -66,6 +76,7 @@ export class NodePayments {
       now,
       entropy: (bytes) => host.random(bytes),
       tell: (event) => this.#tell(event),
+      broken: (cause) => host.broken(cause),
     })
   }
 
@@ -91,7 +102,8 @@ export class NodePayments {
    * @param options `isSettled`: whether the payment counts as {@link acknowledge}d when this resolves, as it does otherwise
    * @returns the payment when it has succeeded or failed; its status tells why
    * @throws PerkunasError INVALID_ARGUMENT, INVALID_MESSAGE, PAYMENT_REFUSED, PAYMENT_EXISTS before anything is sent, as well as
-   *   LEDGER_UNREACHABLE while the chain is not known up to now and will not be in half a minute; CLOSED;
+   *   LEDGER_UNREACHABLE while the chain is not known up to now and will not be in half a minute; INVALID_RECORD if its record
+   *   can't be read; CLOSED;
    *   ABORTED ends the waiting, and nothing new is tried: what is under way may still be paid
    */
   async pay(
@@ -100,6 +112,7 @@ export class NodePayments {
   ): Promise<OutgoingPayment> {
     demandObject(payment, 'payment')
     const { id } = payment
+    this.#demandReadable(`out/${id}`)
     const end = this.#awaited.get(id) ?? { waiting: 0 }
     end.waiting++
     this.#awaited.set(id, end)
@@ -122,13 +135,14 @@ export class NodePayments {
   /**
    * Makes an invoice (BOLT 11). It is on disk when it is handed out.
    *
-   * @throws PerkunasError INVALID_ARGUMENT, INVALID_AMOUNT, PAYMENT_EXISTS, CLOSED
+   * @throws PerkunasError INVALID_ARGUMENT, INVALID_AMOUNT, PAYMENT_EXISTS, INVALID_RECORD, CLOSED
    */
   async invoice(request: InvoiceRequest): Promise<IncomingPayment> {
     demandObject(request, 'request')
     const { preimage } = request
     const isPreimage = preimage instanceof Uint8Array && preimage.length === 32
     const paymentHash = request.paymentHash ?? (isPreimage ? toHex(sha256(preimage)) : undefined)
+    this.#demandReadable(`in/${paymentHash}`)
     const past = paymentHash && (await pastIncoming(this.#store, paymentHash))
     const made = await this.#order({ kind: 'createInvoice', request, isPast: past !== undefined })
     if (made !== undefined && !('id' in made)) return made
@@ -167,6 +181,12 @@ export class NodePayments {
   /** Nothing more is to come. */
   end(): void {
     this.#events.complete()
+  }
+
+  /** What can't be read may be under way, or paid. @throws PerkunasError INVALID_RECORD */
+  #demandReadable(name: string): void {
+    const error = this.#broken.get(`${PAYMENT_ROWS}${name}`)
+    if (error !== undefined) throw error
   }
 
   /** Whoever waits for the end of one payment finds it by its ID: many may wait for many. */

@@ -31,6 +31,8 @@ export interface Restored {
   /** What is lost of channels that go on without it. */
   readonly damages: readonly PerkunasError[]
   readonly payments: PaymentsState
+  /** Why payments can't be read, by the keys of their rows: each costs itself. */
+  readonly brokenPayments: ReadonlyMap<string, PerkunasError>
   /** For which peers something is kept; until when, if they have no channels. */
   readonly kept: ReadonlyMap<PeerID, number | undefined>
   /** Where peers with channels are. */
@@ -68,7 +70,8 @@ export async function restored(store: Store): Promise<Restored> {
       if (monitor !== undefined) defended.push({ keyIndex, monitor, ...known })
     }
   }
-  const payments = restoredPayments(paymentRows ?? [])
+  const brokenPayments = new Map<string, PerkunasError>()
+  const payments = restoredPayments(paymentRows ?? [], (error, key) => brokenPayments.set(key, error))
   return {
     nextKeyIndex: node.nextKeyIndex,
     cursor: node.cursor,
@@ -78,6 +81,7 @@ export async function restored(store: Store): Promise<Restored> {
     unseen: node.unseen,
     damages: node.damages,
     payments,
+    brokenPayments,
     kept: node.kept,
     addresses: node.addresses,
   }

@@ -20,7 +20,7 @@ import { openFinal } from './final.js'
 import type { PaymentsContext } from './input.js'
 import { unknown } from './outgoing.js'
 import { argument } from './plan.js'
-import { FAIL_BACK_BUFFER, MPP_TIMEOUT, TRANSIT_BLOCKS } from './policy.js'
+import { FAIL_BACK_BUFFER, MAX_PARTS, MPP_TIMEOUT, TRANSIT_BLOCKS } from './policy.js'
 import type { CancelReason, IncomingPart, IncomingPayment, IncomingStatus, PaymentsState } from './state.js'
 import { inTurn, type PaymentsEffect, type PaymentsStep, refused, to } from './step.js'
 import { lookUp, put, remove, valuesOf } from './table.js'
@@ -60,6 +60,8 @@ function taken(
   const paymentHash = toHex(htlc.paymentHash)
   const payment =
     lookUp(state.incoming, paymentHash) ?? spontaneousOf(state, paymentHash, instruction, context)
+  const known = payment?.parts.find((one) => one.channelID === part.channelID && one.htlcID === part.htlcID)
+  if (payment !== undefined && known !== undefined) return again(state, payment, known, context)
   const rejected = (): PaymentsStep => to(state, [failPart(part, detailsOf(part, context), context)])
   if (payment === undefined || !isWanted(payment, part, instruction, context)) return rejected()
   const total = instruction.totalMsat
@@ -69,11 +71,23 @@ function taken(
     return to(next, [...effects, failPart(part, detailsOf(part, context), context)])
   }
   const parts = [...payment.parts, part]
-  if (isTooMuch(payment, parts, total)) return rejected()
+  if (parts.length > MAX_PARTS || isTooMuch(payment, parts, total)) return rejected()
   const grown: IncomingPayment = { ...payment, parts, total }
   const intended = parts.reduce((sum, one) => add(sum, one.intended), msat(0n))
   if (intended < total) return changed(state, grown)
   return complete(state, grown, context)
+}
+
+/** A channel that could not write the step in which it handed a part on hands it on once more. */
+function again(
+  state: PaymentsState,
+  { status, preimage }: IncomingPayment,
+  part: IncomingPart,
+  context: PaymentsContext,
+): PaymentsStep {
+  const isTaken = status.kind === 'claimed' && preimage !== undefined
+  if (!isTaken) return to(state)
+  return to(state, [removing(part.channelID, part.htlcID, fulfilling(returning(part, context), preimage))])
 }
 
 /** A payment that was not asked for, if that is welcome. */

@@ -27,6 +27,7 @@ export {
   pastWrites,
   paymentWrites,
   restoredPayments,
+  writableState,
 } from './record.js'
 export {
   type CancelReason,

@@ -4,7 +4,7 @@ import { type BlockDelta, blockDelta, type Msat, msat } from '../units.js'
 
 /** Choices of a node, the same for all its payments. */
 export interface PaymentsPolicy {
-  /** HTLCs that one payment of ours may have at a time. */
+  /** HTLCs that one payment of ours may have at a time, {@link MAX_PARTS} at most. */
   readonly maxParts: number
   /** Payments of ours that are under way at a time, and invoices of ours that wait for theirs. */
   readonly maxOpen: { readonly outgoing: number; readonly incoming: number }
@@ -45,10 +45,16 @@ export const PAST_TIMEOUT = 60_000
 /** Milliseconds from the first part of a payment in which the others must come. @see BOLT 4, "Basic Multi-Part Payments" */
 export const MPP_TIMEOUT = 60_000
 
+/**
+ * HTLCs of one payment at a time, in either direction: as many as one channel carries, and a quarter of what its record has room
+ * for. What comes beyond that is failed.
+ */
+export const MAX_PARTS = 483
+
 /** A node's choices: the defaults, and what its user wants otherwise. @throws PerkunasError INVALID_ARGUMENT */
 export function paymentsPolicy(wanted?: Partial<PaymentsPolicy>): PaymentsPolicy {
   return chosen('payments', { defaults: PAYMENTS_POLICY, wanted }, (policy) => ({
-    maxParts: isCount(policy.maxParts, 1, MAX),
+    maxParts: isCount(policy.maxParts, 1, MAX_PARTS),
     maxOpen: isCount(policy.maxOpen?.outgoing, 0, MAX) && isCount(policy.maxOpen?.incoming, 0, MAX),
     invoiceExpiry: isCount(policy.invoiceExpiry, 1, MAX),
     minFinalCltvExpiryDelta: isCount(policy.minFinalCltvExpiryDelta, MIN_FINAL_CLTV_EXPIRY_DELTA, 0xffff),

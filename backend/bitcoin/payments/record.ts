@@ -6,9 +6,10 @@
 //     payment/past/in/<payment hash>     invoices; behind the hash a time for what came without one
 //     payment/paid/<payment hash>        the ID of the payment of ours that has paid it
 import { type Hex, isHex, toHex } from '../../../channel/bytes.js'
-import { isError } from '../../../channel/errors.js'
+import { isError, type PerkunasError } from '../../../channel/errors.js'
 import { hex } from '../../../peer/index.js'
 import type { RecordType, Store, Write } from '../../../persistence/index.js'
+import { isNewerRecord } from '../../../persistence/record.js'
 import { decodeInvoice } from '../invoice/index.js'
 import { invalidRow, rowType } from '../rows.js'
 import type { PastPayments, PaymentsInput } from './input.js'
@@ -16,7 +17,7 @@ import { faultOfForm } from './plan.js'
 import { incomingPayment, outgoingPayment } from './schemas.js'
 import type { IncomingPayment, OutgoingPayment, PaymentsState, PayRequest } from './state.js'
 import { NO_PAYMENTS } from './state.js'
-import { differences, put } from './table.js'
+import { differences, lookUp, put, remove } from './table.js'
 
 /** All keys of payments that are not over start so. */
 export const PAYMENT_ROWS = 'payment/open/'
@@ -45,6 +46,29 @@ export function paymentWrites(before: PaymentsState, after: PaymentsState): read
   return writes
 }
 
+/**
+ * The state after steps, with each payment that has no encoding as it was before them: a mistake of ours costs that payment.
+ *
+ * @param broken called for each, with why it has none
+ */
+export function writableState(
+  before: PaymentsState,
+  after: PaymentsState,
+  broken: (cause: unknown) => void,
+): PaymentsState {
+  let { outgoing, paying, incoming } = after
+  for (const [id, old, payment] of differences(before.outgoing, after.outgoing)) {
+    if (payment === undefined || hasEncoding(ROWS.outgoing, payment, broken)) continue
+    outgoing = old === undefined ? remove(outgoing, id) : put(outgoing, id, old)
+    if (old === undefined) paying = remove(paying, payment.paymentHash)
+  }
+  for (const [hash, old, payment] of differences(before.incoming, after.incoming)) {
+    if (payment === undefined || hasEncoding(ROWS.incoming, payment, broken)) continue
+    incoming = old === undefined ? remove(incoming, hash) : put(incoming, hash, old)
+  }
+  return { ...after, outgoing, paying, incoming }
+}
+
 /** The writes for a payment that is over. */
 export function pastWrites(payment: OutgoingPayment | IncomingPayment): readonly Write[] {
   const { paymentHash } = payment
@@ -69,23 +93,37 @@ export function pastRemoval(payment: OutgoingPayment | IncomingPayment): readonl
  * The payments of a store's rows.
  *
  * @param rows everything that begins with {@link PAYMENT_ROWS}
- * @throws PerkunasError INVALID_RECORD if a row is damaged or of a newer version, or two payments have one hash
+ * @param broken called for a row that is damaged, misplaced or of another payment with the same hash: it costs that payment;
+ *   without it, it is thrown
+ * @throws PerkunasError INVALID_RECORD if a row is of a newer version
  */
-export function restoredPayments(rows: Iterable<readonly [string, Uint8Array]>): PaymentsState {
+export function restoredPayments(
+  rows: Iterable<readonly [string, Uint8Array]>,
+  broken: (error: PerkunasError<'INVALID_RECORD'>, key: string) => void = (error) => {
+    throw error
+  },
+): PaymentsState {
   const { recent } = NO_PAYMENTS
   let { outgoing, paying, incoming }: PaymentsState = NO_PAYMENTS
   for (const [key, value] of rows) {
     const [, , way, name] = key.split('/')
-    if (way === 'out' && isHex(name, 32)) {
-      const payment = ROWS.outgoing.open(key, value)
-      outgoing = put(outgoing, payment.id, payment)
-      paying = put(paying, payment.paymentHash, payment.id)
-      if (payment.id !== name || paying.size !== outgoing.size) throw invalidRow(key, 'it is another one’s')
-    } else if (way === 'in' && isHex(name, 32)) {
-      const payment = ROWS.incoming.open(key, value)
-      incoming = put(incoming, payment.paymentHash, payment)
-      if (payment.paymentHash !== name) throw invalidRow(key, 'it is another one’s')
-    } else throw invalidRow(key, 'no key of a payment')
+    try {
+      if (way === 'out' && isHex(name, 32)) {
+        const payment = ROWS.outgoing.open(key, value)
+        if (payment.id !== name || lookUp(paying, payment.paymentHash) !== undefined)
+          throw invalidRow(key, 'it is another one’s')
+        outgoing = put(outgoing, payment.id, payment)
+        paying = put(paying, payment.paymentHash, payment.id)
+      } else if (way === 'in' && isHex(name, 32)) {
+        const payment = ROWS.incoming.open(key, value)
+        if (payment.paymentHash !== name) throw invalidRow(key, 'it is another one’s')
+        incoming = put(incoming, payment.paymentHash, payment)
+      } else throw invalidRow(key, 'no key of a payment')
+    } catch (cause) {
+      // Of another release nothing is damaged.
+      if (!isError(cause, 'INVALID_RECORD') || isNewerRecord(cause)) throw cause
+      broken(cause, key)
+    }
   }
   return { outgoing, paying, incoming, recent }
 }
@@ -116,6 +154,16 @@ export async function pastIncoming(
   paymentHash: Hex,
 ): Promise<IncomingPayment | undefined> {
   return isHex(paymentHash, 32) ? read(store, ROWS.incoming, `payment/past/in/${paymentHash}`) : undefined
+}
+
+function hasEncoding<T>(type: RecordType<T>, value: T, broken: (cause: unknown) => void): boolean {
+  try {
+    type.put(PAYMENT_ROWS, value)
+    return true
+  } catch (cause) {
+    broken(cause)
+    return false
+  }
 }
 
 function pastKey({ paymentHash, invoice, since }: IncomingPayment): string {

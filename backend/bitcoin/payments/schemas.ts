@@ -14,15 +14,16 @@ import {
   uint,
   union,
 } from '../../../peer/index.js'
-import { MAX_HTLCS } from '../channel/policy.js'
 import { blocks, hash, height, msats } from '../channel/schemas.js'
 import { decodeFailure, encodeFailure, type Failure, MAX_HOPS, type UnknownFailure } from '../onion/index.js'
+import { MAX_PARTS } from './policy.js'
 import type { IncomingPayment, OutgoingPayment, PayRequest } from './state.js'
 
 /** An invoice has 7089 characters at most. */
 const MAX_INVOICE = 7089
 const MAX_METADATA = 1300
-const MAX_PARTS = 4 * MAX_HTLCS
+/** Four times what payments take. */
+const MAX_WRITTEN_PARTS = 4 * MAX_PARTS
 const MAX_CHANNELS = 10_000
 
 const time = uint()
@@ -85,7 +86,7 @@ export const outgoingPayment: Schema<OutgoingPayment> = object({
       cltvExpiry: height,
       sharedSecrets: list(hash, { max: MAX_HOPS }),
     }),
-    { max: MAX_PARTS },
+    { max: MAX_WRITTEN_PARTS },
   ),
   tried: uint(),
   avoided: list(hex(32), { max: MAX_CHANNELS }),
@@ -122,7 +123,7 @@ export const incomingPayment: Schema<IncomingPayment> = object({
       sharedSecret: hash,
       since: time,
     }),
-    { max: MAX_PARTS },
+    { max: MAX_WRITTEN_PARTS },
   ),
   total: optional(msats),
   status: union('kind', {

@@ -1,12 +1,14 @@
 // Payments by two whole nodes (BOLT 4, BOLT 11): each is one commit with the HTLCs that carry it.
 import { inspect } from 'node:util'
 import { expect } from 'chai'
-import type { LightningNode } from '../../../../backend/bitcoin/node/index.js'
+import type { LightningNode, NodeEvent } from '../../../../backend/bitcoin/node/index.js'
 import type { OutgoingPayment, PaymentEvent, PayRequest } from '../../../../backend/bitcoin/payments/index.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
 import { blockDelta, type Msat, msat, sat } from '../../../../backend/bitcoin/units.js'
 import { type Hex, toHex } from '../../../../channel/bytes.js'
 import { isError } from '../../../../channel/errors.js'
+import { failure } from '../../../client/parties.js'
+import { until } from './stranger.js'
 import { type TestNode, TestWorld } from './world.js'
 
 const world = new TestWorld()
@@ -50,6 +52,40 @@ describe('LightningNode: payments', () => {
   })
 
   after(() => world.stop())
+
+  it('a payment whose record is damaged costs itself: the node starts, tells it, and others are paid', async () => {
+    const text = { kind: 'text', text: 'a pen' } as const
+    const invoiceOf = () => b.running.payments.invoice({ amount: msat(20_000n), description: text })
+    const [broken, fine] = [await invoiceOf(), await invoiceOf()]
+    await b.stop()
+    const key = `payment/open/in/${broken.paymentHash}`
+    const row = b.store.snapshot().get(key)
+    if (row === undefined) throw new Error('no row')
+    const damaged = row.map((byte, i) => (i === row.length - 6 ? byte ^ 1 : byte))
+    const unknown = `payment/open/up/${id(1)}`
+    const out = `payment/open/out/${id(77)}`
+    await b.store.commit([key, unknown, out].map((one) => ({ kind: 'put', key: one, value: damaged })))
+    await b.start()
+    const told: NodeEvent[] = []
+    const errors: string[] = []
+    b.running.events$.subscribe((event) => told.push(event))
+    b.running.errors$.subscribe(({ code }) => errors.push(code))
+    await until(() => errors.length === 3)
+    expect(new Set(errors)).to.deep.equal(new Set(['INVALID_RECORD']))
+    expect(told.filter(({ kind }) => kind === 'payments')).to.have.length(3)
+    // It may be under way.
+    const again: PayRequest = { kind: 'spontaneous', peer: a.id, amount: msat(1000n) }
+    expect(await failure(b.running.payments.pay({ id: id(77), request: again }))).to.include({
+      code: 'INVALID_RECORD',
+    })
+    await a.running.until(channel, ({ live }) => live?.isConnected === true)
+    const request = (one: typeof fine): PayRequest => ({ kind: 'invoice', invoice: one.invoice?.text ?? '' })
+    expect((await pay(201, request(fine))).status.kind).to.equal('succeeded')
+    expect((await pay(202, request(broken))).status.kind).to.equal('failed')
+    expect(b.store.snapshot().get(key)).to.deep.equal(damaged)
+    await b.store.commit([unknown, out, key].map((one) => ({ kind: 'delete', key: one })))
+    await settled(a.running)
+  })
 
   it('an invoice is paid once, whoever asks how often', async () => {
     const before = balanceOf(a) ?? 0n

@@ -8,12 +8,20 @@ import {
   readFulfilAttribution,
   sharedSecretWith,
 } from '../../../../backend/bitcoin/onion/index.js'
-import { type InvoiceRequest, lookUp, pastIncoming } from '../../../../backend/bitcoin/payments/index.js'
+import {
+  type InvoiceRequest,
+  lookUp,
+  pastIncoming,
+  paymentWrites,
+} from '../../../../backend/bitcoin/payments/index.js'
+import { MAX_PARTS } from '../../../../backend/bitcoin/payments/policy.js'
+import { put } from '../../../../backend/bitcoin/payments/table.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
 import { blockDelta, blockHeight, msat } from '../../../../backend/bitcoin/units.js'
 import { fromHex, toHex } from '../../../../channel/bytes.js'
 import {
   answer,
+  applyTo,
   bytes32,
   Desk,
   forwardHtlc,
@@ -327,6 +335,34 @@ describe('payments: received in parts', () => {
     for (const part of parts) expect(part.removal()).to.deep.equal(FULFILL)
     expect(desk.told).to.deep.equal(['received'])
     expect(desk.wanted.slice(-3).map(({ channelID }) => channelID)).to.deep.equal([CHANNEL, OTHER, CHANNEL])
+  })
+  it('as many parts as a payment may have -> kept; one more -> failed, and the others go on', () => {
+    const { desk, paymentHash, pay } = asked({ amount: msat(10_000n) })
+    pay({ amount: 1n, total: 10_000n })
+    const payment = lookUp(desk.state.incoming, paymentHash)
+    const [first] = payment?.parts ?? []
+    if (payment === undefined || first === undefined) throw new Error('no part')
+    const others = Array.from({ length: MAX_PARTS - 2 }, (_, i) => ({ ...first, htlcID: BigInt(1000 + i) }))
+    const grown = { ...payment, parts: [first, ...others] }
+    const state = { ...desk.state, incoming: put(desk.state.incoming, paymentHash, grown) }
+    applyTo(desk.disk, paymentWrites(desk.state, state))
+    desk.state = state
+    const [last, more] = [pay({ amount: 1n, total: 10_000n }), pay({ amount: 1n, total: 10_000n })]
+    expect(last.removal()).to.equal(undefined)
+    expect(more.removal()).to.include({ kind: 'fail' })
+    expect(lookUp(desk.state.incoming, paymentHash)?.parts).to.have.length(MAX_PARTS)
+  })
+  it('a part that a channel hands on once more -> counted once, and claimed once more', () => {
+    const { desk, pay } = asked()
+    const first = pay({ amount: 400n, total: 1000n })
+    desk.hand(first.channelID, { kind: 'locked', htlc: first.htlc })
+    expect(first.removal()).to.equal(undefined)
+    expect(pay({ amount: 600n, total: 1000n }).removal()).to.deep.equal(FULFILL)
+    const before = desk.wanted.length
+    desk.hand(first.channelID, { kind: 'locked', htlc: first.htlc })
+    expect(desk.wanted.slice(before).map(({ intent }) => intent)).to.deep.equal([
+      { kind: 'remove', id: first.htlc.id, removal: FULFILL },
+    ])
   })
   it('nothing is fulfilled before the last part', () => {
     const { pay } = asked()

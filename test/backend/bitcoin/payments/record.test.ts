@@ -9,7 +9,9 @@ import {
   pastWrites,
   paymentWrites,
   restoredPayments,
+  writableState,
 } from '../../../../backend/bitcoin/payments/index.js'
+import { MAX_PARTS } from '../../../../backend/bitcoin/payments/policy.js'
 import type {
   IncomingPayment,
   OutgoingPayment,
@@ -19,7 +21,7 @@ import { put } from '../../../../backend/bitcoin/payments/table.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
 import { blockDelta, blockHeight, msat } from '../../../../backend/bitcoin/units.js'
 import { fromHex, type Hex, toHex } from '../../../../channel/bytes.js'
-import { isError } from '../../../../channel/errors.js'
+import { openEnvelope, sealEnvelope } from '../../../../persistence/index.js'
 import { applyTo, bytes32, hex32, PEER, START } from './desk.js'
 
 const FAILURES: readonly PaymentFailure[] = [
@@ -180,12 +182,12 @@ const RECORDED = new URL('../../../../../test/backend/bitcoin/payments/rows-1.js
 describe('payments: records', () => {
   it('every kind comes back as it was written', () => {
     const state = everything()
-    expect(restoredPayments(rowsOf(state))).to.deep.equal(state)
+    expect(readFrom(rowsOf(state))).to.deep.equal([state, []])
   })
   it('rows of version 1 decode for ever, to the same', () => {
     const rows = JSON.parse(readFileSync(RECORDED, 'utf8')) as Readonly<Record<string, Hex>>
     const read = Object.entries(rows).map(([key, value]) => [key, fromHex(value)] as const)
-    expect(restoredPayments(read)).to.deep.equal(everything())
+    expect(readFrom(read)).to.deep.equal([everything(), []])
     // As long as the version is 1, the same is written.
     expect(rowsOf(everything())).to.deep.equal(new Map(read))
   })
@@ -198,7 +200,7 @@ describe('payments: records', () => {
       `${PAYMENT_ROWS}in/${one.paymentHash}`,
     ])
   })
-  it('a damaged, foreign or misplaced row -> INVALID_RECORD', () => {
+  it('a damaged, foreign or misplaced row -> told by its key with INVALID_RECORD, and all others are read', () => {
     const rows = rowsOf(everything())
     const [[key, value] = ['', new Uint8Array(0)], [other] = ['']] = [...rows]
     const cases: readonly (readonly [string, Uint8Array])[] = [
@@ -207,17 +209,20 @@ describe('payments: records', () => {
       [`${PAYMENT_ROWS}up/${hex32(1)}`, value],
       [`${PAYMENT_ROWS}out/0x01`, value],
     ]
-    for (const row of cases)
-      expect(() => restoredPayments([row]), row[0]).to.satisfy((run: () => void) => {
-        try {
-          run()
-          return false
-        } catch (error) {
-          return isError(error, 'INVALID_RECORD')
-        }
-      })
+    for (const row of cases) {
+      const [state, broken] = readFrom([...new Map([...rows, row])])
+      expect(broken, row[0]).to.deep.equal([`INVALID_RECORD ${row[0]}`])
+      const isReplaced = rows.has(row[0])
+      expect(state.outgoing.size + state.incoming.size).to.equal(rows.size - (isReplaced ? 1 : 0))
+      expect(state.paying.size).to.equal(state.outgoing.size)
+    }
   })
-  it('two payments of one hash -> INVALID_RECORD', () => {
+  it('a row of a newer release -> thrown: nothing is wrong with it', () => {
+    const [[key, value] = ['', new Uint8Array(0)]] = [...rowsOf(everything())]
+    const newer = sealEnvelope(key, { ...openEnvelope(key, value), version: 99 })
+    expect(() => readFrom([[key, newer]])).to.throw('newer')
+  })
+  it('two payments of one hash -> one of them is told', () => {
     const { paymentHash } = outgoing(1, {})
     const twins = rowsOf(everything())
     const twin = outgoing(99, { paymentHash })
@@ -225,7 +230,36 @@ describe('payments: records', () => {
       twins,
       paymentWrites(NO_PAYMENTS, { ...NO_PAYMENTS, outgoing: put(NO_PAYMENTS.outgoing, twin.id, twin) }),
     )
-    expect(() => restoredPayments(twins)).to.throw('another one')
+    const [state, broken] = readFrom(twins)
+    expect(broken).to.have.length(1)
+    expect(state.outgoing.size).to.equal(everything().outgoing.size)
+  })
+  it('as many parts as there may be -> written and read, a quarter of what there is room for; more than a record holds -> as it was', () => {
+    const part = {
+      channelID: hex32(9),
+      htlcID: 2n ** 64n - 1n,
+      amount: msat(2n ** 50n),
+      intended: msat(2n ** 50n),
+      cltvExpiry: blockHeight(2 ** 31),
+      sharedSecret: bytes32(8),
+      since: START,
+    }
+    const partsOf = (count: number) => Array.from({ length: count }, () => part)
+    const withParts = (state: PaymentsState, n: number, count: number): PaymentsState => {
+      const one = incoming(n, { parts: partsOf(count) })
+      return { ...state, incoming: put(state.incoming, one.paymentHash, one) }
+    }
+    const largest = withParts(NO_PAYMENTS, 1, MAX_PARTS)
+    expect(readFrom(rowsOf(largest))).to.deep.equal([largest, []])
+    expect([...rowsOf(largest).values()][0]?.length).to.be.within(50_000, 256 * 1024)
+    const broken: unknown[] = []
+    const state = writableState(largest, withParts(withParts(largest, 1, 5000), 2, 1), (cause) => {
+      broken.push(cause)
+    })
+    expect(broken).to.have.length(1)
+    expect(state).to.deep.equal(withParts(largest, 2, 1))
+    const unpaid = writableState(NO_PAYMENTS, withParts(NO_PAYMENTS, 1, 5000), () => undefined)
+    expect(unpaid).to.deep.equal(NO_PAYMENTS)
   })
   it('what is over is forgotten when our user wants it: nothing of it is left', () => {
     for (const payment of [
@@ -250,3 +284,12 @@ describe('payments: records', () => {
     }
   })
 })
+
+/** What rows say, and which of them can't be read. */
+function readFrom(
+  rows: Iterable<readonly [string, Uint8Array]>,
+): readonly [state: PaymentsState, broken: readonly string[]] {
+  const broken: string[] = []
+  const state = restoredPayments(rows, ({ code }, key) => broken.push(`${code} ${key}`))
+  return [state, broken]
+}
