@@ -105,7 +105,11 @@ export class Client {
    *   FUNDING_TIMEOUT, FUNDING_FAILED (its cause is what the funder threw): what we deposited is on its way back,
    *   `channel(facts.channel)` shows how it goes on; ABORTED
    */
-  proposeChannel(options: ProposalOptions): Promise<Channel> {
+  async proposeChannel(options: ProposalOptions): Promise<Channel> {
+    if (typeof options !== 'object' || options === null) {
+      const message = 'options: an object with peers, allocation and challengeDuration expected'
+      throw new PerkunasError('INVALID_ARGUMENT', message, { argument: 'options' })
+    }
     return this.#protocol.propose(options)
   }
 

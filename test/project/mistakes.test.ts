@@ -5,10 +5,14 @@ import { createServer, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'chai'
+import { BitcoindSource } from '../../backend/bitcoin/chain/index.js'
+import { BitcoinBackend } from '../../backend/bitcoin/protocol/index.js'
+import { BitcoindWallet, HdWallet } from '../../backend/bitcoin/wallet/index.js'
 import { address, asset, EthereumBackend, ether } from '../../backend/ethereum/index.js'
 import { transfer } from '../../channel/index.js'
 import { createIdentity, PeerBus } from '../../peer/index.js'
 import { tcpListener } from '../../peer/tcp.js'
+import { MemoryStore } from '../../persistence/index.js'
 import { LmdbStore } from '../../persistence/lmdb.js'
 import { HDWallet, MemoryWallet } from '../../wallet/index.js'
 import { KeystoreWallet } from '../../wallet/keystore.js'
@@ -20,6 +24,11 @@ const nobody = `0x${'11'.repeat(20)}` as const
 /** As JavaScript calls it: with whatever there is. */
 function loosely<R>(method: (...args: never[]) => R, self: unknown, ...args: readonly unknown[]): R {
   return Reflect.apply(method, self, args)
+}
+
+function bitcoinBackend(payments: object): BitcoinBackend {
+  const chain = { chainHash: `0x${'06'.repeat(32)}` }
+  return Reflect.construct(BitcoinBackend, [{ chain, payments }])
 }
 
 describe('project: mistakes of new users', () => {
@@ -35,7 +44,10 @@ describe('project: mistakes of new users', () => {
   }
   before(async () => {
     writeFileSync(join(directory, 'file'), '')
-    site = createServer((_, response) => response.end('<html>hello</html>'))
+    site = createServer(({ headers }, response) => {
+      response.statusCode = headers.authorization === undefined ? 200 : 401
+      response.end('<html>hello</html>')
+    })
     await new Promise<void>((resolve) => site.listen(0, '127.0.0.1', resolve))
     const bound = site.address()
     if (typeof bound === 'object' && bound !== null) port = bound.port
@@ -52,6 +64,11 @@ describe('project: mistakes of new users', () => {
     const means = { provider: `http://127.0.0.1:${port}`, signer, wallet, adjudicator: nobody, holders: [] }
     return loosely(EthereumBackend.connect, EthereumBackend, { ...means, ...change })
   }
+
+  const url = 'http://127.0.0.1:1'
+  const seed = new Uint8Array(32).fill(7)
+  const bitcoins = () =>
+    HdWallet.open({ seed, network: 'regtest', store: new MemoryStore(), birthday: 'tip' })
 
   const mistakes: readonly (readonly [string, () => unknown, string, string])[] = [
     [
@@ -188,6 +205,62 @@ describe('project: mistakes of new users', () => {
       () => loosely(asset, undefined, { chainID: 1, holder: nobody }),
       'INVALID_ARGUMENT',
       'a chain ID as bigint',
+    ],
+    [
+      'a bitcoind without credentials',
+      () => loosely(BitcoindWallet.open, BitcoindWallet, { url, wallet: 'w', store: new MemoryStore() }),
+      'INVALID_ARGUMENT',
+      'a cookieFile, or a user and a password',
+    ],
+    [
+      'another password than the one of bitcoind',
+      () =>
+        new BitcoindSource({
+          url: `http://127.0.0.1:${port}`,
+          credentials: { user: 'me', password: 'guess' },
+        }).chainInfo(),
+      'INVALID_ARGUMENT',
+      'credentials',
+    ],
+    [
+      'a wallet of an unknown age',
+      () => loosely(HdWallet.open, HdWallet, { seed, network: 'regtest', store: new MemoryStore() }),
+      'INVALID_ARGUMENT',
+      "a height or 'tip' expected, got undefined",
+    ],
+    [
+      'an address of a kind that there is not',
+      async () => {
+        const one = await bitcoins()
+        return loosely(one.newAddress, one, 'p2pkh')
+      },
+      'INVALID_ARGUMENT',
+      'p2wpkh',
+    ],
+    [
+      'satoshis as a number',
+      async () => {
+        const one = await bitcoins()
+        const outputs = [{ amount: 5000, script: await one.changeScript() }]
+        return loosely(one.fund, one, { purpose: 'x', outputs, feerate: 500 })
+      },
+      'INVALID_ARGUMENT',
+      'outputs.0.amount: bigint expected, got number',
+    ],
+    [
+      'a decision on payments that is made elsewhere',
+      () => loosely(bitcoinBackend, undefined, { spontaneous: 'take' }),
+      'INVALID_ARGUMENT',
+      'payments.spontaneous',
+    ],
+    [
+      'a proposal of nothing',
+      async () => {
+        const { client } = who(await group(1), 0)
+        return loosely(client.proposeChannel, client)
+      },
+      'INVALID_ARGUMENT',
+      'peers, allocation',
     ],
   ]
   for (const [what, run, code, message] of mistakes) {

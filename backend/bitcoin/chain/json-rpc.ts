@@ -56,8 +56,9 @@ export class BitcoinRpc {
   #authorization: string | undefined
   #id = 0
 
-  /** @throws PerkunasError INVALID_ARGUMENT if the address is not one of HTTP */
+  /** @throws PerkunasError INVALID_ARGUMENT if the address is not one of HTTP, or there are no credentials */
   constructor(options: RpcOptions) {
+    demandCredentials(options.credentials)
     this.http = new HttpServer(options.url, options)
     this.#credentials = options.credentials
   }
@@ -117,6 +118,8 @@ export class BitcoinRpc {
     const answer = first.status === 401 && (await this.#reread()) ? await this.#ask(body, options) : first
     if (answer.status === 401 || answer.status === 403) {
       this.#authorization = undefined
+      // Another cookie may come; another password does not.
+      if (!('cookieFile' in this.#credentials)) throw badCredentials(`${this.http.name} refuses them`)
       throw this.http.unreachable('it refuses our credentials')
     }
     const said = new TextDecoder().decode(answer.body)
@@ -159,6 +162,17 @@ export class BitcoinRpc {
         : `${given.user}:${given.password}`
     return `Basic ${base64.encode(new TextEncoder().encode(pair.trim()))}`
   }
+}
+
+/** Whoever calls need not have been compiled against our types. @throws PerkunasError INVALID_ARGUMENT */
+function demandCredentials(given: unknown): void {
+  const { cookieFile, user, password }: Partial<Record<string, unknown>> = isObject(given) ? given : {}
+  if (typeof cookieFile === 'string' || (typeof user === 'string' && typeof password === 'string')) return
+  throw badCredentials('a cookieFile, or a user and a password expected')
+}
+
+function badCredentials(why: string): PerkunasError<'INVALID_ARGUMENT'> {
+  return new PerkunasError('INVALID_ARGUMENT', `credentials: ${why}`, { argument: 'credentials' })
 }
 
 /** Only who has a file needs a module of Node.js. */

@@ -114,6 +114,9 @@ export function faultOfForm(request: PayRequest): PerkunasError<'INVALID_ARGUMEN
   const { timeout } = request
   if (timeout !== undefined && !(Number.isSafeInteger(timeout) && timeout >= 0))
     return argument('timeout', 'milliseconds expected')
+  const { amount }: { readonly amount?: unknown } = request
+  if (amount !== undefined && typeof amount !== 'bigint')
+    return argument('amount', `bigint expected, got ${typeof amount}`)
   if (request.kind === 'invoice')
     return typeof request.invoice === 'string' ? undefined : argument('invoice', 'text expected')
   return request.channel === undefined || isHex(request.channel, 32)

@@ -15,7 +15,7 @@ import {
   type NodeBus,
   ZERO_CONF_FEATURES,
 } from '../node/index.js'
-import { paymentsPolicy } from '../payments/index.js'
+import { type PaymentsPolicy, paymentsPolicy } from '../payments/index.js'
 import type { ChannelChoices } from './choices.js'
 import { earlyBus } from './early-bus.js'
 import { bitcoinAsset, CHALLENGE_DURATION } from './proposal.js'
@@ -45,16 +45,7 @@ export const LIGHTNING_CAPABILITIES: Capabilities = {
 /** What a client's Bitcoin ledger is made of. The backend closes none of it. */
 export type BitcoinBackendOptions = Pick<
   LightningNodeOptions,
-  | 'chain'
-  | 'wallet'
-  | 'seed'
-  | 'policy'
-  | 'payments'
-  | 'admission'
-  | 'steps'
-  | 'schedule'
-  | 'now'
-  | 'onBackup'
+  'chain' | 'wallet' | 'seed' | 'policy' | 'admission' | 'steps' | 'schedule' | 'now' | 'onBackup'
 > &
   ChannelChoices & {
     /**
@@ -63,6 +54,11 @@ export type BitcoinBackendOptions = Pick<
      * afterwards the store has them.
      */
     readonly recover?: Uint8Array
+    /**
+     * What becomes of payments. What nobody has asked for (`spontaneous`, `unknown`) is none of it: that is an update of the
+     * channel, or a lock, and our user's handler of updates decides.
+     */
+    readonly payments?: Partial<Omit<PaymentsPolicy, 'spontaneous' | 'unknown'>>
   }
 
 /** Bitcoin for `Client`: amounts in thousandths of a satoshi, deadlines in blocks. */
@@ -82,6 +78,7 @@ export class BitcoinBackend implements ProtocolBackend {
     const { maxAcceptedHtlcs } = channelPolicy(options.policy)
     admissionLimits(options.admission)
     paymentsPolicy(options.payments)
+    demandNoDecision(options.payments ?? {})
     this.capabilities = { ...LIGHTNING_CAPABILITIES, updatesInFlight: maxAcceptedHtlcs }
     const { chainHash } = options.chain
     this.asset = bitcoinAsset(chainHash)
@@ -124,6 +121,14 @@ export class BitcoinBackend implements ProtocolBackend {
     const node = await this.#node?.catch(() => undefined)
     await node?.stop()
   }
+}
+
+/** What would be passed over. @throws PerkunasError INVALID_ARGUMENT */
+function demandNoDecision(payments: object): void {
+  const argument = ['spontaneous', 'unknown'].find((name) => Object.hasOwn(payments, name))
+  if (argument === undefined) return
+  const message = `payments.${argument}: what nobody asked for is decided on by Client.handleUpdates`
+  throw new PerkunasError('INVALID_ARGUMENT', message, { argument: `payments.${argument}` })
 }
 
 /** Lightning needs more of a bus than payloads. @throws PerkunasError INVALID_ARGUMENT */

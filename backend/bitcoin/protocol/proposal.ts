@@ -129,14 +129,22 @@ function rowOf(rows: Balances | undefined, argument: string): readonly [own: Msa
   if (typeof own === 'bigint' && typeof theirs === 'bigint' && more.length + others.length === 0) {
     return [msat(own), msat(theirs)]
   }
+  const wrong = [own, theirs].find((amount: unknown) => typeof amount !== 'bigint' && amount !== undefined)
+  if (wrong !== undefined) throw noBigint(argument, wrong)
   throw invalid(argument, 'one row of two amounts, ours first,')
 }
 
 function delayOf(challengeDuration: bigint | undefined): BlockDelta {
   const { min, max } = CHALLENGE_DURATION
-  if (typeof challengeDuration === 'bigint' && challengeDuration >= min && challengeDuration <= max) {
+  if (typeof challengeDuration !== 'bigint') throw noBigint('challengeDuration', challengeDuration)
+  if (challengeDuration >= min && challengeDuration <= max) {
     return blockDelta(Number(challengeDuration))
   }
   const rule = `a challenge duration from ${min} to ${max} blocks`
   throw new PerkunasError('INVALID_PARAMS', `${rule} expected, got ${String(challengeDuration)}`, { rule })
+}
+
+function noBigint(argument: string, value: unknown): PerkunasError<'INVALID_ARGUMENT'> {
+  const message = `${argument}: bigint expected, got ${typeof value}`
+  return new PerkunasError('INVALID_ARGUMENT', message, { argument })
 }

@@ -14,7 +14,7 @@ import { outpointKey } from '../chain/outpoint.js'
 import { displayID, type Outpoint } from '../script/index.js'
 import { blockHeight, type Sat, sat } from '../units.js'
 import { kindOf } from './address.js'
-import { BookingWallet } from './booking.js'
+import { BookingWallet, demandKind } from './booking.js'
 import { type InputHints, ownInputs, readPsbt } from './psbt.js'
 import { Reservations, type ReservedCoin } from './reservations.js'
 import type { Balance, Coin, CoinKind, WalletAddress } from './wallet.js'
@@ -63,7 +63,8 @@ export class BitcoindWallet extends BookingWallet {
     return wallet
   }
 
-  newAddress(kind: CoinKind = 'p2wpkh'): Promise<WalletAddress> {
+  async newAddress(kind: CoinKind = 'p2wpkh'): Promise<WalletAddress> {
+    demandKind(kind)
     return this.#address('getnewaddress', ['', ADDRESS_TYPE[kind]], kind)
   }
 

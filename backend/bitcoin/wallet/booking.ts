@@ -210,7 +210,20 @@ function cheapest(
   return undefined
 }
 
+/** @throws PerkunasError INVALID_ARGUMENT if it is none: whoever calls need not have been compiled against our types */
+export function demandKind(kind: CoinKind): void {
+  if (Object.hasOwn(INPUT_WEIGHT, kind)) return
+  const message = `kind: one of ${Object.keys(INPUT_WEIGHT).join(', ')} expected, got ${String(kind)}`
+  throw new PerkunasError('INVALID_ARGUMENT', message, { argument: 'kind' })
+}
+
 function checkOutputs(outputs: readonly TransactionOutput[]): void {
+  const fault = (message: string) => new PerkunasError('INVALID_ARGUMENT', message, { argument: 'outputs' })
+  if (!Array.isArray(outputs)) throw fault('outputs: a list expected')
+  for (const [i, { amount, script }] of outputs.entries()) {
+    if (typeof amount !== 'bigint') throw fault(`outputs.${i}.amount: bigint expected, got ${typeof amount}`)
+    if (!(script instanceof Uint8Array)) throw fault(`outputs.${i}.script: bytes expected`)
+  }
   const dust = outputs.findIndex(({ amount, script }) => amount < dustLimitOf(script))
   if (outputs.length > 0 && dust === -1) return
   const message = dust === -1 ? 'at least one output expected' : `output ${dust} is dust: nobody relays it`

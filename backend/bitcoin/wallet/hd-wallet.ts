@@ -18,10 +18,11 @@ import {
   type TrackedEvent,
   type TrackerOptions,
 } from '../chain/index.js'
+import { demandNetwork } from '../chain/network.js'
 import { type Transaction, transactionID } from '../script/index.js'
 import { type BlockHeight, type Sat, sat } from '../units.js'
 import { addressOf } from './address.js'
-import { BookingWallet } from './booking.js'
+import { BookingWallet, demandKind } from './booking.js'
 import { BRANCHES, branchName, HdKeys, type KeyPath } from './hd-keys.js'
 import {
   History,
@@ -108,10 +109,15 @@ export class HdWallet extends BookingWallet {
   /**
    * Reads what the store has. Nothing is asked of the chain before {@link follow}.
    *
-   * @throws PerkunasError INVALID_KEY_MATERIAL; INVALID_RECORD, STORE_FAILED
+   * @throws PerkunasError INVALID_ARGUMENT, INVALID_KEY_MATERIAL; INVALID_RECORD, STORE_FAILED
    */
   static async open(options: HdWalletOptions): Promise<HdWallet> {
-    const { store } = options
+    const { store, network, birthday } = options
+    demandNetwork(network)
+    if (birthday !== 'tip' && !(Number.isSafeInteger(birthday) && birthday >= 0)) {
+      const message = `birthday: a height or 'tip' expected, got ${String(birthday)}`
+      throw new PerkunasError('INVALID_ARGUMENT', message, { argument: 'birthday' })
+    }
     const prefix = prefixOf(options)
     const transactions: WalletTransaction[] = []
     for await (const [, one] of transactionRecord.scan(store, `${prefix}tx/`)) transactions.push(one)
@@ -185,6 +191,7 @@ export class HdWallet extends BookingWallet {
   }
 
   async newAddress(kind: CoinKind = 'p2wpkh'): Promise<WalletAddress> {
+    demandKind(kind)
     const script = await this.#newScript({ kind, branch: 0 })
     return { address: addressOf(script, this.#options.network), script, kind }
   }

@@ -177,12 +177,15 @@ describe('bitcoin/chain: bitcoind', () => {
     await hasty.close()
   })
 
-  it('wrong credentials, a cookie file that is not there -> LEDGER_UNREACHABLE, without any secret in it', async () => {
+  it('a wrong password -> INVALID_ARGUMENT, a cookie file that is not there -> LEDGER_UNREACHABLE, without any secret', async () => {
     const guessed = { user: 'me', password: 'a guess' }
-    for (const credentials of [guessed, { cookieFile: '/nowhere/.cookie' }]) {
+    for (const [credentials, code] of [
+      [guessed, 'INVALID_ARGUMENT'],
+      [{ cookieFile: '/nowhere/.cookie' }, 'LEDGER_UNREACHABLE'],
+    ] as const) {
       const stranger = new BitcoindSource({ url: node.url, credentials, patience: 100 })
       const error = await failure(stranger.chainInfo())
-      expect(error).to.include({ code: 'LEDGER_UNREACHABLE' })
+      expect(error).to.include({ code })
       expect(String(error)).to.not.contain('guess')
       await stranger.close()
     }

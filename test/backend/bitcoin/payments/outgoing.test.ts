@@ -77,6 +77,12 @@ describe('payments: begun', () => {
     const { desk } = start({ kind: 'invoice', invoice: text, amount: msat(77n) })
     expect(add(desk).amount).to.equal(77n)
   })
+  it('an amount that is a number -> INVALID_ARGUMENT that says so, and not that the invoice asks for more', () => {
+    const loose = Object.assign({ kind: 'invoice' as const, invoice: invoice() }, { amount: 5 })
+    const { effects } = start(JSON.parse(JSON.stringify(loose)))
+    const [refused] = effects.flatMap((effect) => (effect.kind === 'refuse' ? [effect.error] : []))
+    expect(refused).to.include({ code: 'INVALID_ARGUMENT', message: 'amount: bigint expected, got number' })
+  })
   it('an invoice with an amount -> from it to twice as much', () => {
     for (const [amount, expected] of [
       [999n, undefined],

@@ -87,6 +87,19 @@ describe('bitcoin: proposals', () => {
     expect([[], undefined].map((locked) => code(locking(locked)))).deep.equals([undefined, undefined])
   })
 
+  it('a number in place of a bigint -> INVALID_ARGUMENT that says so', () => {
+    const { assets } = wish().allocation
+    for (const [change, argument] of [
+      [{ challengeDuration: 144 }, 'challengeDuration'],
+      [{ allocation: { assets, balances: [[2_000_000, 0]] } }, 'balances'],
+    ] as const) {
+      const options: ProposalOptions = Object.assign(wish(), change)
+      expect(() => openingOf(options, SELF, asset))
+        .to.throw(PerkunasError, `${argument}: bigint expected, got number`)
+        .with.property('code', 'INVALID_ARGUMENT')
+    }
+  })
+
   it('what is of no such type, wherever it is, is refused by a typed error', () => {
     const junk = [null, 5, -5n, true, '', {}, [], [null], [[5, 5]], Symbol('x')]
     const wishes = junk.flatMap((value) => [
