@@ -81,7 +81,14 @@ function begun(
     isAcknowledged: false,
   }
   const allotments = allotted(payment, payment.amount, context)
-  if (allotments === undefined) throw refusal('no channels with the payee carry the amount')
+  if (allotments === undefined) {
+    const isAway = context.channels(plan.peer).length === 0
+    throw refusal(
+      isAway
+        ? 'no channel with the payee can be used now: it is away, or there is none'
+        : 'no channels with the payee carry the amount',
+    )
+  }
   const tried = withParts(payment, allotments, context)
   const paying = put(state.paying, plan.paymentHash, id)
   const { next, effects } = changed({ ...state, paying }, tried.payment)

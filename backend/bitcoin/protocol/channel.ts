@@ -405,6 +405,7 @@ export class LightningChannel implements Channel {
       channel: this.id,
       version: this.#state.version,
       participant: 1 - this.index,
+      isConnected: this.#view.live?.isConnected === true,
     })
   }
 

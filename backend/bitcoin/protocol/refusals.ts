@@ -45,9 +45,16 @@ export function updateTimeout(
     channel,
     version,
     participant,
-  }: { readonly channel: ChannelID; readonly version: bigint; readonly participant: Index },
+    isConnected,
+  }: {
+    readonly channel: ChannelID
+    readonly version: bigint
+    readonly participant: Index
+    readonly isConnected: boolean
+  },
 ): PerkunasError<'UPDATE_TIMEOUT'> {
-  const message = `participant ${participant} has not done its part of ${call} in channel ${channel} in time`
+  const away = isConnected ? '' : ': it is not connected'
+  const message = `participant ${participant} has not done its part of ${call} in channel ${channel} in time${away}`
   return new PerkunasError('UPDATE_TIMEOUT', message, { channel, version, waitingFor: [participant] })
 }
 

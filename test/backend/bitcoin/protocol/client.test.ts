@@ -1,6 +1,7 @@
 // What the channels of a client on Lightning do beyond the suite that all ledgers share.
 import { expect } from 'chai'
 import type { NodeChain } from '../../../../backend/bitcoin/node/index.js'
+import { updateTimeout } from '../../../../backend/bitcoin/protocol/refusals.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
 import { feeratePerKw, msat } from '../../../../backend/bitcoin/units.js'
 import { type Amount, isError, PerkunasError, toHex, transfer } from '../../../../channel/index.js'
@@ -57,6 +58,21 @@ describe('bitcoin: clients', () => {
       .to.throw(PerkunasError, /backend\.bus/)
       .with.property('code', 'INVALID_ARGUMENT')
     await bus.close()
+  })
+
+  it('an update whose other side is away -> refused, and says so', async () => {
+    await using two = await Two.begin()
+    const channel = await two.open()
+    two.part()
+    const give = channel.update((draft) => transfer(draft, { from: 0, to: 1, amount: 5_000_000n }), {
+      timeout: 100,
+    })
+    const error = await failure(give)
+    expect(error.code).equals('PAYMENT_REFUSED')
+    expect(error.message).contains('it is away')
+    const facts = { channel: channel.id, version: 1n, participant: 1 }
+    expect(updateTimeout('update', { ...facts, isConnected: false }).message).contains('not connected')
+    expect(updateTimeout('update', { ...facts, isConnected: true }).message).not.contains('not connected')
   })
 
   it('more updates at once than the channel carries HTLCs wait, and each edit is made of what there is then', async () => {
