@@ -16,7 +16,10 @@ export interface Underway {
 export interface Liquidity {
   /** The most that one update or lock of ours can carry now; 0 if none can, also while the other side is away. */
   readonly spendable: Amount
-  /** About the most that one of the others can carry to us. It is theirs to say: they may keep more in hand than they must. */
+  /**
+   * The most that one of the others can carry to us, if they see what we see and keep no more in hand than we would. It is theirs
+   * to say: they may choose otherwise.
+   */
   readonly receivable: Amount
   /** The least that one of ours may carry. */
   readonly minimum: Amount

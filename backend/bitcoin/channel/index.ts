@@ -32,10 +32,10 @@ export { wireID } from './failure.js'
 export type { ChannelInput, Intent, UpdateMessage } from './input.js'
 export { isFlushUrgent, wantsFlush } from './intents.js'
 export { faultOfChannel, faultOfStep } from './invariants.js'
-export { spendable } from './limits.js'
+export { receivable, spendable } from './limits.js'
 export { fundingScriptOf, type OpenRequest, openChannel, receivedOpen } from './open.js'
 export { CHANNEL_POLICY, type ChannelPolicy, type FeeEstimates } from './policy.js'
-export { isReliable } from './ready.js'
+export { isConfirmed, isReliable } from './ready.js'
 export { CHANNEL_ROWS, channelRemoval, channelWrites, restoredChannels } from './record.js'
 export {
   type Age,

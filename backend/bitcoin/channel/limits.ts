@@ -30,19 +30,20 @@ import { formatOfTerms, type Terms } from './terms.js'
 const TIME_LOCKTIME = 500_000_000
 const NO_HASH = new Uint8Array(32)
 
-/** The rule by which an HTLC of ours can't be added now. */
+/** The rule by which an HTLC can't be added by its offerer now, as far as our own choices are the other side's, too. */
 export function faultOfSent(live: Live, offer: Offer, env: ChannelEnv): string | undefined {
   const { book, terms } = live
-  const { remote } = terms
-  if (offer.amount < remote.htlcMinimum || offer.amount <= 0n) return 'below htlc_minimum_msat'
+  const { offerer } = offer
+  const taker = terms[otherSide(offerer)]
+  if (offer.amount < taker.htlcMinimum || offer.amount <= 0n) return 'below htlc_minimum_msat'
   if (offer.cltvExpiry <= env.height) return 'the expiry is in the past'
   if (offer.cltvExpiry > env.height + MAX_EXPIRY_DISTANCE) return 'the expiry is too far away'
-  const before = talliesOf(terms, book, 'local')
+  const before = talliesOf(terms, book, offerer)
   const { tallies } = withOffer(terms, book, offer)
-  const maxAcceptedHtlcs = Math.min(remote.maxAcceptedHtlcs, MAX_HTLCS)
-  const fault = faultOfNumbers(tallies, { maxAcceptedHtlcs, maxInFlight: remote.maxInFlight })
+  const maxAcceptedHtlcs = Math.min(taker.maxAcceptedHtlcs, MAX_HTLCS)
+  const fault = faultOfNumbers(tallies, { maxAcceptedHtlcs, maxInFlight: taker.maxInFlight })
   if (fault !== undefined) return fault
-  if (!isAffordable(terms, tallies, before))
+  if (!isAffordable(terms, { tallies, before, by: offerer }))
     return 'it exceeds what the balance covers beyond reserve and fee'
   return exceedsExposure(terms, tallies, env) ? 'it exceeds the dust exposure' : undefined
 }
@@ -93,7 +94,8 @@ export function faultOfSentFee(live: Live, feerate: FeeratePerKw, env: ChannelEn
   if (shutdown.local !== undefined && shutdown.remote !== undefined) return 'the channel shuts down'
   if (feerate < MIN_FEERATE) return `the feerate is below ${MIN_FEERATE}`
   const tallies = talliesOf(terms, changeFee(book, feerate), 'local')
-  if (!isAffordable(terms, tallies, tallies)) return 'the balance does not cover the fee'
+  if (!isAffordable(terms, { tallies, before: tallies, by: 'local' }))
+    return 'the balance does not cover the fee'
   return exceedsExposure(terms, tallies, env) ? 'it exceeds the dust exposure' : undefined
 }
 
@@ -128,11 +130,24 @@ export function canPay({ terms }: Pick<Live, 'terms'>, book: Book, holder: Side)
  * not. 0 if none can be.
  */
 export function spendable(live: Live, env: ChannelEnv): Msat {
+  return mostOf(live, 'local', env)
+}
+
+/**
+ * The most that one HTLC of the peer can carry now and we do not fail: what is `spendable` to a peer that sees the same and
+ * chooses as we do. One that keeps more in hand than it must can send less.
+ */
+export function receivable(live: Live, env: ChannelEnv): Msat {
+  return mostOf(live, 'remote', env)
+}
+
+function mostOf(live: Live, offerer: Side, env: ChannelEnv): Msat {
   const { terms, book } = live
-  const { next, eventual, inFlight } = talliesOf(terms, book, 'local')
+  const taker = otherSide(offerer)
+  const { next, eventual, inFlight } = talliesOf(terms, book, offerer)
   const threshold = {
-    local: outputFrom(terms, eventual.local, 'local'),
-    remote: outputFrom(terms, eventual.remote, 'local'),
+    local: outputFrom(terms, eventual.local, offerer),
+    remote: outputFrom(terms, eventual.remote, offerer),
   }
   // With outputs in both commitments, in one, in none: each is cheaper than the one before.
   const ceilings = Object.values(threshold).sort((a, b) => (a < b ? 1 : -1))
@@ -140,16 +155,16 @@ export function spendable(live: Live, env: ChannelEnv): Msat {
     const below = ceiling === undefined ? undefined : toMsat(ceiling) - 1n
     const more = (holder: Side) => (below === undefined || below >= toMsat(threshold[holder]) ? 1 : 0)
     const amount = least([
-      spareOf(terms, next, 'local', { more: more('remote') }),
-      spareOf(terms, eventual.local, 'local', { isSpiked: true, more: more('local') }),
-      spareOf(terms, eventual.remote, 'local', { isSpiked: true, more: more('remote') }),
-      terms.remote.maxInFlight - inFlight,
+      spareOf(terms, next, offerer, { more: more(taker) }),
+      spareOf(terms, eventual.local, offerer, { isSpiked: true, more: more('local') }),
+      spareOf(terms, eventual.remote, offerer, { isSpiked: true, more: more('remote') }),
+      terms[taker].maxInFlight - inFlight,
       ...(below === undefined ? [] : [below]),
     ])
     if (amount <= 0n) continue
     const cltvExpiry = blockHeight(env.height + 1)
-    const id = book.offered.local
-    const offer: Offer = { offerer: 'local', id, amount: msat(amount), paymentHash: NO_HASH, cltvExpiry }
+    const id = book.offered[offerer]
+    const offer: Offer = { offerer, id, amount: msat(amount), paymentHash: NO_HASH, cltvExpiry }
     if (faultOfSent(live, offer, env) === undefined) return offer.amount
   }
   return msat(0n)
@@ -163,19 +178,23 @@ function faultOfNumbers(
   return inFlight > limits.maxInFlight ? 'more than max_htlc_value_in_flight_msat' : undefined
 }
 
-/**
- * Whether we keep our reserve in every commitment that may come of a book, and its opener can pay.
- *
- * @param before the same without what is new
- */
-function isAffordable(terms: Terms, { next, eventual }: Tallies, before: Tallies): boolean {
-  if (spareOf(terms, next, 'local') < 0n) return false
+interface Change {
+  readonly tallies: Tallies
+  /** The same without what is new. */
+  readonly before: Tallies
+  readonly by: Side
+}
+
+/** Whether who makes a change keeps its reserve in every commitment that may come of a book, and its opener can pay. */
+function isAffordable(terms: Terms, { tallies, before, by }: Change): boolean {
+  const { next, eventual } = tallies
+  if (spareOf(terms, next, by) < 0n) return false
   for (const holder of ['local', 'remote'] as const) {
     const tally = eventual[holder]
-    if (spareOf(terms, tally, 'local', { isSpiked: true }) < 0n) return false
+    if (spareOf(terms, tally, by, { isSpiked: true }) < 0n) return false
     // The other side pays: an HTLC that it can't pay for would stick.
     const costsMore = costIn(terms, tally) > costIn(terms, before.eventual[holder])
-    const payer = otherSide('local')
+    const payer = otherSide(by)
     if (terms.opener === payer && costsMore && spareOf(terms, tally, payer) < 0n) return false
   }
   return true

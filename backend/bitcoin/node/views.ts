@@ -6,16 +6,19 @@ import {
   type ChannelEnv,
   type ChannelState,
   type Failure,
+  isConfirmed,
   isLive,
+  isReliable,
   type Live,
   type Obligation,
   type OpenHtlc,
   obligations,
   type Phase,
+  receivable,
   spendable,
 } from '../channel/index.js'
 import { MAX_HTLCS } from '../channel/policy.js'
-import { costIn, outputFrom, spareOf, talliesOf } from '../channel/tally.js'
+import { costIn, outputFrom, talliesOf } from '../channel/tally.js'
 import { isTrimmed } from '../script/index.js'
 import { type FeeratePerKw, type Msat, msat, type Sat, sat, toMsat } from '../units.js'
 import type { ShortChannelID } from '../wire/index.js'
@@ -49,7 +52,7 @@ export interface LiveView {
   readonly balances: Both<Msat>
   /** The most that one HTLC of ours can carry now. */
   readonly spendable: Msat
-  /** About the most that one HTLC of the peer can. */
+  /** The most that one HTLC of the peer can, if the peer keeps as much in hand as we do. */
   readonly receivable: Msat
   /** What each side must keep. */
   readonly reserve: Both<Sat>
@@ -115,8 +118,10 @@ function viewOfLive(live: Live, env: ChannelEnv): LiveView {
     channelID: terms.channelID,
     isConnected: link.kind === 'up',
     balances: book.balances,
-    spendable: canPay ? spendable(live, env) : msat(0n),
-    receivable: canPay ? receivable(live) : msat(0n),
+    spendable: canPay && isConfirmed(live) ? spendable(live, env) : msat(0n),
+    get receivable() {
+      return canPay && isReliable(live) ? receivable(live, env) : msat(0n)
+    },
     // Each side says what the other must keep.
     reserve: { local: terms.remote.reserve, remote: terms.local.reserve },
     minimum: { local: terms.remote.htlcMinimum, remote: terms.local.htlcMinimum },
@@ -142,16 +147,6 @@ function viewOfLive(live: Live, env: ChannelEnv): LiveView {
     obligations: obligations(live),
     ...(failure === undefined ? {} : { failure }),
   }
-}
-
-/** As far as both sides know: the peer may keep more in hand than it must. */
-function receivable({ terms, book }: Live): Msat {
-  const { eventual, inFlight, count } = talliesOf(terms, book, 'remote')
-  if (count >= Math.min(MAX_HTLCS, terms.local.maxAcceptedHtlcs)) return msat(0n)
-  const spare = [eventual.local, eventual.remote].map((tally) => spareOf(terms, tally, 'remote', { more: 1 }))
-  const limits = [...spare, terms.local.maxInFlight - inFlight, toMsat(terms.capacity)]
-  const [least = 0n] = limits.sort((a, b) => (a < b ? -1 : 1))
-  return msat(least > 0n ? least : 0n)
 }
 
 /** Of ours: HTLCs that we offer, and our balance, below what has an output. */

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { viewOf } from '../../../../backend/bitcoin/channel/book.js'
 import { step } from '../../../../backend/bitcoin/channel/channel.js'
 import { bufferedFeerate } from '../../../../backend/bitcoin/channel/exposure.js'
-import { spendable } from '../../../../backend/bitcoin/channel/limits.js'
+import { receivable, spendable } from '../../../../backend/bitcoin/channel/limits.js'
 import { MAX_REASON } from '../../../../backend/bitcoin/channel/policy.js'
 import { restoredChannels } from '../../../../backend/bitcoin/channel/record.js'
 import { exposureOf, withOffer } from '../../../../backend/bitcoin/channel/tally.js'
@@ -433,6 +433,55 @@ describe('dust exposure and fee spikes', () => {
     pair.add(pair.alice, 5_000_000n, 1, 400_000_001)
     pair.settle()
     expect(pair.bob.handoffs[0]).to.deep.include({ kind: 'locked', mustFail: 'expiryTooFar' })
+  })
+
+  it('receivable is what the other side can send: exactly so much is taken and not failed, whatever is in flight', () => {
+    const cases = fc.record({
+      feerate: fc.integer({ min: 253, max: 6000 }),
+      push: fc.bigInt(0n, 950_000_000n),
+      type: fc.constantFrom(undefined, STATIC),
+      acts: fc.array(
+        fc.record({
+          by: fc.constantFrom('alice' as const, 'bob' as const),
+          /** Of what can be sent, in thousandths. */
+          share: fc.oneof(fc.constant(1000n), fc.bigInt(1n, 999n)),
+          isTaken: fc.boolean(),
+        }),
+        { minLength: 1, maxLength: 8 },
+      ),
+    })
+    let exact = 0
+    fc.assert(
+      fc.property(cases, ({ feerate, push, type, acts }) => {
+        const pair = new Pair({ isQuick: true })
+        try {
+          const request = { push: msat(push), feerate: feeratePerKw(feerate) }
+          pair.reachNormal({ ...request, ...(type === undefined ? {} : { type }) })
+        } catch (error) {
+          if (isError(error, 'INVALID_PARAMS')) return
+          throw error
+        }
+        acts.forEach(({ by, share, isTaken }) => {
+          const [from, to] = [pair[by], pair.other(pair[by])]
+          const most = receivable(pair.live(to), to.env)
+          expect(spendable(pair.live(from), from.env)).to.equal(most)
+          if (most === 0n) return
+          const amount = share === 1000n ? most : (most * share) / 1000n || 1n
+          if (share === 1000n) exact++
+          const id = pair.live(from).book.offered.local
+          expect(refusals(pair, from, amount)).to.equal(undefined)
+          const locked = to.handoffs.at(-1)
+          expect(locked).to.deep.nested.include({ kind: 'locked', 'htlc.amount': amount })
+          expect(locked).to.not.have.property('mustFail')
+          if (!isTaken) return
+          pair.want(to, { kind: 'remove', id, removal: { kind: 'fulfill', preimage: preimageOf(1) } })
+          pair.settle()
+        })
+        expect(pair.both.map(({ state }) => state?.phase)).to.deep.equal(['normal', 'normal'])
+      }),
+      { numRuns: 100 },
+    )
+    expect(exact).to.be.greaterThan(50)
   })
 
   it('f 22: whatever the feerate and the HTLCs, whoever offers keeps its reserve beside the fee', () => {

@@ -5,7 +5,7 @@ import { updateTimeout } from '../../../../backend/bitcoin/protocol/refusals.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
 import { feeratePerKw, msat } from '../../../../backend/bitcoin/units.js'
 import { type Amount, isError, PerkunasError, toHex, transfer } from '../../../../channel/index.js'
-import { Client, reject } from '../../../../client/index.js'
+import { accept, Client, reject } from '../../../../client/index.js'
 import { createIdentity, PeerBus } from '../../../../peer/index.js'
 import { MemoryStore } from '../../../../persistence/index.js'
 import { failure } from '../../../client/parties.js'
@@ -129,8 +129,26 @@ describe('bitcoin: clients', () => {
     await peer.eventually(() => (theirs.locks.length === 2 ? true : undefined))
     const other = theirs.liquidity()
     expect([other.received.count, other.receivable, other.settlement.lost]).deep.equals([2, 0n, 0n])
-    expect(other.spendable > 0n && full.receivable >= other.spendable).equals(true)
+    expect(other.spendable > 0n && full.receivable === other.spendable).equals(true)
     expect(other.spendable <= 100_000_000n - CAPACITY / 100n).equals(true)
+  })
+
+  it('liquidity: what one side may receive is what the other may spend, and goes through to the millisatoshi', async () => {
+    await using two = await Two.begin()
+    const channel = await two.open()
+    const { theirs } = two
+    two.first.handleUpdates(accept)
+    const sides = [channel, theirs]
+    const nodes = [await two.backend.node(), await two.secondBackend.node()]
+    for (let i = 0; i < 6; i++) {
+      const [from, to] = i % 2 === 0 ? [channel, theirs] : [theirs, channel]
+      for (const node of nodes)
+        await node.eventually(() => sides.every(({ locks }) => locks.length === 0) || undefined)
+      const most = to.liquidity().receivable
+      expect(most, `${i}`).equals(from.liquidity().spendable)
+      const amount = i < 3 ? most : most / 3n
+      await from.update((draft) => transfer(draft, { from: from.index, to: to.index, amount }))
+    }
   })
 
   it('fees that rise are told by both sides, and leave less to send', async () => {
