@@ -171,8 +171,13 @@ async function forced(world: World): Promise<ChannelReport> {
   screen.say('\nChannel 2: opened by LDK, which closes it alone with a payment under way')
   const account = await begin(world)
   const arrived = new Promise<Channel>((resolve) => client.newChannels$.subscribe(resolve))
-  await ldk.call('open', { peer: client.id, value: CAPACITY / 1000n, push: PUSH })
-  const channel = await mining(world, arrived)
+  const temporary = await ldk.call('open', { peer: client.id, value: CAPACITY / 1000n, push: PUSH })
+  const refused = ldk
+    .event('channelClosed', (one) => one.channel === temporary)
+    .then(({ text }) => {
+      throw new Error(`no channel with LDK: ${text}`)
+    })
+  const channel = await mining(world, Promise.race([arrived, refused]))
   const id = await usable(world)
   for (let i = 0; i < 20; i++)
     await channel.update((draft) => transfer(draft, { from: 1, to: 0, amount: PAYMENT }))
