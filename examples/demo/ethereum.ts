@@ -48,18 +48,11 @@ export async function ethereumDemo(json: boolean): Promise<boolean> {
     const together = await cooperative(world)
     const fought = await dispute(world)
     const channels = [together.report, fought]
-    const ok = channels.every(({ balancesAfter, expected }) => balancesAfter.join() === expected.join())
-    screen.report(channels, { names: NAMES, unit: 'ETH', format: formatEther, costs: 'gas' })
-    screen.say(
-      ok ? '\nAll balances are exactly what was agreed.' : '\nSOME BALANCES ARE NOT WHAT WAS AGREED.',
-    )
-    if (json) {
-      const ledger = { kind: 'ethereum', chainID: node.chainID, ...contracts }
-      const units = { balances: 'wei', fees: 'wei', gas: 'gas' }
-      const result = { ledger, units, channels, updatesPerSecond: together.updatesPerSecond, ok }
-      process.stdout.write(`${JSON.stringify(result, decimal)}\n`)
-    }
-    return ok
+    const ledger = { kind: 'ethereum', chainID: node.chainID, ...contracts }
+    const units = { balances: 'wei', fees: 'wei', gas: 'gas' }
+    const { updatesPerSecond } = together
+    const words = { names: NAMES, unit: 'ETH', format: formatEther, costs: 'gas' }
+    return screen.conclude(channels, words, { ledger, units, updatesPerSecond, json })
   } finally {
     await Promise.all([alice.stop(), bob.stop()])
     chain.close()
@@ -168,8 +161,4 @@ async function until(done: () => Promise<boolean>): Promise<void> {
     if (performance.now() > limit) throw new Error('what should happen did not within 30 seconds')
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
-}
-
-function decimal(_key: string, value: unknown): unknown {
-  return typeof value === 'bigint' ? String(value) : value
 }

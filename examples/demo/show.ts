@@ -40,6 +40,16 @@ export interface Terms {
   readonly costs: string
 }
 
+/** What else there is to say of a whole demo. */
+export interface Conclusion {
+  /** On which all of it was. */
+  readonly ledger: object
+  /** Of the amounts in the object. */
+  readonly units: object
+  readonly updatesPerSecond: number
+  readonly json: boolean
+}
+
 /** Where the demo's words go. */
 export class Screen {
   readonly #out: NodeJS.WriteStream
@@ -64,8 +74,23 @@ export class Screen {
     this.#isLineOpen = true
   }
 
+  /**
+   * Tells what became of all channels; with `json` also as one object on standard output.
+   *
+   * @returns whether everybody owns what was agreed
+   */
+  conclude(channels: readonly ChannelReport[], terms: Terms, { json, ...result }: Conclusion): boolean {
+    const ok = channels.every(({ balancesAfter, expected }) => balancesAfter.join() === expected.join())
+    this.#report(channels, terms)
+    this.say(ok ? '\nAll balances are exactly what was agreed.' : '\nSOME BALANCES ARE NOT WHAT WAS AGREED.')
+    const { ledger, units, updatesPerSecond } = result
+    if (json)
+      process.stdout.write(`${JSON.stringify({ ledger, units, channels, updatesPerSecond, ok }, decimal)}\n`)
+    return ok
+  }
+
   /** Tables of balances, transactions and times. */
-  report(channels: readonly ChannelReport[], { names, unit, format, costs }: Terms): void {
+  #report(channels: readonly ChannelReport[], { names, unit, format, costs }: Terms): void {
     const balances = new Table({
       head: [
         'channel',
@@ -114,4 +139,8 @@ export class Screen {
     if (this.#isLineOpen) this.#out.write('\n')
     this.#isLineOpen = false
   }
+}
+
+function decimal(_key: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? String(value) : value
 }
