@@ -63,6 +63,11 @@ export type ChannelEvent =
    * With it changes what can be moved.
    */
   | { readonly kind: 'feeChanged'; readonly fee: Amount }
+  /**
+   * The funding of a channel in use is no longer final enough, since a reorg took it back, or is so again: `Liquidity.isFunded`.
+   * As long as it is not, what the other side pays over the channel may come to nothing. Who begins to listen then is told.
+   */
+  | { readonly kind: 'fundingChanged'; readonly isFunded: boolean }
   /** A participant or the ledger did something wrong; the channel goes on. */
   | { readonly kind: 'error'; readonly error: PerkunasError }
 

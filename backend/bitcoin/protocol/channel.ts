@@ -38,7 +38,7 @@ import { type Closing, closeAlone, closeTogether } from './closing.js'
 import { paidBy } from './edit.js'
 import { Lanes } from './lanes.js'
 import type { Told } from './ledger.js'
-import { liquidityOf } from './liquidity.js'
+import { isFunded, liquidityOf } from './liquidity.js'
 import { isOpen, type OpenView } from './phase.js'
 import { BITCOIN, paramsOf } from './proposal.js'
 import {
@@ -156,6 +156,7 @@ export class LightningChannel implements Channel {
   /** The node's view, undefined once the channel is over. */
   changed(view: ChannelView | undefined): void {
     const before = this.#state
+    const was = { isUsed: isUsed(this.#phase), isFunded: isFunded(this.#view.live) }
     if (view !== undefined && isOpen(view)) this.#view = view
     const isOver = view === undefined || !isOpen(view)
     this.#state = this.#stateOf(this.#view)
@@ -165,6 +166,9 @@ export class LightningChannel implements Channel {
       this.#phase = phase
       this.#streams.phases$.next(phase)
     }
+    const isNow = isFunded(this.#view.live)
+    if (was.isUsed && isUsed(phase) && was.isFunded !== isNow)
+      this.tell({ kind: 'fundingChanged', isFunded: isNow })
     if (isOver) this.complete()
     else this.#lanes.check()
   }
@@ -331,7 +335,10 @@ export class LightningChannel implements Channel {
 
   /** What stands on the chain, for who begins to listen: also what happened before this process began. */
   #standing(): readonly ChannelEvent[] {
-    return this.#phase === 'withdrawn' ? [] : this.#chain.standing(this.#told())
+    if (this.#phase === 'withdrawn') return []
+    const isLess = isUsed(this.#phase) && !isFunded(this.#view.live)
+    const funding: readonly ChannelEvent[] = isLess ? [{ kind: 'fundingChanged', isFunded: false }] : []
+    return [...this.#chain.standing(this.#told()), ...funding]
   }
 
   #told(): Told {
@@ -464,6 +471,11 @@ export class LightningChannel implements Channel {
   #from(side: 'local' | 'remote'): Index {
     return sidesOf(this.#view.opener ?? 'local').indexOf(side)
   }
+}
+
+/** Whether something may depend on its funding that the chain does not show yet. */
+function isUsed(phase: Phase): boolean {
+  return phase === 'acting' || phase === 'final'
 }
 
 /** The most blocks that a lock may last: two weeks, as nodes of the network hold it. */

@@ -20,6 +20,11 @@ export function liquidityOf(
     sent: { count: count('local'), most: maxInFlight },
     received: { count: count('remote'), most: maxReceived },
     settlement: isOver ? { fee: 0n, lost: 0n } : { fee: toMsat(live.cost), payer: 0, lost: live.dust },
-    isFunded: live.confirmations >= Math.max(1, live.minimumDepth),
+    isFunded: isFunded(live),
   }
+}
+
+/** Whether the funding is as deep as was agreed on, and in a block in any case. */
+export function isFunded({ confirmations, minimumDepth }: OpenView['live']): boolean {
+  return confirmations >= Math.max(1, minimumDepth)
 }

@@ -172,6 +172,30 @@ describe('bitcoin: clients', () => {
       expect(all).deep.equals([{ kind: 'feeChanged', fee: after.settlement.fee }])
   })
 
+  it('a funding that a reorg takes back is told by both sides, also to who listens later, and told again when it is back', async () => {
+    await using two = await Two.begin()
+    const channel = await two.open()
+    const { ledger } = two.chain
+    const [ours, theirs] = [told(channel), told(two.theirs)]
+    const { confirmations: depth = 0 } = (await two.backend.node()).channels()[0]?.live ?? {}
+    const mined =
+      depth > 6 ? [] : Array.from({ length: depth }, (_, i) => ledger.block(ledger.tip.height - i))
+    const funding = mined.flatMap((block) => block?.transactions ?? []).find(({ isCoinbase }) => !isCoinbase)
+    await two.chain.reorg(depth)
+    const gone = { kind: 'fundingChanged', isFunded: false }
+    expect([ours, theirs, told(channel), channel.liquidity().isFunded]).deep.equals([
+      [gone],
+      [gone],
+      [gone],
+      false,
+    ])
+    if (funding === undefined) throw new Error('the funding was in one of them')
+    await two.chain.broadcast([funding.decode()])
+    for (let block = 0; block < 6; block++) await two.chain.mine()
+    const back = { kind: 'fundingChanged', isFunded: true }
+    expect([ours, theirs, told(channel)]).deep.equals([[gone, back], [gone, back], []])
+  })
+
   it('settled with an open lock: nothing is disputed while the other side is there, however long it takes', async () => {
     await using two = await Two.begin()
     const channel = await two.open()
