@@ -125,8 +125,22 @@ export interface Facts {
   UNSUPPORTED: { readonly what: string }
   /** A node has no more than the header of a block: it was pruned. */
   BLOCK_UNAVAILABLE: { readonly height: number }
-  /** A wallet has less on the ledger, confirmed and free, than is asked for with its fee. Amounts in the asset's unit. */
-  INSUFFICIENT_FUNDS: { readonly needed: bigint; readonly available: bigint }
+  /**
+   * A wallet has less on the ledger, confirmed and free (`available`), than is asked for with its fee. Amounts in the asset's unit.
+   * Of what else there is, each part is in one of the others; they are absent if they are 0, or not looked for.
+   */
+  INSUFFICIENT_FUNDS: {
+    readonly needed: bigint
+    readonly available: bigint
+    /** Of `needed`: what must stay in the wallet, as for the fees of channels that close. */
+    readonly keep?: bigint
+    /** In no block, or not as deep as was asked for. */
+    readonly unconfirmed?: bigint
+    /** New money that is too young to be spent. */
+    readonly immature?: bigint
+    /** Kept for other transactions, as fundings of channels and claims. */
+    readonly reserved?: bigint
+  }
 
   // Storage
   /** A commit failed: the process must not go on from its memory. */

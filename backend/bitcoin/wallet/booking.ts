@@ -1,6 +1,7 @@
 // What all wallets do alike: choose coins, keep them for who asked, hand transactions to be signed. Where coins come from and
 // who signs is each wallet's own.
-import { PerkunasError } from '../../../channel/errors.js'
+import { isError, PerkunasError } from '../../../channel/errors.js'
+import { outpointKey } from '../chain/outpoint.js'
 import {
   dustLimitOf,
   SEQUENCE_REPLACEABLE,
@@ -59,7 +60,8 @@ export abstract class BookingWallet implements OnchainWallet {
       const { outputs, feerate, keep = sat(0n), confirmations = 1 } = request
       const coins = await this.#free(confirmations)
       const changeScript = await this.changeScript()
-      const selected = selectCoins({ coins, outputs, feerate, changeScript, keep })
+      const selection = { coins, outputs, feerate, changeScript, keep }
+      const selected = await this.#explained(coins, () => selectCoins(selection))
       const { sequence = SEQUENCE_REPLACEABLE, locktime = 0 } = request
       const change: TransactionOutput[] =
         selected.change === undefined ? [] : [{ amount: selected.change, script: changeScript }]
@@ -87,13 +89,17 @@ export abstract class BookingWallet implements OnchainWallet {
       const free = await this.#free(1)
       const worth = ({ amount: value, kind }: Coin) => value - feeFor(feerate, INPUT_WEIGHT[kind])
       const left = parent === undefined ? [] : await this.#leftBy(parent)
-      if (parent !== undefined && left.length === 0) throw insufficient(amount, sat(0n))
-      const missing = left.reduce((rest: bigint, coin) => rest - worth(coin), amount)
-      const more = missing > 0n ? cheapest(free, sat(missing), worth) : []
-      const coins = more && [...left, ...more]
-      const available = [...free, ...left].reduce((sum, coin) => sum + coin.amount, 0n)
-      // What a child does not need comes back as change.
-      if (coins === undefined || available - amount < keep) throw insufficient(amount + keep, available)
+      const coins = await this.#explained([...free, ...left], () => {
+        if (parent !== undefined && left.length === 0)
+          throw insufficient({ needed: amount + keep, available: 0n, keep })
+        const missing = left.reduce((rest: bigint, coin) => rest - worth(coin), amount)
+        const more = missing > 0n ? cheapest(free, sat(missing), worth) : []
+        const available = [...free, ...left].reduce((sum, coin) => sum + coin.amount, 0n)
+        // What a child does not need comes back as change.
+        if (more === undefined || available - amount < keep)
+          throw insufficient({ needed: amount + keep, available, keep })
+        return [...left, ...more]
+      })
       const changeScript = await this.changeScript()
       const reservation = await this.#reserve(request.purpose, coins)
       const weights = coins.map(({ kind }) => INPUT_WEIGHT[kind])
@@ -166,6 +172,24 @@ export abstract class BookingWallet implements OnchainWallet {
       if (kind === undefined || this.reserved.at(outpoint) !== undefined) return []
       return [{ outpoint, amount, script, kind, isReserved: false }]
     })
+  }
+
+  /** What is chosen, or what there is that can't be. @param usable among which the choice is */
+  async #explained<T>(usable: readonly Coin[], choose: () => T): Promise<T> {
+    try {
+      return choose()
+    } catch (error) {
+      if (!isError(error, 'INSUFFICIENT_FUNDS')) throw error
+      const [all, { immature }] = await Promise.all([this.coins(), this.balance()])
+      const known = new Set(usable.map(({ outpoint }) => outpointKey(outpoint)))
+      let [unconfirmed, reserved] = [0n, 0n]
+      for (const { outpoint, amount, height, isReserved } of all) {
+        if (known.has(outpointKey(outpoint))) continue
+        if (height !== undefined && isReserved) reserved += amount
+        else unconfirmed += amount
+      }
+      throw insufficient({ ...error.facts, unconfirmed, immature, reserved })
+    }
   }
 
   async #reserve(purpose: string, coins: readonly Coin[]): Promise<Reservation> {

@@ -3,7 +3,7 @@
 // Its feerates are whole satoshis a vbyte, so it chooses for the next higher one; what the transaction pays is computed for
 // the feerate that was asked for.
 import { Address, NETWORK, OutScript, selectUTXO } from '@scure/btc-signer'
-import { PerkunasError } from '../../../channel/errors.js'
+import { type Facts, PerkunasError } from '../../../channel/errors.js'
 import { dustLimitOf, encodeWithoutWitness, type TransactionOutput } from '../script/index.js'
 import { type FeeratePerKw, type Sat, sat } from '../units.js'
 import type { Coin, CoinKind } from './wallet.js'
@@ -50,9 +50,9 @@ export function selectCoins(selection: Selection): Selected {
   const chosen = candidates(selection)
     .map((some) => pay(some, selection))
     .find((one) => one !== undefined)
-  if (chosen === undefined) throw insufficient(target, available)
+  if (chosen === undefined) throw insufficient({ needed: target + keep, available, keep })
   const left = available - total(chosen.coins) + (chosen.change ?? 0n)
-  if (left < keep) throw insufficient(target + chosen.fee + keep, available)
+  if (left < keep) throw insufficient({ needed: target + chosen.fee + keep, available, keep })
   return chosen
 }
 
@@ -61,12 +61,16 @@ export function feeFor(feerate: FeeratePerKw, weight: number): bigint {
   return (BigInt(feerate) * BigInt(weight) + 999n) / 1000n
 }
 
-/** Too little. */
-export function insufficient(needed: bigint, available: bigint): PerkunasError<'INSUFFICIENT_FUNDS'> {
+/** Too little. Parts that are 0 are not told. */
+export function insufficient(facts: Facts['INSUFFICIENT_FUNDS']): PerkunasError<'INSUFFICIENT_FUNDS'> {
+  const { needed, available, keep = 0n, unconfirmed = 0n, immature = 0n, reserved = 0n } = facts
+  const rest = Object.entries({ unconfirmed, immature, reserved }).filter(([, amount]) => amount > 0n)
+  const stays = keep > 0n ? `, of which ${keep} sat must stay in the wallet,` : ''
+  const besides = rest.map(([part, amount]) => `${amount} sat ${part}`).join(', ')
   return new PerkunasError(
     'INSUFFICIENT_FUNDS',
-    `${needed} sat and fees needed, ${available} sat confirmed and free`,
-    { needed, available },
+    `${needed} sat and fees needed${stays} ${available} sat confirmed and free${besides && `; besides ${besides}`}`,
+    { needed, available, ...(keep > 0n && { keep }), ...Object.fromEntries(rest) },
   )
 }
 

@@ -214,7 +214,7 @@ for (const [name, sceneOf] of [
       expect(new Set(spent).size).to.equal(2)
       const error = await failure(scene.wallet.fund(request))
       expect(error).to.include({ code: 'INSUFFICIENT_FUNDS' })
-      expect(error.facts).to.deep.equal({ needed: 300_000n, available: 0n })
+      expect(error.facts).to.deep.equal({ needed: 300_000n, available: 0n, reserved: 900_000n })
       expect(await chain.refusal(await scene.wallet.sign(first.transaction, first.coins))).to.equal(undefined)
       await scene.wallet.release(first.reservation.id)
       await scene.wallet.release(first.reservation.id)
@@ -286,6 +286,52 @@ for (const [name, sceneOf] of [
       ).to.include({
         code: 'INSUFFICIENT_FUNDS',
       })
+    })
+
+    it('too little that is confirmed and free -> says what else there is: unconfirmed, reserved, or to stay', async () => {
+      const scene = await funded(['p2wpkh', 1_000_000n], ['p2wpkh', 70_000n], ['p2wpkh', 50_000n])
+      const { wallet } = scene
+      const small = { purpose: 'a claim', amount: sat(60_000n), feerate: FEERATE }
+      const claim = await wallet.reserveInputs(small)
+      expect(claim.coins.map(({ amount }) => amount)).to.deep.equal([70_000n])
+      const opening = { purpose: 'a channel', outputs: [CHANNEL], feerate: FEERATE, keep: sat(20_000n) }
+      const { transaction, coins, fee } = await wallet.fund({
+        ...opening,
+        outputs: [{ ...CHANNEL, amount: sat(100_000n) }],
+      })
+      expect(coins.map(({ amount }) => amount)).to.deep.equal([1_000_000n])
+      const asIs = await failure(wallet.fund(opening))
+      expect(asIs.facts).to.deep.equal({
+        needed: CHANNEL.amount + 20_000n,
+        available: 50_000n,
+        keep: 20_000n,
+        reserved: 1_070_000n,
+      })
+      await publish(scene, await wallet.sign(transaction, coins))
+      const left = 900_000n - fee
+      const error = await failure(wallet.fund(opening))
+      expect(error.facts).to.deep.equal({
+        needed: CHANNEL.amount + 20_000n,
+        available: 50_000n,
+        keep: 20_000n,
+        unconfirmed: left,
+        reserved: 70_000n,
+      })
+      expect(error.message).to.equal(
+        `${CHANNEL.amount + 20_000n} sat and fees needed, of which 20000 sat must stay in the wallet, 50000 sat confirmed and free; besides ${left} sat unconfirmed, 70000 sat reserved`,
+      )
+      const inputs = await failure(wallet.reserveInputs({ ...small, keep: sat(20_000n) }))
+      expect(inputs.facts).to.deep.equal({
+        needed: 80_000n,
+        available: 50_000n,
+        keep: 20_000n,
+        unconfirmed: left,
+        reserved: 70_000n,
+      })
+      await mine(scene)
+      const young = await failure(wallet.fund({ ...opening, confirmations: 2 }))
+      expect(young.facts).to.include({ available: 50_000n, unconfirmed: left, reserved: 70_000n })
+      await wallet.fund({ ...opening, outputs: [{ ...CHANNEL, amount: sat(900_000n) }] })
     })
 
     it("inputs for another's transaction -> bring in the amount at that feerate, and only they are signed", async () => {
