@@ -126,6 +126,21 @@ export function restoredChannels(
   return new Map([...byChannel].map(([index, parts]) => [index, restored(index, parts)]))
 }
 
+/**
+ * What never changes about a channel, where the rest may not be readable.
+ *
+ * @param rows that begin with {@link CHANNEL_ROWS}
+ * @throws PerkunasError INVALID_RECORD if it is damaged or of a newer version
+ */
+export function termsIn(
+  keyIndex: bigint,
+  rows: Iterable<readonly [string, Uint8Array]>,
+): Live['terms'] | undefined {
+  for (const [key, value] of rows)
+    if (key === `${CHANNEL_ROWS}${keyIndex}/terms`) return ROWS.terms.open(key, value)
+  return undefined
+}
+
 function restored(keyIndex: bigint, parts: ReadonlyMap<string, Uint8Array>): ChannelState {
   const prefix = `${CHANNEL_ROWS}${keyIndex}/`
   const read = <T>(type: RecordType<T>, part: string): T | undefined => {

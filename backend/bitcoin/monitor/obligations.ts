@@ -1,11 +1,12 @@
 // By when a monitor must have got something into a block, for whoever decides when to be online.
 
+import { CLAIM_BUFFER, EXPIRY_GRACE, WORTH_CLOSING } from '../channel/policy.js'
 import { commitmentStakes } from '../resolver/commitment.js'
 import type { Outpoint } from '../script/index.js'
-import type { Sat } from '../units.js'
+import { type Msat, type Sat, toSat } from '../units.js'
 import type { Monitor, MonitorEnv } from './machine.js'
 import type { HtlcKey } from './record.js'
-import { revokedOf } from './state.js'
+import { liveHtlcs, type MonitorState, preimageOf, revokedOf } from './state.js'
 import { viewOf } from './view.js'
 
 /** Something that is lost, or may be, from a block on. */
@@ -49,4 +50,20 @@ export function obligationsOf(monitor: Monitor, env: MonitorEnv): readonly Chain
       return [{ kind: 'claim', by, height: deadline, outpoint, value: amount, ...which }]
     })
     .sort((a, b) => a.height - b.height)
+}
+
+/**
+ * By when our commitment should have been published for each HTLC that is worth it, if it is not: as the channel itself has it,
+ * see `obligations` in channel/expiry.ts.
+ */
+export function deadlinesOf(
+  known: MonitorState,
+): readonly { readonly height: number; readonly amount: Msat }[] {
+  return liveHtlcs(known).flatMap((htlc) => {
+    const { offerer, amount, cltvExpiry } = htlc
+    if (toSat(amount) < WORTH_CLOSING) return []
+    const isKnown = preimageOf(known, htlc) !== undefined
+    if (offerer === 'local') return isKnown ? [] : [{ height: cltvExpiry + EXPIRY_GRACE, amount }]
+    return isKnown ? [{ height: cltvExpiry - CLAIM_BUFFER, amount }] : []
+  })
 }

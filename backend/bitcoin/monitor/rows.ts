@@ -50,10 +50,10 @@ import {
 } from '../channel/schemas.js'
 import type { CommitmentState } from '../keys/index.js'
 import type { Attempt } from '../resolver/attempt.js'
-import { invalidRow, keyIndexIn, rowType } from '../rows.js'
-import { transactionID } from '../script/index.js'
+import { invalidRow, keyIndexIn, readable, rowType } from '../rows.js'
+import { type Outpoint, transactionID } from '../script/index.js'
 import { MAX_TRANSACTION_BYTES } from '../script/transaction.js'
-import { type Fact, withFact } from './facts.js'
+import { type Fact, isSame, withFact } from './facts.js'
 import type { Monitor, MonitorStep } from './machine.js'
 import type { MonitorTerms } from './record.js'
 import {
@@ -226,6 +226,40 @@ export function restoredMonitors(
     if (rest.length > 2) throw invalidRow(key, 'too many parts')
   }
   return new Map([...drafts].map(([keyIndex, draft]) => [keyIndex, restored(keyIndex, draft)]))
+}
+
+/**
+ * What never changes about a channel, where the rest of its monitor may not be readable.
+ *
+ * @param rows that begin with {@link MONITOR_ROWS}
+ * @throws PerkunasError INVALID_RECORD if it is damaged or of a newer version
+ */
+export function monitorTermsIn(
+  keyIndex: bigint,
+  rows: Iterable<readonly [string, Uint8Array]>,
+): MonitorTerms | undefined {
+  for (const [key, value] of rows)
+    if (key === `${MONITOR_ROWS}${keyIndex}/terms`) return ROWS.terms.open(key, value)
+  return undefined
+}
+
+/**
+ * What spent a channel's funding output, as far as rows of its monitor say that, which may not be readable otherwise.
+ *
+ * @param rows that begin with {@link MONITOR_ROWS}
+ * @throws PerkunasError INVALID_RECORD if one of them is of a newer version
+ */
+export function spenderIn(
+  keyIndex: bigint,
+  rows: Iterable<readonly [string, Uint8Array]>,
+  funding: Outpoint,
+): Fact | undefined {
+  for (const [key, value] of rows) {
+    if (!key.startsWith(`${MONITOR_ROWS}${keyIndex}/fact/`)) continue
+    const fact = readable(() => ROWS.fact.open(key, value))
+    if (fact?.transaction.inputs.some(({ outpoint }) => isSame(outpoint, funding))) return fact
+  }
+  return undefined
 }
 
 /** What a row says, and how it is written. The value's identity tells whether it changed. */

@@ -26,6 +26,7 @@ import type { NodeEffect, Turn } from './effects.js'
 import type { Entries, Entry } from './entries.js'
 import { notSynced, unknownChannel } from './faults.js'
 import type { Commands, NodeInput } from './input.js'
+import type { Looked, Lookout } from './lookout.js'
 import { Machines, type MachinesOptions } from './machines.js'
 import { Openings } from './openings.js'
 import { PeerStorage } from './peer-storage.js'
@@ -37,6 +38,7 @@ import { WaitingOpens } from './waiting-opens.js'
 export interface CoreOptions extends MachinesOptions {
   readonly admission: AdmissionLimits
   readonly quarantine: Quarantine
+  readonly lookout: Lookout
   /** The first key index that was never used. */
   readonly nextKeyIndex: bigint
   /** For which peers something is kept; see `PeerStorage`. */
@@ -56,6 +58,7 @@ export class Core implements SwitchChannels, Commands {
   readonly #storage: PeerStorage
   readonly #addresses: Addresses
   readonly #quarantine: Quarantine
+  readonly #lookout: Lookout
   #isSynced = true
   #isCatchingUp = false
   readonly #waitingOpens = new WaitingOpens()
@@ -68,6 +71,7 @@ export class Core implements SwitchChannels, Commands {
     admission,
     nextKeyIndex,
     quarantine,
+    lookout,
     kept,
     addresses,
     addressOf,
@@ -75,6 +79,7 @@ export class Core implements SwitchChannels, Commands {
   }: CoreOptions) {
     this.#machines = new Machines(surroundings)
     this.#quarantine = quarantine
+    this.#lookout = lookout
     this.#addresses = new Addresses(this.#machines, addresses, addressOf)
     this.#storage = new PeerStorage(this.#machines, kept)
     this.#openings = new Openings(this.#machines, admission, nextKeyIndex)
@@ -283,9 +288,11 @@ export class Core implements SwitchChannels, Commands {
       }
       case 'connected':
         blockConnected(machines, input)
+        this.#looked(this.#lookout.connected(input))
         return this.#storage.reached(this.height)
       case 'disconnected':
-        return blockDisconnected(machines, input)
+        blockDisconnected(machines, input)
+        return this.#looked(this.#lookout.disconnected(input))
       case 'rescanned': {
         const entry = this.entries.get(input.channel)
         if (entry !== undefined) blockRescanned(machines, entry, input.event)
@@ -325,6 +332,12 @@ export class Core implements SwitchChannels, Commands {
       default:
         return absurd(input)
     }
+  }
+
+  #looked({ writes, events }: Looked): void {
+    const { draft } = this.#machines
+    draft.write(...writes)
+    for (const event of events) draft.effect({ kind: 'tell', event })
   }
 
   /** The first of a connection, which is all that a peer has to give back. */

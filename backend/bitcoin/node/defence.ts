@@ -1,6 +1,16 @@
 // A channel of which only the monitor can be read, or is known to be right: what its peer publishes is still punished and
 // claimed, and preimages that it shows are still learned. Nothing is said to the peer, no commitment of ours is published, and
 // no row of the channel is written but those of the monitor: whoever mends the others goes on with it.
+//
+// Why none of ours, not even at the deadline of an HTLC, although the monitor has our newest commitment with the peer's
+// signatures. In a sound store its rows are of the same commit as the channel's, so they would say which one is not revoked. But
+// only two records that agree show that (`restore.ts` compares `released` and `secrets` of both), and one of them can't be read,
+// in a store that has just shown that it does not keep what was written: after a lost page, or when rows were put back from a
+// copy, all rows of a monitor may be as they were earlier, each of them whole. The peer can't be asked: who gains by it says that
+// it knows less than it does. A commitment that was revoked since costs the whole channel; an HTLC that is missed costs the HTLC.
+// Where the signer's record can be read, and another row is damaged, it would be known; but that it was published would have to
+// be written into that record beside rows that are to be mended, or whoever mends them goes on with a channel whose commitment
+// is on its way. So our user is told instead by when the channel must be mended or closed by its peer (`lookout.ts`).
 import type { PerkunasError } from '../../../channel/errors.js'
 import type { PeerID } from '../../../peer/index.js'
 import { recoveredChannel } from '../backup/channel.js'

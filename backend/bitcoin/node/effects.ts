@@ -128,6 +128,33 @@ export type NodeEvent =
    * be read. With each start. What helps: see `LightningNode.quarantined`.
    */
   | { readonly kind: 'quarantined'; readonly channel: bigint; readonly error: PerkunasError }
+  /**
+   * A quarantined channel has HTLCs, and no commitment of ours is published for it: unless its rows are mended by that height, or
+   * its peer closes it, who must be asked, up to `value` may be lost. With each start, and again as the height comes near.
+   */
+  | {
+      readonly kind: 'mustMend'
+      readonly channel: bigint
+      /** If that can be read. */
+      readonly peer?: PeerID
+      readonly height: number
+      readonly value: Sat
+      readonly error: PerkunasError
+    }
+  /**
+   * The funding output of a quarantined channel is spent in a block of `height`, and its monitor can't be read: unless it is mended
+   * before `until`, nothing is punished if that was revoked, and what is ours to claim with a deadline is lost. With each start.
+   */
+  | {
+      readonly kind: 'undefended'
+      readonly channel: bigint
+      /** If that can be read. */
+      readonly peer?: PeerID
+      readonly txid: Hex
+      readonly height: number
+      readonly until: number
+      readonly error: PerkunasError
+    }
   /** A payment that can't be read or written, or another mistake of ours with payments: it costs no channel. */
   | { readonly kind: 'payments'; readonly error: PerkunasError }
   /** What a peer says about no channel in particular. */

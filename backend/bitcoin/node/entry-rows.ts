@@ -31,7 +31,7 @@ export function entryRemoval(entry: Entry, written: NonNullable<Entry['written']
   return [
     ...channelRemoval(state),
     ...(monitor === undefined ? [] : monitorRemoval(monitor)),
-    ...[NODE_KEYS.channel, NODE_KEYS.funding, NODE_KEYS.ownFunding, NODE_KEYS.unseen].map(
+    ...[NODE_KEYS.channel, NODE_KEYS.funding, NODE_KEYS.ownFunding, NODE_KEYS.unseen, NODE_KEYS.spent].map(
       (keyOf): Write => ({ kind: 'delete', key: keyOf(entry.keyIndex) }),
     ),
   ]

@@ -195,7 +195,8 @@ export class LightningNode implements AsyncDisposable {
    * Channels whose records can't be read. Nothing is said to their peers and no commitment of ours is published; what a peer
    * publishes is punished and claimed if the channel's monitor can be read (`isDefended`). As long as there is one, no channel
    * begins, and no backup is made: it would take the place of one that has them all. Told by `events$` and `errors$` at the
-   * start, too.
+   * start, too; so is by when HTLCs ask for it (`mustMend`, and `mend` among {@link obligations}), and that one is closed on chain
+   * that has no monitor (`undefended`).
    *
    * What helps are the rows that are damaged or missing, and only those, as they were after the last step of that channel: the
    * error names one. **Never an older copy of the whole store**: in it all other channels are as they were then, and what this
@@ -230,8 +231,8 @@ export class LightningNode implements AsyncDisposable {
    * @param channel only of that one
    */
   obligations(channel?: bigint): readonly ChannelObligation[] {
-    const { core } = this.#parts
-    return channel === undefined ? obligationsOfAll(core) : obligationsOfOne(core, channel)
+    const { core, lookout } = this.#parts
+    return channel === undefined ? obligationsOfAll(core, lookout) : obligationsOfOne(core, lookout, channel)
   }
 
   /** What the chain shows to have spent a channel's funding output: as it was, or would have been, told by `events$`. */
@@ -412,6 +413,10 @@ export class LightningNode implements AsyncDisposable {
       for (const { channel, error } of this.quarantined()) {
         this.#events.next({ kind: 'quarantined', channel, error })
         this.#errors.next(error)
+      }
+      for (const event of this.#parts.lookout.begin(this.height)) {
+        this.#events.next(event)
+        if ('error' in event) this.#errors.next(event.error)
       }
     })
     this.#tickLater()

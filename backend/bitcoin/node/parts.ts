@@ -24,6 +24,7 @@ import { Following } from './following.js'
 import { Hold } from './hold.js'
 import { Inbound } from './inbound.js'
 import { channelKeys } from './keys.js'
+import { Lookout } from './lookout.js'
 import { Mempool } from './mempool.js'
 import type { LightningNodeOptions } from './options.js'
 import { OwnScripts } from './own-scripts.js'
@@ -48,6 +49,7 @@ export interface NodeParts {
   readonly inbound: Inbound
   readonly reserve: Reserve
   readonly quarantine: Quarantine
+  readonly lookout: Lookout
   readonly backups: Backups
   /** What waits for them. */
   readonly hold: Hold
@@ -99,6 +101,7 @@ export function nodeParts(
   const alias = () => aliasOf(random(8))
   const admission = admissionLimits(options.admission)
   const quarantine = new Quarantine(found.quarantined)
+  const lookout = new Lookout(found.quarantined, found.spent)
   const scripts = new OwnScripts()
   const ends = new Ends()
   const payments = new NodePayments(options, found, {
@@ -132,6 +135,7 @@ export function nodeParts(
     htlcs: options.htlcs ?? payments.desk,
     admission,
     quarantine,
+    lookout,
     nextKeyIndex: found.nextKeyIndex,
     kept: found.kept,
     addresses: found.addresses,
@@ -206,6 +210,7 @@ export function nodeParts(
     mempool,
     reserve,
     quarantine,
+    lookout,
     backups,
     hold,
     payments,

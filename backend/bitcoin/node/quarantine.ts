@@ -1,7 +1,9 @@
 // Channels whose records can't be read: each costs itself and no other. Nothing is said for one, nothing is published but what
-// its monitor does where that can be read (`defence.ts`), its rows stay as they are, and as long as there is one no backup takes the place of what its user has: that would lack it.
+// its monitor does where that can be read (`defence.ts`), its rows stay as they are, and as long as there is one no backup takes the place of what its user has: that would lack it. What only mending can save
+// our user is told (`lookout.ts`).
 import type { PerkunasError } from '../../../channel/errors.js'
 import type { PeerID } from '../../../peer/index.js'
+import type { Remains } from './remains.js'
 
 /** A channel whose records can't be read. */
 export interface QuarantinedChannel {
@@ -9,9 +11,13 @@ export interface QuarantinedChannel {
   readonly channel: bigint
   /** Node ID, if that can be read. */
   readonly peer?: PeerID
-  readonly error: PerkunasError
+  readonly error: PerkunasError<'INVALID_RECORD'>
   /** Whether its monitor can be read: then what the peer publishes is punished and claimed all the same. */
   readonly isDefended: boolean
+  /** The output that has its money, if that can be read: once it is spent, and nobody defends the channel, our user is told. */
+  readonly funding?: NonNullable<Remains['funding']>
+  /** Of HTLCs that are lost unless it is mended, as far as they can be read; the soonest first. */
+  readonly deadlines: Remains['deadlines']
 }
 
 /** See above. */

@@ -50,6 +50,8 @@ export async function rescan(
       turns.mustGoOn()
       report(asError(cause, 'chain'))
     }
-    if (isThrough) await store.commit([{ kind: 'delete', key: NODE_KEYS.unseen(channel) }])
+    if (!isThrough) continue
+    const keys = [NODE_KEYS.unseen(channel), NODE_KEYS.spent(channel)]
+    await store.commit(keys.map((key): Write => ({ kind: 'delete', key })))
   }
 }

@@ -9,11 +9,13 @@ import type { FundingPlace } from '../channel/schemas.js'
 import type { Monitor } from '../monitor/index.js'
 import { MONITOR_ROWS, restoredMonitors } from '../monitor/rows.js'
 import { PAYMENT_ROWS, type PaymentsState, restoredPayments } from '../payments/index.js'
-import { invalidRow, keyIndexIn } from '../rows.js'
+import { invalidRow, keyIndexIn, readable } from '../rows.js'
 import { splitShortChannelID } from '../wire/index.js'
 import type { Defended } from './defence.js'
 import type { Entry, OwnFunding } from './entries.js'
+import type { Spending } from './lookout.js'
 import type { QuarantinedChannel } from './quarantine.js'
+import { remainsOf } from './remains.js'
 import { NODE_KEYS, NODE_RECORDS, NODE_ROWS } from './rows.js'
 
 /** What a store has of a node. */
@@ -28,6 +30,8 @@ export interface Restored {
   readonly defended: readonly Defended[]
   /** Since when channels could not be read, those among them that can be again. */
   readonly unseen: ReadonlyMap<bigint, ChainCursor>
+  /** What spent the fundings of channels that could not be read. */
+  readonly spent: ReadonlyMap<bigint, Spending>
   /** What is lost of channels that go on without it. */
   readonly damages: readonly PerkunasError[]
   readonly payments: PaymentsState
@@ -64,9 +68,12 @@ export async function restored(store: Store): Promise<Restored> {
     } catch (cause) {
       // Of another release nothing is damaged, and all that it wrote is there.
       if (!isError(cause, 'INVALID_RECORD') || isNewerRecord(cause)) throw cause
-      const monitor = readable(() => monitorOf(keyIndex, rows))
+      const { monitor, funding, deadlines, spent } = remainsOf(keyIndex, rows)
       const known = { error: cause, ...(peer === undefined ? {} : { peer }) }
-      quarantined.push({ channel: keyIndex, isDefended: monitor !== undefined, ...known })
+      if (spent !== undefined) node.spent.set(keyIndex, spent)
+      const isDefended = monitor !== undefined
+      const left = { deadlines, ...(funding === undefined ? {} : { funding }) }
+      quarantined.push({ channel: keyIndex, isDefended, ...left, ...known })
       if (monitor !== undefined) defended.push({ keyIndex, monitor, ...known })
     }
   }
@@ -79,6 +86,7 @@ export async function restored(store: Store): Promise<Restored> {
     quarantined,
     defended,
     unseen: node.unseen,
+    spent: node.spent,
     damages: node.damages,
     payments,
     brokenPayments,
@@ -162,6 +170,7 @@ function ownRows(rows: readonly Row[]) {
     /** Or why one can't be read. */
     places: new Map<bigint, FundingPlace | PerkunasError>(),
     unseen: new Map<bigint, ChainCursor>(),
+    spent: new Map<bigint, Spending>(),
     /** All channels that have a row here. */
     named: new Set<bigint>(),
     damages: [] as PerkunasError[],
@@ -201,6 +210,13 @@ function ownRows(rows: readonly Row[]) {
         }
         break
       }
+      case 'spent': {
+        const keyIndex = keyIndexIn(key, index)
+        // Without it, our user is told of it once less.
+        const spending = readable(() => NODE_RECORDS.spent.open(key, value))
+        if (spending !== undefined) found.spent.set(keyIndex, spending)
+        break
+      }
       case 'peer':
         // Where a peer is can be found out anew.
         readable(() => found.addresses.set(peerOf(key, index), NODE_RECORDS.peer.open(key, value).address))
@@ -213,16 +229,6 @@ function ownRows(rows: readonly Row[]) {
     }
   }
   return found
-}
-
-/** Reads what may be missing. @throws PerkunasError INVALID_RECORD of a newer release */
-function readable<T>(read: () => T): T | undefined {
-  try {
-    return read()
-  } catch (cause) {
-    if (!isError(cause, 'INVALID_RECORD') || isNewerRecord(cause)) throw cause
-    return undefined
-  }
 }
 
 function peerOf(key: string, text: string | undefined): PeerID {

@@ -53,7 +53,9 @@ export class ChainSide {
 
 function chainObligation(one: ChannelObligation, { opener = 'local' }: OpenView): readonly Obligation[] {
   switch (one.kind) {
+    // What is to be mended is no channel of a client's.
     case 'watch':
+    case 'mend':
       return []
     case 'commitment':
       return [{ action: 'goOnChain', deadline: BigInt(one.height) }]

@@ -234,6 +234,111 @@ describe('LightningNode: a channel whose records can not be read', () => {
     await until(() => world.chain.mempool.size > 0)
   })
 
+  /** Bob keeps what alice offers him. @returns the height from which on it may be lost */
+  async function offered(): Promise<number> {
+    const { htlcs } = bob
+    const handed = htlcs.handed.bind(htlcs)
+    htlcs.handed = (...given) => ({ ...handed(...given), wishes: [] })
+    const expiry = world.chain.tip.height + 60
+    await alice.offer(0n, msat(5_000_000n), 1, expiry)
+    await until(() => bob.htlcs.seen.has('locked 0 remote 0'))
+    await alice.running.until(0n, ({ live }) => live?.obligations.length === 1)
+    expect(alice.running.channel(0n)?.live?.obligations[0]?.height).to.equal(expiry + 3)
+    return expiry + 3
+  }
+
+  const isMustMend = (event: NodeEvent) => (event.kind === 'mustMend' ? [event] : [])
+
+  for (const [what, key] of DAMAGED)
+    it(`${what} is damaged, with an HTLC -> told at the start, and as its deadline comes near, by when to mend it`, async () => {
+      const height = await offered()
+      await alice.stop()
+      const good = alice.store.clone()
+      await change(key, flipped)
+      const node = await started()
+      await until(() => told.some(({ kind }) => kind === 'mustMend'))
+      const value = sat(5_000n)
+      const [first] = told.flatMap(isMustMend)
+      expect(first).to.deep.include({ kind: 'mustMend', channel: 0n, height, value })
+      expect(first?.error.message).to.contain(`from block ${height} on: mend it before, or ask its peer`)
+      expect(errors.map(({ code }) => code)).to.deep.equal(['INVALID_RECORD', 'INVALID_RECORD'])
+      const own = { kind: 'mend', channel: 0n, height, value }
+      expect(node.obligations(0n).filter(({ kind }) => kind === 'mend')).to.deep.equal([own])
+      expect(node.obligations().filter(({ kind }) => kind === 'mend')).to.deep.equal([own])
+      const left = height - node.height
+      await world.chain.mine(left)
+      expect(told.flatMap(isMustMend).length).to.equal(1 + [36, 18, 6, 3, 1, 0].length)
+      // Late: and all the same nothing of ours, since nobody knows whether it is revoked.
+      await world.chain.mine(3)
+      expect(world.chain.mempool.size).to.equal(0)
+      await alice.stop()
+      for (const [one, row] of good.snapshot())
+        if (key.test(one)) await alice.store.commit([{ kind: 'put', key: one, value: row }])
+      await started()
+      expect(alice.running.obligations().filter(({ kind }) => kind === 'mend')).to.deep.equal([])
+      await world.chain.mine(1)
+      await until(() => world.chain.mempool.size > 0)
+      expect(alice.running.channel(0n)?.live?.failure?.cause).to.equal('expiry')
+    })
+
+  const isUndefended = (event: NodeEvent) => (event.kind === 'undefended' ? [event] : [])
+
+  for (const part of ['secrets', 'terms', 'holder/0', 'released'])
+    it(`its monitor’s ${part} damaged, the peer closes it -> nothing defends it, and that is told, with each start, until it is mended`, async () => {
+      await alice.stop()
+      const good = alice.store.clone()
+      const key = new RegExp(`^lightning-monitor/0/${part}$`)
+      await change(key, flipped)
+      await started()
+      await bob.running.forceClose(0n)
+      await until(() => world.chain.mempool.size === 1)
+      const [txid] = world.chain.mempool.keys()
+      await world.chain.mine(1)
+      const { height } = world.chain.tip
+      const end = height + 144
+      const seen = { kind: 'undefended', channel: 0n, peer: bob.id, txid, height, until: end }
+      expect(told.flatMap(isUndefended)).to.have.length(1)
+      expect(told.flatMap(isUndefended)[0]).to.deep.include(seen)
+      expect(errors.at(-1)).to.include({ code: 'INVALID_RECORD' })
+      expect(errors.at(-1)?.message).to.contain(`mended before block ${end}`)
+      // Undone, and there again.
+      await world.chain.undo(1)
+      expect([...alice.store.snapshot().keys()]).to.not.include('lightning-node/spent/0')
+      await world.chain.mine(2)
+      expect(told.flatMap(isUndefended)).to.have.length(2)
+      await alice.stop()
+      await started()
+      await until(() => told.flatMap(isUndefended).length === 1)
+      expect(told.flatMap(isUndefended)[0]).to.deep.include(seen)
+      await alice.stop()
+      for (const [one, row] of good.snapshot())
+        if (key.test(one)) await alice.store.commit([{ kind: 'put', key: one, value: row }])
+      await started()
+      expect(alice.running.spent(0n)?.by).to.equal('counterpartyCurrent')
+      await world.chain.mine(200)
+      expect(told.flatMap(isUndefended)).to.deep.equal([])
+      expect([...alice.store.snapshot().keys()]).to.not.include('lightning-node/spent/0')
+    })
+
+  it('closed before its monitor is damaged, or while nobody looks -> told at the start', async () => {
+    await bob.running.forceClose(0n)
+    await until(() => world.chain.mempool.size === 1)
+    const early = alice.store.clone()
+    await world.chain.mine(1)
+    const { height } = world.chain.tip
+    await alice.stop()
+    const late = alice.store
+    for (const store of [early, late]) {
+      alice.store = store
+      await change(/^lightning-monitor\/0\/secrets$/, flipped)
+      await started()
+      await until(() => told.flatMap(isUndefended).length === 1)
+      expect(told.flatMap(isUndefended)[0]).to.deep.include({ channel: 0n, height })
+      await alice.stop()
+    }
+    await started()
+  })
+
   it('all but the node’s own rows of it are lost -> told, and no backup takes the place of one that has it', async () => {
     await alice.stop()
     await change(/^lightning(-monitor)?\/0\//, () => undefined)
