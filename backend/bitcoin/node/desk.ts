@@ -25,7 +25,7 @@ import type { Consequence, HtlcSwitch, SwitchChannels, Unwish, Wish } from './sw
 export interface DeskOptions {
   /** As the store has it. */
   readonly state: PaymentsState
-  readonly context: Pick<PaymentsContext, 'policy' | 'currency' | 'node'>
+  readonly context: Pick<PaymentsContext, 'policy' | 'currency' | 'node' | 'isUnreadable'>
   /** Milliseconds since 1970. */
   now(): number
   /** Random bytes. */

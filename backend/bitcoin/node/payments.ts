@@ -67,6 +67,7 @@ export class NodePayments {
       context: {
         policy: paymentsPolicy(payments),
         currency: currencyOf(chain.chainHash),
+        isUnreadable: (paymentHash) => brokenPayments.has(`${PAYMENT_ROWS}in/${paymentHash}`),
         node: {
           id: bus.id,
           sharedSecret: (point, tweak) => identity.ecdh(point, tweak),

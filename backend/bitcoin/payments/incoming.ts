@@ -95,8 +95,10 @@ function spontaneousOf(
   state: PaymentsState,
   paymentHash: Hex,
   { keysendPreimage: preimage, totalMsat, paymentSecret }: ReceiveInstruction,
-  { policy, now }: PaymentsContext,
+  { policy, now, isUnreadable }: PaymentsContext,
 ): IncomingPayment | undefined {
+  // It would take the place of an invoice of ours, or of what came for it.
+  if (isUnreadable(paymentHash)) return undefined
   const welcome = preimage === undefined ? policy.unknown : policy.spontaneous
   if (welcome === 'refuse' || totalMsat < policy.spontaneousMinimum) return undefined
   // A secret is that of an invoice which we have not, or have no more.

@@ -28,6 +28,8 @@ export interface PaymentsContext {
    * any more: then a preimage would be given for nothing.
    */
   isReliable(channelID: Hex): boolean
+  /** Whether the store has a payment to us of that hash whose record can't be read: nothing may be written in its place. */
+  isUnreadable(paymentHash: Hex): boolean
   /** Those of that peer that HTLCs can be added to now. */
   channels(peer: PeerID): readonly PayableChannel[]
 }

@@ -87,6 +87,45 @@ describe('LightningNode: payments', () => {
     await settled(a.running)
   })
 
+  it('a bare hash that would take the place of a damaged record goes back, where others are held', async () => {
+    const preimage = sha256(Uint8Array.of(42))
+    const paymentHash = toHex(sha256(preimage))
+    const text = { kind: 'text', text: 'a pen' } as const
+    await b.running.payments.invoice({ amount: msat(20_000n), description: text, preimage })
+    await b.stop()
+    const key = `payment/open/in/${paymentHash}`
+    const damaged = b.store
+      .snapshot()
+      .get(key)
+      ?.map((byte, i, all) => (i === all.length - 6 ? byte ^ 1 : byte))
+    if (damaged === undefined) throw new Error('no row')
+    await b.store.commit([{ kind: 'put', key, value: damaged }])
+    await b.start({ payments: { unknown: 'hold' } })
+    await a.running.until(channel, ({ live }) => live?.isConnected === true)
+    const finalCltvExpiryDelta = blockDelta(60)
+    const hold = (n: number, hash: Hex) =>
+      pay(n, { kind: 'hash', peer: b.id, amount: msat(20_000n), paymentHash: hash, finalCltvExpiryDelta })
+    const refused = await hold(203, paymentHash)
+    expect(refused.status.kind === 'failed' && refused.status.failure).to.deep.include({
+      kind: 'rejected',
+      hop: 0,
+    })
+    expect(b.running.payments.list().incoming.map((one) => one.paymentHash)).to.not.include(paymentHash)
+    expect(b.store.snapshot().get(key)).to.deep.equal(damaged)
+    // Any other is held.
+    const other = hold(204, toHex(sha256(Uint8Array.of(43))))
+    const held = () =>
+      b.running.payments.list().incoming.some(({ status }) => status.kind === 'held') || undefined
+    await b.running.eventually(held)
+    await b.running.payments.cancel(toHex(sha256(Uint8Array.of(43))))
+    expect((await other).status.kind).to.equal('failed')
+    await b.store.commit([{ kind: 'delete', key }])
+    await settled(a.running)
+    await b.stop()
+    await b.start()
+    await a.running.until(channel, ({ live }) => live?.isConnected === true)
+  })
+
   it('an invoice is paid once, whoever asks how often', async () => {
     const before = balanceOf(a) ?? 0n
     const { invoice } = await b.running.payments.invoice({

@@ -68,6 +68,8 @@ export class Desk {
   isSynced = true
   /** Channels whose funding is gone. */
   readonly unreliable = new Set<Hex>()
+  /** Of payments to us whose records are damaged. */
+  readonly unreadable = new Set<Hex>()
   #steps = 0
 
   constructor(
@@ -88,6 +90,7 @@ export class Desk {
         sharedSecret: sharedSecretWith(secret),
         sign: (digest) => secp256k1.sign(digest, secret),
       },
+      isUnreadable: (paymentHash) => this.unreadable.has(paymentHash),
       isReliable: (channelID) => !this.unreliable.has(channelID),
       channels: () =>
         this.channels.map((one): PayableChannel => ({ ...one, spendable: () => msat(one.most) })),

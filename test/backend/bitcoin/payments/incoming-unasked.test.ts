@@ -32,6 +32,14 @@ describe('payments: spontaneous', () => {
       expect(desk.state.incoming.size).to.equal(0)
     }
   })
+  it('the hash of a payment whose record is damaged -> as for an unknown one, and nothing takes its place', () => {
+    for (const spontaneous of ['accept', 'hold'] as const) {
+      const desk = new Desk({ policy: { spontaneous } })
+      desk.unreadable.add(HASH)
+      expect(readFailure(keysend(desk))).to.deep.equal(details())
+      expect(desk.state.incoming.size).to.equal(0)
+    }
+  })
   it('the hash of an invoice of ours -> the invoice’s secret is asked for all the same', () => {
     const { desk } = asked()
     expect(readFailure(keysend(desk))).to.deep.equal(details())

@@ -225,6 +225,7 @@ export class Side {
       currency: 'bcrt',
       node: { id, sharedSecret: sharedSecretWith(secret), sign: (digest) => secp256k1.sign(digest, secret) },
       isReliable: () => true,
+      isUnreadable: () => false,
       channels: () =>
         network.lines.flatMap((line) => {
           const party = this.party(line)
