@@ -121,12 +121,12 @@ describe('LMDB store: a disk without room', () => {
     [4, 0],
   ] as const) {
     it(`${channels} channels, blocking up to ${blockUpTo} ms -> STORE_FAILED says why, what had resolved stays`, async () => {
-      // The largest file that the process may write stands for the disk: 1 000 blocks of 512 or 1 024 bytes.
+      // The largest file that the process may write stands for the disk: 16 000 blocks of 512 or 1 024 bytes.
       const child = spawn(
         '/bin/sh',
         [
           '-c',
-          'ulimit -f 1000; exec "$0" "$@"',
+          'ulimit -f 16000; exec "$0" "$@"',
           process.execPath,
           CHILD,
           path,
