@@ -92,6 +92,9 @@ async function launch(binary: string, options: BitcoindOptions): Promise<Bitcoin
     '-par=1',
     '-rpcthreads=2',
     '-printtoconsole=1',
+    // Its wallets wait for the disk at every block and address otherwise. Whoever is killed loses nothing by that: the
+    // system has what was written, and only its own end would lose it.
+    '-unsafesqlitesync',
     ...(isKnots(binary) ? KNOTS_LIKE_CORE : []),
     ...(options.args ?? []),
   ]
