@@ -99,6 +99,7 @@ const SOON = 144
 
 /** On regtest blocks come when somebody wants them. */
 function statusOf(status: TrackerStatus, was: ChainStatus, network: Network): ChainStatus {
+  const wasNear = was.isSynced || was.isCatchingUp === true
   switch (status.kind) {
     case 'synced':
       return status.isStale && network !== 'regtest'
@@ -106,12 +107,11 @@ function statusOf(status: TrackerStatus, was: ChainStatus, network: Network): Ch
         : { isSynced: true }
     case 'catchingUp': {
       const missing = status.of - status.height
-      const isCatchingUp = (was.isSynced || was.isCatchingUp === true) && missing <= SOON
-      return { isSynced: was.isSynced && missing <= NEAR, isCatchingUp }
+      return { isSynced: was.isSynced && missing <= NEAR, isCatchingUp: wasNear && missing <= SOON }
     }
     case 'behind':
-      // In a reorg that is so for a moment.
-      return { isSynced: false }
+      // In a reorg that is so for a moment, until the new branch has more work than what it replaces.
+      return { isSynced: false, isCatchingUp: wasNear }
     case 'failing':
       return { isSynced: false, error: status.error }
     case 'starting':

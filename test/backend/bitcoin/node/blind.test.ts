@@ -88,6 +88,26 @@ describe('LightningNode: without sight of the chain', () => {
       await followed.stop()
     })
 
+    it('a reorg that has not all its blocks yet -> told as few that are on their way, until it has them', async () => {
+      await reached()
+      const said: ChainStatus[] = []
+      const chain = sourceChain({ source, network: 'regtest', pollingInterval: 1, patience: 1 })
+      const followed = await chain.follow(
+        undefined,
+        async () => undefined,
+        (status) => said.push(status),
+      )
+      said.length = 0
+      source.drop(3)
+      for (let i = 0; i < 2; i++) source.mine()
+      while (said.length === 0) await new Promise((resolve) => setImmediate(resolve))
+      expect(said).to.deep.equal([{ isSynced: false, isCatchingUp: true }])
+      for (let i = 0; i < 2; i++) source.mine()
+      while (said.at(-1)?.isSynced !== true) await new Promise((resolve) => setImmediate(resolve))
+      expect(said.filter(({ isSynced, isCatchingUp }) => !isSynced && !isCatchingUp)).to.deep.equal([])
+      await followed.stop()
+    })
+
     it('on another network than was said -> the start ends at once, and says so', async () => {
       const wrong = sourceChain({ source, network: 'main' })
       const cursor = {
