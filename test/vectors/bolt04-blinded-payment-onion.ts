@@ -179,7 +179,7 @@ export function cases(): readonly Case[] {
               expect(htlc.cltvExpiry).to.equal(resolved.outgoingCltvValue)
             }
           }
-          if (peeled.kind === 'forward') packet = peeled.packet
+          if (peeled.kind === 'forward') packet = peeled.next()
         }
         expect(onion).to.have.length(2 * 1366)
       },

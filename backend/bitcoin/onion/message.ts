@@ -114,7 +114,7 @@ export function peelOnionMessage(
   if (data.pathID !== undefined) return ignored('path ID for a node that forwards')
   const to = nextOf(data)
   if (to === undefined) return ignored('no next node')
-  const next = { pathKey: data.nextPathKeyOverride ?? unblinding.nextPathKey, packet: peeled.packet }
+  const next = { pathKey: data.nextPathKeyOverride ?? unblinding.nextPathKey, packet: peeled.next() }
   return { kind: 'forward', to, message: next }
 }
 

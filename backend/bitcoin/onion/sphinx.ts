@@ -1,7 +1,7 @@
 // Onion packets (BOLT 4, "Packet Construction" and "Onion Decryption"): the sender wraps one payload per hop, each
 // hop takes its own off and learns neither where it stands nor how long the route is.
 import { sha256 } from '@noble/hashes/sha2.js'
-import { isError, PerkunasError } from '../../../channel/errors.js'
+import { PerkunasError } from '../../../channel/errors.js'
 import { secp256k1 } from '../../../wallet/secp256k1.js'
 import { blindingFactor, deriveKey, mac, randomStream, type SharedSecret, sameBytes } from './keys.js'
 
@@ -139,15 +139,15 @@ export type Peeled =
   | (PeeledLayer & { readonly kind: 'final' })
   | (PeeledLayer & {
       readonly kind: 'forward'
-      /** The packet for the next hop, as long as the one received. */
-      readonly packet: Uint8Array
+      /** Makes the packet for the next hop, as long as the one received: it costs as much as all the rest. */
+      next(): Uint8Array
     })
 
 /**
  * Takes one layer off a packet.
  *
  * Once the HMAC has been verified the work is the same wherever the node stands in the route: the next packet is made
- * also where nobody gets it. Replays are the caller's to notice, by the shared secret.
+ * by who sends it on. Replays are the caller's to notice, by the shared secret.
  *
  * @throws whatever `sharedSecret` throws of its own; for no packet anything
  */
@@ -167,20 +167,30 @@ export function peelOnion({
   const hmac = mac(deriveKey('mu', secret), payloads, associatedData)
   if (!sameBytes(hmac, packet.subarray(34 + size))) return malformed('invalid_onion_hmac', packet)
 
-  const unwrapped = randomStream(deriveKey('rho', secret), 2 * size)
+  const unwrapped = randomStream(deriveKey('rho', secret), size)
   xor(unwrapped, payloads)
-  const next = nextEphemeral(ephemeral, secret)
+  const factor = blindingFactor(ephemeral, secret)
   const prefix = readLength(unwrapped)
   const end = prefix === undefined ? size + 1 : prefix.bytes + prefix.length + HMAC_BYTES
-  // Sender and node agree on the secret, so this is the sender's mistake.
-  if (prefix === undefined || prefix.length < 2 || end > size || next === undefined)
+  // Sender and node agree on the secret, so this is the sender's mistake; but for a factor of zero or beyond n: never seen.
+  if (prefix === undefined || prefix.length < 2 || end > size || !secp256k1.isSecret(factor))
     return { kind: 'unreadable', sharedSecret: secret }
   const payload = unwrapped.slice(prefix.bytes, prefix.bytes + prefix.length)
   const nextHmac = unwrapped.subarray(end - HMAC_BYTES, end)
-  const forward = join(next, unwrapped.subarray(end, end + size), nextHmac)
-  return nextHmac.every((byte) => byte === 0)
-    ? { kind: 'final', payload, sharedSecret: secret }
-    : { kind: 'forward', payload, sharedSecret: secret, packet: forward }
+  if (nextHmac.every((byte) => byte === 0)) return { kind: 'final', payload, sharedSecret: secret }
+  return {
+    kind: 'forward',
+    payload,
+    sharedSecret: secret,
+    next() {
+      // What is left, and behind it what the stream makes of as many zeros as this hop has taken out.
+      const rest = randomStream(deriveKey('rho', secret), size + end).subarray(end)
+      rest.set(unwrapped.subarray(end))
+      // The factor is a hash that only the sender and this hop know. Multiplying in variable time by it could at most
+      // help to link two packets that are linked by their arrival already.
+      return join(secp256k1.multiply(ephemeral, factor), rest, nextHmac)
+    },
+  }
 }
 
 /** The shared secrets of a route from its session key, without building a packet: to read failures after a restart. */
@@ -221,17 +231,6 @@ function fillerOf(streams: readonly Uint8Array[], shifts: readonly number[], siz
     xor(filler.subarray(0, length), stream)
   }
   return filler
-}
-
-// The factor is a hash that only the sender and this hop know. Multiplying in variable time by it could at most help
-// to link two packets that are linked by their arrival already.
-function nextEphemeral(ephemeral: Uint8Array, secret: Uint8Array): Uint8Array | undefined {
-  try {
-    return secp256k1.multiply(ephemeral, blindingFactor(ephemeral, secret))
-  } catch (error) {
-    if (isError(error, 'INVALID_ARGUMENT')) return undefined // a hash of zero or beyond n: never seen
-    throw error
-  }
 }
 
 function writeHop(to: Uint8Array, payload: Uint8Array, hmac: Uint8Array): void {

@@ -36,8 +36,8 @@ function peelAll(packet: Uint8Array, data = associatedData): Peeled[] {
     })
     all.push(peeled)
     if (peeled.kind !== 'forward') return all
-    expect(peeled.packet.length).to.equal(packet.length)
-    current = peeled.packet
+    current = peeled.next()
+    expect(current.length).to.equal(packet.length)
   }
 }
 
