@@ -85,7 +85,7 @@ export function addHtlc(book: Book, htlc: Omit<OpenHtlc, 'stage' | 'removal' | '
   if (htlc.id !== book.offered[htlc.offerer]) throw broken(`HTLC ${book.offered[htlc.offerer]} is next`)
   return {
     ...book,
-    htlcs: [...book.htlcs, { ...htlc, stage: 'offered' }],
+    htlcs: book.htlcs.concat({ ...htlc, stage: 'offered' }),
     offered: { ...book.offered, [htlc.offerer]: htlc.id + 1n },
   }
 }
@@ -287,14 +287,10 @@ function settle(balances: Readonly<Record<Side, Msat>>, htlc: OpenHtlc): Record<
 }
 
 function change(book: Book, key: HtlcKey, edit: (htlc: OpenHtlc) => OpenHtlc): Book {
-  let isFound = false
-  const htlcs = book.htlcs.map((htlc) => {
-    if (htlc.id !== key.id || htlc.offerer !== key.offerer) return htlc
-    isFound = true
-    return edit(htlc)
-  })
-  if (!isFound) throw broken(`no HTLC ${key.id} of ${key.offerer}`)
-  return { ...book, htlcs }
+  const at = book.htlcs.findIndex(({ id, offerer }) => id === key.id && offerer === key.offerer)
+  const htlc = book.htlcs[at]
+  if (htlc === undefined) throw broken(`no HTLC ${key.id} of ${key.offerer}`)
+  return { ...book, htlcs: book.htlcs.with(at, edit(htlc)) }
 }
 
 function broken(rule: string): PerkunasError {

@@ -124,7 +124,7 @@ function wantAdd(live: Live, intent: Intent & { readonly kind: 'add' }): Step {
     (live.link.kind === 'up' ? undefined : 'the peer is not connected') ??
     (hasRoom(live) ? undefined : 'too many wait')
   if (rule !== undefined) return to(live, { handoffs: [refused(reference, rule)] })
-  return to({ ...live, intents: [...live.intents, intent] })
+  return to({ ...live, intents: live.intents.concat(intent) })
 }
 
 /** Whether another add may wait. */
@@ -161,12 +161,12 @@ function wantRemoval(live: Live, intent: Intent & { readonly kind: 'remove' }): 
     isFulfill && htlc.preimage === undefined
       ? [{ kind: 'preimage', htlc: key, paymentHash: htlc.paymentHash, preimage: removal.preimage }]
       : []
+  const isOf = (one: Intent) => one.kind === 'remove' && one.id === id
+  const isQueued = live.intents.some(isOf)
   // A preimage goes before a failure that has not left yet.
-  const others = live.intents.filter((one) => one.kind !== 'remove' || one.id !== id || !isFulfill)
-  const isQueued = others.some((one) => one.kind === 'remove' && one.id === id)
-  const isWanted = live.phase !== 'failed' && htlc.stage === 'locked' && !isQueued
-  const rest = isFulfill ? others : live.intents
-  return to({ ...live, book, intents: isWanted ? [...rest, intent] : rest }, { monitor })
+  const intents = isQueued && isFulfill ? live.intents.filter((one) => !isOf(one)) : live.intents
+  const isWanted = live.phase !== 'failed' && htlc.stage === 'locked' && (isFulfill || !isQueued)
+  return to({ ...live, book, intents: isWanted ? intents.concat(intent) : intents }, { monitor })
 }
 
 /** A removal that would not get through. What is on its way out already may be said again: it is ignored. */
@@ -211,12 +211,12 @@ function applyIntents(live: Live, env: ChannelEnv): Applied {
           cltvExpiry,
           reference,
         }
-        const fault = faultOfTime(live) ?? faultOfSent({ ...live, book }, offer, env)
+        const fault = faultOfTime(live) ?? faultOfSent({ terms: live.terms, book }, offer, env)
         if (fault !== undefined) {
           handoffs.push(refused(reference, fault))
           break
         }
-        book = withOffer(live.terms, book, offer).book
+        book = withOffer(live.terms, book, offer)
         handoffs.push({ kind: 'added', reference, htlc: { offerer: 'local', id } })
         updates.push(addMessage(live, intent, id))
         break

@@ -21,8 +21,8 @@ import {
   spareOf,
   type Tallies,
   talliesOf,
+  talliesWith,
   tallyOf,
-  withOffer,
 } from './tally.js'
 import { formatOfTerms, type Terms } from './terms.js'
 
@@ -31,15 +31,18 @@ const TIME_LOCKTIME = 500_000_000
 const NO_HASH = new Uint8Array(32)
 
 /** The rule by which an HTLC can't be added by its offerer now, as far as our own choices are the other side's, too. */
-export function faultOfSent(live: Live, offer: Offer, env: ChannelEnv): string | undefined {
-  const { book, terms } = live
+export function faultOfSent(
+  { book, terms }: Pick<Live, 'book' | 'terms'>,
+  offer: Offer,
+  env: ChannelEnv,
+): string | undefined {
   const { offerer } = offer
   const taker = terms[otherSide(offerer)]
   if (offer.amount < taker.htlcMinimum || offer.amount <= 0n) return 'below htlc_minimum_msat'
   if (offer.cltvExpiry <= env.height) return 'the expiry is in the past'
   if (offer.cltvExpiry > env.height + MAX_EXPIRY_DISTANCE) return 'the expiry is too far away'
   const before = talliesOf(terms, book, offerer)
-  const { tallies } = withOffer(terms, book, offer)
+  const tallies = talliesWith(terms, book, offer)
   const maxAcceptedHtlcs = Math.min(taker.maxAcceptedHtlcs, MAX_HTLCS)
   const fault = faultOfNumbers(tallies, { maxAcceptedHtlcs, maxInFlight: taker.maxInFlight })
   if (fault !== undefined) return fault
@@ -57,7 +60,7 @@ export function faultOfReceived(live: Live, offer: Offer): string | undefined {
   if (offer.amount <= 0n) return 'amount_msat is zero'
   if (offer.amount < local.htlcMinimum) return 'amount_msat below htlc_minimum_msat'
   if (offer.cltvExpiry >= TIME_LOCKTIME || offer.cltvExpiry === 0) return 'cltv_expiry is no block height'
-  const { tallies } = withOffer(terms, book, offer)
+  const tallies = talliesWith(terms, book, offer)
   const fault = faultOfNumbers(tallies, local)
   if (fault !== undefined) return fault
   const { next, eventual } = tallies

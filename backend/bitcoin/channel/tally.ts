@@ -74,24 +74,23 @@ export function talliesOf(terms: Terms, book: Book, offerer: Side): Tallies {
 
 const LEFT: readonly string[] = ['removalCountersigned', 'gone']
 
-/** The book with another HTLC, and its sums. */
-export function withOffer(
-  terms: Terms,
-  book: Book,
-  offer: Offer,
-): { readonly book: Book; readonly tallies: Tallies } {
+/** The sums of a book with another HTLC, which it does not contain yet. */
+export function talliesWith(terms: Terms, book: Book, offer: Offer): Tallies {
   const { offerer, amount } = offer
-  const before = talliesOf(terms, book, offerer)
-  const { next, eventual, count, inFlight } = before
-  const tallies: Tallies = {
+  const { next, eventual, count, inFlight } = talliesOf(terms, book, offerer)
+  return {
     next: added(terms, next, offer),
     eventual: { local: added(terms, eventual.local, offer), remote: added(terms, eventual.remote, offer) },
     count: count + 1,
     inFlight: inFlight + amount,
   }
+}
+
+/** The book with another HTLC. */
+export function withOffer(terms: Terms, book: Book, offer: Offer): Book {
   const after = addHtlc(book, offer)
-  known[offerer].set(after, tallies)
-  return { book: after, tallies }
+  known[offer.offerer].set(after, talliesWith(terms, book, offer))
+  return after
 }
 
 /** What a side has beyond its reserve and, if it is the opener, the cost of the commitment; in msat. */
@@ -142,9 +141,11 @@ function added(terms: Terms, tally: Tally, { offerer, amount }: Offer): Tally {
   const { holder, feerate, balances, untrimmed, dust } = tally
   const limits = limitsOf(terms, holder, feerate)
   const direction = offerer === holder ? 'offered' : 'received'
+  const { local, remote } = balances
   return {
-    ...tally,
-    balances: { ...balances, [offerer]: balances[offerer] - amount },
+    holder,
+    feerate,
+    balances: offerer === 'local' ? { local: local - amount, remote } : { local, remote: remote - amount },
     untrimmed: untrimmed + (isTrimmed(amount, limits.now[direction]) ? 0 : 1),
     dust: dust + (isTrimmed(amount, limits.risen[direction]) ? amount : 0n),
   }
@@ -155,7 +156,23 @@ interface Limits {
   readonly risen: Readonly<Record<HtlcDirection, Sat>>
 }
 
+/** Those of the feerates that were asked for last: they change with the fees alone. */
+const knownLimits = { local: new WeakMap<Terms, KnownLimits>(), remote: new WeakMap<Terms, KnownLimits>() }
+
+interface KnownLimits {
+  readonly feerate: FeeratePerKw
+  readonly limits: Limits
+}
+
 function limitsOf(terms: Terms, holder: Side, feerate: FeeratePerKw): Limits {
+  const found = knownLimits[holder].get(terms)
+  if (found?.feerate === feerate) return found.limits
+  const limits = limitsFor(terms, holder, feerate)
+  knownLimits[holder].set(terms, { feerate, limits })
+  return limits
+}
+
+function limitsFor(terms: Terms, holder: Side, feerate: FeeratePerKw): Limits {
   const format = formatOfTerms(terms)
   const { dustLimit } = terms[holder]
   return {

@@ -36,7 +36,7 @@ export function receivedAdd(live: Live, message: UpdateAddHtlc, env: ChannelEnv)
   }
   const fault = faultOfReceived(live, offer)
   if (fault !== undefined) return violated(live, fault, env)
-  return to({ ...live, book: withOffer(live.terms, live.book, offer).book })
+  return to({ ...live, book: withOffer(live.terms, live.book, offer) })
 }
 
 /** `update_fulfill_htlc`: the preimage is ours from now on, whether the peer signs or not. */

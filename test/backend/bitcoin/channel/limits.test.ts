@@ -6,7 +6,7 @@ import { bufferedFeerate } from '../../../../backend/bitcoin/channel/exposure.js
 import { receivable, spendable } from '../../../../backend/bitcoin/channel/limits.js'
 import { MAX_REASON } from '../../../../backend/bitcoin/channel/policy.js'
 import { restoredChannels } from '../../../../backend/bitcoin/channel/record.js'
-import { exposureOf, withOffer } from '../../../../backend/bitcoin/channel/tally.js'
+import { exposureOf, talliesWith } from '../../../../backend/bitcoin/channel/tally.js'
 import { costOf } from '../../../../backend/bitcoin/channel/terms.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
 import { blockHeight, feeratePerKw, msat, sat, toMsat } from '../../../../backend/bitcoin/units.js'
@@ -397,7 +397,7 @@ describe('dust exposure and fee spikes', () => {
           paymentHash: new Uint8Array(32),
           cltvExpiry: blockHeight(500),
         }
-        const { eventual } = withOffer(live.terms, live.book, offer).tallies
+        const { eventual } = talliesWith(live.terms, live.book, offer)
         return exposureOf(live.terms, eventual.local, feeratePerKw(2500))
       }
       expect(exposed(amount - 1n)).to.equal(amount - 1n)
