@@ -123,8 +123,12 @@ export function revokedOf({ secrets }: Pick<MonitorState, 'secrets'>): bigint {
 }
 
 /** The name of an HTLC in a commitment of `holder`. */
-export function keyOf(holder: Side, { direction, id }: Pick<Htlc, 'direction' | 'id'>): HtlcKey {
-  return { offerer: (direction === 'offered') === (holder === 'local') ? 'local' : 'remote', id }
+export function keyOf(holder: Side, htlc: Pick<Htlc, 'direction' | 'id'>): HtlcKey {
+  return { offerer: offererOf(holder, htlc), id: htlc.id }
+}
+
+function offererOf(holder: Side, { direction }: Pick<Htlc, 'direction'>): Side {
+  return (direction === 'offered') === (holder === 'local') ? 'local' : 'remote'
 }
 
 /** Every HTLC of the commitments that may confirm and are not revoked, each once. */
@@ -246,7 +250,9 @@ function revoked(
 function learned(state: MonitorState, known: KnownPreimage): MonitorState {
   const { htlc, paymentHash, preimage } = known
   demand(equalBytes(sha256(preimage), paymentHash), `not the preimage of HTLC ${htlc.id} of ${htlc.offerer}`)
-  return preimageOf(state, htlc) === undefined ? { ...state, preimages: [...state.preimages, known] } : state
+  return preimageOf(state, htlc) === undefined
+    ? { ...state, preimages: state.preimages.concat(known) }
+    : state
 }
 
 function closing(state: MonitorState, transaction: Transaction): MonitorState {
@@ -275,8 +281,13 @@ function failed(state: MonitorState, { cause, publish }: MonitorFailure): Monito
 /** Without preimages of HTLCs that are in no commitment any more: none of them ever comes back. */
 function pruned(state: MonitorState): MonitorState {
   if (state.preimages.length === 0) return state
-  const live = new Set(liveHtlcs(state).map(({ offerer, id }) => `${offerer} ${id}`))
-  const preimages = state.preimages.filter(({ htlc }) => live.has(`${htlc.offerer} ${htlc.id}`))
+  const live: Record<Side, Set<bigint>> = { local: new Set(), remote: new Set() }
+  const collect = (holder: Side, htlcs: readonly Htlc[]) => {
+    for (const htlc of htlcs) live[offererOf(holder, htlc)].add(htlc.id)
+  }
+  for (const one of state.holder) collect('local', one.state.htlcs)
+  for (const one of state.counterparty) collect('remote', one.state.htlcs)
+  const preimages = state.preimages.filter(({ htlc }) => live[htlc.offerer].has(htlc.id))
   return preimages.length === state.preimages.length ? state : { ...state, preimages }
 }
 

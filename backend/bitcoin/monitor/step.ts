@@ -83,7 +83,7 @@ function updated(
   const next = before === undefined ? newMonitor(applied.next) : { ...before, known: applied.next }
   const { revoked } = applied
   const effects = before === undefined ? [watchFunding(next.known.terms, env)] : []
-  if (next.isResolved || isAtRest(next)) return { ...NOTHING, next, revoked, effects }
+  if (next.isResolved || isAtRest(next)) return { next, revoked, handoffs: [], effects }
   const result = concluded(before ?? next, next, env, { kind: 'new' })
   return { ...result, revoked, effects: [...effects, ...result.effects] }
 }
