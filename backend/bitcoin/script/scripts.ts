@@ -141,10 +141,21 @@ export function htlcScripts({ revocation, localHtlc, remoteHtlc, delayed }: Htlc
     return made
   }
   return {
-    offered: (paymentHash) => join(offeredStart, ripemd160(paymentHash), offeredEnd),
+    offered: (paymentHash) => join(offeredStart, shortened(paymentHash), offeredEnd),
     received: (paymentHash, cltvExpiry) =>
-      join(receivedStart, ripemd160(paymentHash), receivedEnd(cltvExpiry)),
+      join(receivedStart, shortened(paymentHash), receivedEnd(cltvExpiry)),
   }
+}
+
+/** Of payment hashes: an HTLC is in several commitments of either side, one after the other. */
+const known = new WeakMap<Uint8Array, Uint8Array>()
+
+function shortened(paymentHash: Uint8Array): Uint8Array {
+  const found = known.get(paymentHash)
+  if (found !== undefined) return found
+  const made = ripemd160(paymentHash)
+  known.set(paymentHash, made)
+  return made
 }
 
 /** Lexicographic order of byte strings: negative, zero or positive. */
