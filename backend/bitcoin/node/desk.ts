@@ -2,12 +2,14 @@
 // within a turn. What it has written is part of the turn's commit; what it tells, it tells after it.
 import type { Hex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
+import type { PeerID } from '../../../peer/index.js'
 import type { Write } from '../../../persistence/index.js'
 import type { Handoff } from '../channel/index.js'
 import type { HtlcKey } from '../monitor/index.js'
 import {
   type IncomingPayment,
   type OutgoingPayment,
+  type PayableChannel,
   type PaymentEvent,
   type PaymentsContext,
   type PaymentsInput,
@@ -133,18 +135,7 @@ export class Desk implements HtlcSwitch {
   }
 
   #stepContext(): PaymentsContext {
-    const { context, entropy, now } = this.#options
-    const around = this.#around
-    return {
-      ...context,
-      now: now(),
-      entropy: entropy(32),
-      height: blockHeight(around.height),
-      isSynced: around.isSynced,
-      isReliable: (name) => around.isReliable(BigInt(name)),
-      channels: (peer) =>
-        around.payable(peer).map(([channel, one]) => ({ ...one, channelID: channelName(channel) })),
-    }
+    return new StepContext(this.#options, this.#around)
   }
 
   #do(input: PaymentsInput): {
@@ -185,6 +176,59 @@ export class Desk implements HtlcSwitch {
       }
     }
     return { consequence: { wishes, unwishes, effects: after }, answer, error }
+  }
+}
+
+/** What one step knows of the world. A class, since one is made for each step: of what costs something, what it asks for. */
+class StepContext implements PaymentsContext {
+  readonly #options: DeskOptions
+  readonly #around: SwitchChannels
+  readonly now: number
+  #entropy: Uint8Array | undefined
+
+  constructor(options: DeskOptions, around: SwitchChannels) {
+    this.#options = options
+    this.#around = around
+    this.now = options.now()
+  }
+
+  get policy() {
+    return this.#options.context.policy
+  }
+
+  get currency() {
+    return this.#options.context.currency
+  }
+
+  get node() {
+    return this.#options.context.node
+  }
+
+  get height() {
+    return blockHeight(this.#around.height)
+  }
+
+  get isSynced() {
+    return this.#around.isSynced
+  }
+
+  get entropy() {
+    this.#entropy ??= this.#options.entropy(32)
+    return this.#entropy
+  }
+
+  isReliable(name: Hex): boolean {
+    return this.#around.isReliable(BigInt(name))
+  }
+
+  isUnreadable(paymentHash: Hex): boolean {
+    return this.#options.context.isUnreadable(paymentHash)
+  }
+
+  channels(peer: PeerID): readonly PayableChannel[] {
+    return this.#around.payable(peer).map(([channel, { minimum, spendable }]) => {
+      return { channelID: channelName(channel), minimum, spendable }
+    })
   }
 }
 

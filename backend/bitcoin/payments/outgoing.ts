@@ -294,11 +294,11 @@ function finished(state: PaymentsState, payment: Pending, { now }: PaymentsConte
 function allotted(
   { peer, parts, avoided, recipient, request }: OutgoingPayment,
   amount: Msat,
-  { channels, policy }: PaymentsContext,
+  context: PaymentsContext,
 ): readonly Allotment[] | undefined {
-  const maxParts = recipient.takesParts ? policy.maxParts - parts.length : 1
+  const maxParts = recipient.takesParts ? context.policy.maxParts - parts.length : 1
   const only = 'channel' in request ? request.channel : undefined
-  const usable = channels(peer).filter(({ channelID }) => only === undefined || channelID === only)
+  const usable = context.channels(peer).filter(({ channelID }) => only === undefined || channelID === only)
   return allot(usable, amount, { avoided, maxParts })
 }
 

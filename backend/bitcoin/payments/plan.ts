@@ -159,14 +159,15 @@ function amountOf({ amount: asked }: Invoice, chosen: Msat | undefined): Msat {
 
 function directPlan(
   request: Exclude<PayRequest, { readonly kind: 'invoice' }>,
-  { entropy, policy }: PaymentsContext,
+  context: PaymentsContext,
 ): Plan {
   const { peer } = request
   const amount = checkedAmount(request.amount)
-  if (!isPeerID(peer)) throw argument('peer', 'a peer ID expected')
+  // Whoever has a channel is a peer; to look whether an ID is a point takes longer.
+  if (context.channels(peer).length === 0 && !isPeerID(peer)) throw argument('peer', 'a peer ID expected')
   if (request.kind === 'spontaneous') {
-    const keysendPreimage = freshBytes(entropy, 'preimage')
-    const finalCltvExpiryDelta = policy.minFinalCltvExpiryDelta
+    const keysendPreimage = freshBytes(context.entropy, 'preimage')
+    const finalCltvExpiryDelta = context.policy.minFinalCltvExpiryDelta
     const recipient = { finalCltvExpiryDelta, takesParts: false, keysendPreimage }
     return { peer, paymentHash: toHex(sha256(keysendPreimage)), amount, recipient }
   }
