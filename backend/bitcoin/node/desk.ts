@@ -2,14 +2,12 @@
 // within a turn. What it has written is part of the turn's commit; what it tells, it tells after it.
 import type { Hex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
-import type { PeerID } from '../../../peer/index.js'
 import type { Write } from '../../../persistence/index.js'
 import type { Handoff } from '../channel/index.js'
 import type { HtlcKey } from '../monitor/index.js'
 import {
   type IncomingPayment,
   type OutgoingPayment,
-  type PayableChannel,
   type PaymentEvent,
   type PaymentsContext,
   type PaymentsInput,
@@ -50,8 +48,17 @@ export class Desk implements HtlcSwitch {
   /** As it is on disk. */
   #durable: PaymentsState
   #past: Write[] = []
+  readonly #answers: Answers
 
   constructor(options: DeskOptions) {
+    this.#answers = {
+      isUnreadable: options.context.isUnreadable,
+      isReliable: (name) => this.#around.isReliable(BigInt(name)),
+      channels: (peer) =>
+        this.#around.payable(peer).map(([channel, { minimum, spendable }]) => {
+          return { channelID: channelName(channel), minimum, spendable }
+        }),
+    }
     this.#options = options
     this.#state = options.state
     this.#written = options.state
@@ -135,7 +142,7 @@ export class Desk implements HtlcSwitch {
   }
 
   #stepContext(): PaymentsContext {
-    return new StepContext(this.#options, this.#around)
+    return new StepContext(this.#options, this.#around, this.#answers)
   }
 
   #do(input: PaymentsInput): {
@@ -179,56 +186,39 @@ export class Desk implements HtlcSwitch {
   }
 }
 
+/** What of the world is asked by functions. They are made once for all steps, and belong to no object. */
+type Answers = Pick<PaymentsContext, 'isReliable' | 'isUnreadable' | 'channels'>
+
 /** What one step knows of the world. A class, since one is made for each step: of what costs something, what it asks for. */
 class StepContext implements PaymentsContext {
-  readonly #options: DeskOptions
-  readonly #around: SwitchChannels
   readonly now: number
+  readonly height: PaymentsContext['height']
+  readonly isSynced: boolean
+  readonly policy: PaymentsContext['policy']
+  readonly currency: PaymentsContext['currency']
+  readonly node: PaymentsContext['node']
+  readonly isReliable: Answers['isReliable']
+  readonly isUnreadable: Answers['isUnreadable']
+  readonly channels: Answers['channels']
+  readonly #draw: DeskOptions['entropy']
   #entropy: Uint8Array | undefined
 
-  constructor(options: DeskOptions, around: SwitchChannels) {
-    this.#options = options
-    this.#around = around
-    this.now = options.now()
+  constructor({ context, now, entropy }: DeskOptions, around: SwitchChannels, answers: Answers) {
+    this.now = now()
+    this.height = blockHeight(around.height)
+    this.isSynced = around.isSynced
+    this.policy = context.policy
+    this.currency = context.currency
+    this.node = context.node
+    this.isReliable = answers.isReliable
+    this.isUnreadable = answers.isUnreadable
+    this.channels = answers.channels
+    this.#draw = entropy
   }
 
-  get policy() {
-    return this.#options.context.policy
-  }
-
-  get currency() {
-    return this.#options.context.currency
-  }
-
-  get node() {
-    return this.#options.context.node
-  }
-
-  get height() {
-    return blockHeight(this.#around.height)
-  }
-
-  get isSynced() {
-    return this.#around.isSynced
-  }
-
-  get entropy() {
-    this.#entropy ??= this.#options.entropy(32)
+  get entropy(): Uint8Array {
+    this.#entropy ??= this.#draw(32)
     return this.#entropy
-  }
-
-  isReliable(name: Hex): boolean {
-    return this.#around.isReliable(BigInt(name))
-  }
-
-  isUnreadable(paymentHash: Hex): boolean {
-    return this.#options.context.isUnreadable(paymentHash)
-  }
-
-  channels(peer: PeerID): readonly PayableChannel[] {
-    return this.#around.payable(peer).map(([channel, { minimum, spendable }]) => {
-      return { channelID: channelName(channel), minimum, spendable }
-    })
   }
 }
 
