@@ -300,12 +300,16 @@ export class Core implements SwitchChannels, Commands {
       }
       case 'fees':
         return feesChanged(machines, input)
-      case 'chain':
+      case 'chain': {
+        const isAgain = input.isSynced && !this.#isSynced
         this.#isSynced = input.isSynced
         this.#isCatchingUp = !input.isSynced && input.isCatchingUp
         if (this.#isCatchingUp) return
         for (const { peer, message } of this.#waitingOpens.takeAll()) this.#received(peer, message)
+        // What came meanwhile.
+        if (isAgain) machines.consult(() => machines.htlcs.reached(this.height))
         return
+      }
       case 'behind':
         return this.#isBehindBy(input)
       case 'tick':

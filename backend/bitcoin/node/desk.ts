@@ -194,6 +194,7 @@ class StepContext implements PaymentsContext {
   readonly now: number
   readonly height: PaymentsContext['height']
   readonly isSynced: boolean
+  readonly isCatchingUp: boolean
   readonly policy: PaymentsContext['policy']
   readonly currency: PaymentsContext['currency']
   readonly node: PaymentsContext['node']
@@ -207,6 +208,7 @@ class StepContext implements PaymentsContext {
     this.now = now()
     this.height = blockHeight(around.height)
     this.isSynced = around.isSynced
+    this.isCatchingUp = around.isCatchingUp
     this.policy = context.policy
     this.currency = context.currency
     this.node = context.node

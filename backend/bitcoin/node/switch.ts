@@ -30,6 +30,8 @@ export interface SwitchChannels {
   readonly height: number
   /** Whether that is the chain's, as far as anybody can say. If not, HTLCs to us may have expired. */
   readonly isSynced: boolean
+  /** Whether it is not for a few blocks only, which are on their way. */
+  readonly isCatchingUp: boolean
   /** Whether what comes over a channel may be relied on: see `PaymentsContext.isReliable`. */
   isReliable(channel: bigint): boolean
   /** Those of that peer that HTLCs can be added to now, with their names here. */
@@ -40,13 +42,17 @@ export interface SwitchChannels {
 export interface HtlcSwitch {
   /** Before anything else. */
   attach(channels: SwitchChannels): void
-  /** Exactly once each, in the commit of the step. */
+  /**
+   * Once each, in the commit of the step. But if a step can't be written, which stops its channel, what it handed on comes again
+   * after a restart, and what was wished for the channel then was not heard: it must be answered as it was before, and counted
+   * once. To leave it out by a record of what was handed on would leave the channel without the answer.
+   */
   handed(channel: bigint, handoff: Handoff, height: number): Consequence
   /** On chain, the preimage of what we offered was seen. */
   learned(channel: bigint, htlc: HtlcKey, preimage: Uint8Array): Consequence
   /** On chain, an HTLC is over for good: its money is with that side. */
   resolved(channel: bigint, htlc: HtlcKey, to: 'offerer' | 'receiver'): Consequence
-  /** A new height. */
+  /** A new height, or it is the chain's again. */
   reached(height: number): Consequence
   /** About a minute went by. */
   ticked(): Consequence

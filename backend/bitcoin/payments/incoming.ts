@@ -1,6 +1,7 @@
 // Payments to us. Each is a record with the parts that were taken; all parts are claimed together or none.
 //
-//     awaited     not all of it is there: parts that wait too long are failed, and others may come
+//     awaited     not all of it is there: parts that wait too long are failed, and others may come; or the chain is not known
+//                 up to now, and will be soon
 //     held        all of it is there and our user decides, in time for the HTLCs
 //     claimed     the preimage is with all channels; parts go as those say so
 //     cancelled   nothing is taken any more
@@ -40,7 +41,7 @@ export function partLocked(
     return to(state, [failPart({ ...part, intended: msat(0n), since }, opened.failure, context)])
   const { instruction } = opened
   const whole = { ...part, intended: instruction.amtToForward, since }
-  if (!context.isSynced) return to(state, [failPart(whole, { kind: 'temporary_node_failure' }, context)])
+  if (!context.isSynced && !context.isCatchingUp) return to(state, [failPart(whole, BLIND, context)])
   return taken(state, whole, { htlc, instruction }, context)
 }
 
@@ -73,9 +74,20 @@ function taken(
   const parts = [...payment.parts, part]
   if (parts.length > MAX_PARTS || isTooMuch(payment, parts, total)) return rejected()
   const grown: IncomingPayment = { ...payment, parts, total }
-  const intended = parts.reduce((sum, one) => add(sum, one.intended), msat(0n))
-  if (intended < total) return changed(state, grown)
+  // Nothing is decided without sight: it may have expired.
+  if (!isAllThere(grown) || !context.isSynced) return changed(state, grown)
   return complete(state, grown, context)
+}
+
+function isAllThere({ parts, total }: IncomingPayment): boolean {
+  return total !== undefined && parts.reduce((sum, one) => add(sum, one.intended), msat(0n)) >= total
+}
+
+/** What was complete before the chain was known up to now is taken, or held, or fails. */
+function sighted(state: PaymentsState, context: PaymentsContext): PaymentsStep {
+  if (!context.isSynced) return to(state)
+  const waiting = open(state).filter((one) => one.status.kind === 'awaited' && isAllThere(one))
+  return inTurn(state, waiting, (next, payment) => complete(next, payment, context))
 }
 
 /** A channel that could not write the step in which it handed a part on hands it on once more. */
@@ -130,6 +142,7 @@ function isWanted(
   // Without a secret nobody can say that two parts are of one payer: then one is all.
   if (payment.paymentSecret === undefined ? paymentSecret !== undefined : !isSecret(payment, paymentSecret))
     return false
+  if (payment.paymentSecret === undefined && payment.parts.length > 0) return false
   const delta = invoice?.minFinalCltvExpiryDelta ?? policy.minFinalCltvExpiryDelta
   if (part.cltvExpiry < height + delta - TRANSIT_BLOCKS || deadlineOf([part]) <= height) return false
   if (invoice === undefined) return true
@@ -163,6 +176,7 @@ function isReliable({ parts }: IncomingPayment, context: PaymentsContext): boole
   return parts.every(({ channelID }) => context.isReliable(channelID))
 }
 
+const BLIND: Failure = { kind: 'temporary_node_failure' }
 const UNRELIABLE: Failure = { kind: 'temporary_channel_failure', channelUpdate: new Uint8Array(0) }
 
 /** The preimage goes to all parts in one commit: with some of them alone the payer would have paid too little. */
@@ -266,32 +280,39 @@ export interface OnChain {
   readonly to: 'offerer' | 'receiver'
 }
 
-/** Parts near their expiry are failed while there is time to: a peer that waits longer closes the channel. */
+/**
+ * Parts near their expiry are failed while there is time to: a peer that waits longer closes the channel. What waited for the chain
+ * goes on.
+ */
 export function incomingAtHeight(state: PaymentsState, context: PaymentsContext): PaymentsStep {
   const due = open(state).filter(({ parts }) => deadlineOf(parts) <= context.height)
-  return inTurn(state, due, (next, payment) =>
+  const first = inTurn(state, due, (next, payment) =>
     payment.status.kind === 'held'
       ? cancelled(next, payment, 'deadline', context)
       : emptied(next, payment, (part) => detailsOf(part, context), context),
   )
+  const second = sighted(first.next, context)
+  return to(second.next, [...first.effects, ...second.effects])
 }
 
 /** Parts whose others don't come are failed, and invoices whose time is over are forgotten. */
-export function incomingTicked(state: PaymentsState, context: PaymentsContext): PaymentsStep {
+export function incomingTicked(before: PaymentsState, context: PaymentsContext): PaymentsStep {
   const { now } = context
+  // After a restart it may take long until the next block.
+  const { next: state, effects } = sighted(before, context)
   const late = open(state).filter(
     ({ parts, status }) =>
       status.kind === 'awaited' && now >= Math.min(...parts.map(({ since }) => since)) + MPP_TIMEOUT,
   )
   const first = inTurn(state, late, (next, payment) =>
-    emptied(next, payment, () => ({ kind: 'mpp_timeout' }), context),
+    emptied(next, payment, () => (isAllThere(payment) ? BLIND : { kind: 'mpp_timeout' }), context),
   )
   const expired = valuesOf(first.next.incoming).filter(
     ({ parts, status, invoice }) =>
       status.kind === 'awaited' && parts.length === 0 && invoice !== undefined && now >= invoice.expiresAt,
   )
   const second = inTurn(first.next, expired, (next, payment) => cancelled(next, payment, 'expired', context))
-  return to(second.next, [...first.effects, ...second.effects])
+  return to(second.next, [...effects, ...first.effects, ...second.effects])
 }
 
 /** Tells our user again what it may not know. */

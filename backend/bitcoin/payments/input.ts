@@ -17,6 +17,8 @@ export interface PaymentsContext {
   readonly height: BlockHeight
   /** Whether the chain is known up to now. If not, HTLCs may have expired: then nothing is taken. */
   readonly isSynced: boolean
+  /** Whether it is not for a few blocks only, which are on their way: then what comes may wait for them. */
+  readonly isCatchingUp: boolean
   /** 32 random bytes, other ones for each step. Secret. */
   readonly entropy: Uint8Array
   readonly policy: PaymentsPolicy
@@ -123,7 +125,7 @@ export type PaymentsInput =
     }
 
   // Time
-  /** `context.height` has changed. */
+  /** `context.height` has changed, or the chain is known up to now again. */
   | { readonly kind: 'block' }
   /** Some seconds went by: for all that waits for a time. */
   | { readonly kind: 'tick' }

@@ -4,8 +4,8 @@ import { sha256 } from '../script/index.js'
 import type { IncomingPayment, OutgoingPayment, PaymentsState } from './state.js'
 import { lookUp, valuesOf } from './table.js'
 
-/** The rule that a state breaks. */
-export function faultOfPayments(state: PaymentsState): string | undefined {
+/** The rule that a state breaks. @param isBlind the chain was not known up to now: what is complete may wait for it */
+export function faultOfPayments(state: PaymentsState, isBlind = false): string | undefined {
   const { outgoing, paying, incoming } = state
   if (paying.size !== outgoing.size) return 'two payments of ours have one payment hash'
   for (const one of valuesOf(outgoing)) {
@@ -14,7 +14,7 @@ export function faultOfPayments(state: PaymentsState): string | undefined {
     if (fault !== undefined) return `${one.id}: ${fault}`
   }
   for (const one of valuesOf(incoming)) {
-    const fault = faultOfIncoming(one)
+    const fault = faultOfIncoming(one, isBlind)
     if (fault !== undefined) return `${one.paymentHash}: ${fault}`
   }
   return undefined
@@ -37,7 +37,7 @@ function faultOfOutgoing({ status, parts, amount, paymentHash, tried }: Outgoing
   }
 }
 
-function faultOfIncoming(payment: IncomingPayment): string | undefined {
+function faultOfIncoming(payment: IncomingPayment, isBlind: boolean): string | undefined {
   const { status, parts, preimage, paymentHash, invoice, total } = payment
   const sum = parts.reduce((all, part) => all + part.intended, 0n)
   if (preimage !== undefined && toHex(sha256(preimage)) !== paymentHash)
@@ -45,7 +45,7 @@ function faultOfIncoming(payment: IncomingPayment): string | undefined {
   if (parts.some(({ amount, intended }) => amount < intended)) return 'a part is less than was meant'
   switch (status.kind) {
     case 'awaited':
-      if (parts.length > 0 && (total === undefined || sum >= total)) return 'all of it is there'
+      if (parts.length > 0 && (total === undefined || (sum >= total && !isBlind))) return 'all of it is there'
       return parts.length > 0 || invoice !== undefined ? undefined : 'nobody asked for it'
     case 'held':
       return total !== undefined && sum >= total ? undefined : 'it is held, and not all of it is there'

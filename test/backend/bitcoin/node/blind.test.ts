@@ -267,6 +267,16 @@ describe('LightningNode: without sight of the chain', () => {
     for (const one of await Promise.all(blind)) expect(one).to.include({ code: 'LEDGER_UNREACHABLE' })
     world.chain.status(true, 0)
 
+    // Also what is paid to a node that lacks them.
+    world.chain.status(false, 1, true)
+    const paid = pay(4)
+    await bob.running.eventually(
+      () => bob.running.payments.list().incoming.some(({ parts }) => parts.length === 1) || undefined,
+    )
+    expect(bob.running.channel(0n)?.live?.htlcs.length).to.equal(1)
+    world.chain.status(true, 1)
+    expect((await paid).status.kind).to.equal('succeeded')
+
     world.chain.status(false, 1, true)
     const theirs = open()
     await few()

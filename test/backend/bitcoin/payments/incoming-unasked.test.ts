@@ -182,6 +182,60 @@ describe('payments: held', () => {
     expect(pay().removal()).to.equal(undefined)
     expect(desk.incoming(paymentHash).status.kind).to.equal('held')
   })
+  it('only some blocks are missing -> it waits for them, also over a restart: then held, or claimed', () => {
+    for (const [isHeld, kind] of [
+      [true, 'block'],
+      [false, 'block'],
+      [false, 'tick'],
+    ] as const) {
+      const { desk, pay } = asked({ isHeld })
+      Object.assign(desk, { isSynced: false, isCatchingUp: true })
+      const part = pay()
+      desk.height += 3
+      desk.give({ kind: 'block' })
+      expect([part.removal(), desk.told]).to.deep.equal([undefined, []])
+      desk.state = desk.restored()
+      desk.give({ kind: 'resumed' })
+      Object.assign(desk, { isSynced: true, isCatchingUp: false })
+      desk.give({ kind })
+      expect(desk.told).to.deep.equal([isHeld ? 'held' : 'received'])
+      expect(part.removal()).to.deep.equal(isHeld ? undefined : FULFILL)
+    }
+  })
+  it('the blocks that were missing show that it is too late -> failed, and nothing shown', () => {
+    const { desk, pay } = asked()
+    Object.assign(desk, { isSynced: false, isCatchingUp: true })
+    const part = pay({ cltvExpiry: 145 })
+    desk.height = 145 - 39
+    Object.assign(desk, { isSynced: true, isCatchingUp: false })
+    desk.give({ kind: 'block' })
+    expect(readFailure(part.removal())).to.deep.equal(details(1000n, desk.height))
+    expect(desk.told).to.deep.equal([])
+  })
+  it('they do not come in a minute -> failed for now', () => {
+    const { desk, paymentHash, pay } = asked()
+    Object.assign(desk, { isSynced: false, isCatchingUp: true })
+    const part = pay()
+    desk.now += 59_999
+    desk.give({ kind: 'tick' })
+    expect(part.removal()).to.equal(undefined)
+    desk.now += 1
+    desk.give({ kind: 'tick' })
+    expect(readFailure(part.removal())).to.deep.equal({ kind: 'temporary_node_failure' })
+    expect(desk.incoming(paymentHash).parts).to.deep.equal([])
+  })
+  it('a second one without a secret while the first waits -> failed: one is all', () => {
+    const desk = new Desk()
+    Object.assign(desk, { isSynced: false, isCatchingUp: true })
+    const payload = { keysendPreimage: PREIMAGE }
+    for (const id of [0n, 1n])
+      desk.hand(CHANNEL, {
+        kind: 'locked',
+        htlc: htlcToUs({ id, amount: 1000n, paymentHash: HASH, payload }),
+      })
+    expect(desk.removalOf(CHANNEL, 0n)).to.equal(undefined)
+    expect(readFailure(desk.removalOf(CHANNEL, 1n))).to.deep.equal(details())
+  })
   it('a restart -> told again', () => {
     const { desk, pay } = asked({ isHeld: true })
     pay()

@@ -220,6 +220,7 @@ export class Side {
       now: network.now,
       height: this.party(first).env.height,
       isSynced: true,
+      isCatchingUp: false,
       entropy: sha256(Uint8Array.of(...secret, ...bytes32(this.#entropy++))),
       policy: { ...PAYMENTS_POLICY, ...policy },
       currency: 'bcrt',
