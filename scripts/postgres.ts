@@ -68,9 +68,7 @@ function initOptions(): string[] {
 }
 
 function serverOptions(): string[] {
-  // What a commit wrote is with the system, which outlives the server: waiting for the disk guards against its end alone.
-  const options = ['listen_addresses=', 'shared_buffers=16MB', 'max_connections=60', 'jit=off', 'fsync=off']
-  return options.flatMap((option) => ['-c', option])
+  return ['-c', 'listen_addresses=', '-c', 'shared_buffers=16MB', '-c', 'max_connections=60', '-c', 'jit=off']
 }
 
 /**
