@@ -141,7 +141,8 @@ export class JournaledEngine implements Engine {
   /** Waits until the tree has all that is durable now. @throws Error if it takes no more */
   async #settle(): Promise<void> {
     await this.#taken
-    if (this.#pending.size > 0) await this.#take()
+    // Another call may have begun to take it meanwhile.
+    await (this.#pending.size > 0 ? this.#take() : this.#taken)
     if (this.#failure !== undefined) throw this.#failure
   }
 

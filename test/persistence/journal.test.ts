@@ -242,6 +242,14 @@ describe('journal: a store that crashed', () => {
     rmSync(copy, { recursive: true })
   })
 
+  it('scanned by several at once, right after a commit -> each finds it', async () => {
+    const store = new LmdbStore(path)
+    await store.commit([put('a', 1), put('b', 2), put('c', 3)])
+    const found = await Promise.all(['a', 'b', 'c'].map((prefix) => all(store, prefix)))
+    await store.close()
+    expect(found.map((entries) => entries.map(([key]) => key))).to.deep.equal([['a'], ['b'], ['c']])
+  })
+
   it('closed in order -> nothing but the tree is left', async () => {
     const store = new LmdbStore(path)
     await store.commit([put('a', 1)])
