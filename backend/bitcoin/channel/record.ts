@@ -183,8 +183,15 @@ function packed(live: Live) {
     phase: 'live' as const,
     stands: phase,
     closing: { signed, ...(complete === undefined ? {} : { complete }) },
-    book: { ...kept, htlcs: htlcs.map(({ onion: _, ...htlc }) => htlc) },
+    book: { ...kept, htlcs: htlcs.map(withoutOnion) },
   }
+}
+
+/** Most have none any more, and need no copy. */
+function withoutOnion(htlc: OpenHtlc): Omit<OpenHtlc, 'onion'> {
+  if (htlc.onion === undefined) return htlc
+  const { onion: _, ...rest } = htlc
+  return rest
 }
 
 function partWrites(prefix: string, before: Live | undefined, after: Live): readonly Write[] {
