@@ -227,12 +227,19 @@ export class Core implements SwitchChannels, Commands {
     return changed
   }
 
-  /** Makes ahead what a channel's next steps need. What is wrong with that shows when it is needed. */
-  prepare({ state, stopped }: Entry): void {
-    if (stopped !== undefined) return
+  /**
+   * Makes ahead what a channel's next steps need. What is wrong with that shows when it is needed.
+   *
+   * @returns whether there is more to be made
+   */
+  prepare({ state, stopped }: Entry): boolean {
+    if (stopped !== undefined || !isLive(state)) return false
     try {
       prepare(state, this.env)
-    } catch {}
+      return this.#machines.htlcs.prepare?.(state.book.htlcs) ?? false
+    } catch {
+      return false
+    }
   }
 
   open(peer: PeerID, request: Omit<OpenRequest, 'keyIndex' | 'features'>): bigint {

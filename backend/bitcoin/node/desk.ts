@@ -3,11 +3,12 @@
 import type { Hex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import type { Write } from '../../../persistence/index.js'
-import type { Handoff } from '../channel/index.js'
+import type { Handoff, OpenHtlc } from '../channel/index.js'
 import type { HtlcKey } from '../monitor/index.js'
 import {
   type IncomingPayment,
   type OutgoingPayment,
+  openAhead,
   type PaymentEvent,
   type PaymentsContext,
   type PaymentsInput,
@@ -20,6 +21,9 @@ import {
 import { blockHeight } from '../units.js'
 import type { NodeEffect } from './effects.js'
 import type { Consequence, HtlcSwitch, SwitchChannels, Unwish, Wish } from './switch.js'
+
+/** Onions that are taken off ahead before others have their turn: less than a millisecond. */
+const ONIONS_AHEAD = 4
 
 /** What a desk needs of its node. */
 export interface DeskOptions {
@@ -113,6 +117,10 @@ export class Desk implements HtlcSwitch {
   unacknowledged(): readonly PaymentEvent[] {
     const { effects } = step(this.#durable, { kind: 'resumed' }, this.#stepContext())
     return effects.flatMap((effect) => (effect.kind === 'tell' ? [effect.event] : []))
+  }
+
+  prepare(htlcs: readonly OpenHtlc[]): boolean {
+    return openAhead(htlcs, this.#options.context.node, ONIONS_AHEAD)
   }
 
   committed(): void {

@@ -1,7 +1,7 @@
 // Who decides about HTLCs: what channels hand on, and what is wanted of them in return, within one turn.
 import type { PeerID } from '../../../peer/index.js'
 import type { Write } from '../../../persistence/index.js'
-import type { Handoff, Intent } from '../channel/index.js'
+import type { Handoff, Intent, OpenHtlc } from '../channel/index.js'
 import type { HtlcKey } from '../monitor/index.js'
 import type { PayableChannel } from '../payments/index.js'
 import type { NodeEffect } from './effects.js'
@@ -63,6 +63,13 @@ export interface HtlcSwitch {
    * must say it, since what is late to come back is in haste only then; undefined for a payment of our own.
    */
   incomingExpiry?(channel: bigint, htlc: HtlcKey): number | undefined
+  /**
+   * HTLCs of a channel, some of which may soon be handed on. There is nothing else to do, so what they need may be made now, for
+   * a moment.
+   *
+   * @returns whether there is more of it
+   */
+  prepare?(htlcs: readonly OpenHtlc[]): boolean
   /** What changed since this was asked last. */
   takeWrites(): readonly Write[]
   /** What was taken last is durable. */

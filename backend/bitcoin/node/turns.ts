@@ -173,7 +173,7 @@ export class Turns {
     this.#options.schedule(() => {
       if (this.#isWorking || this.#stopped !== undefined) return
       this.#touched.delete(entry)
-      this.#options.core.prepare(entry)
+      if (this.#options.core.prepare(entry)) this.#touched.add(entry)
       this.#prepareNext()
     })
   }

@@ -5,9 +5,11 @@ import {
   BADONION,
   type Failure,
   failureCode,
+  type Peeled,
   peelOnion,
   type ReceiveInstruction,
   readInstruction,
+  type SharedSecret,
 } from '../onion/index.js'
 import { sha256 } from '../script/index.js'
 import type { NodeKeys } from './input.js'
@@ -33,7 +35,7 @@ export function openFinal(
   const { onion = NO_ONION, paymentHash, amount, cltvExpiry, blindedPath } = htlc
   // Within a blinded route all failures are one, so that nobody can try out where it leads.
   if (blindedPath !== undefined) return malformed('invalid_onion_blinding', sha256(onion))
-  const peeled = peelOnion({ packet: onion, sharedSecret, associatedData: paymentHash })
+  const peeled = ahead.get(sharedSecret)?.get(onion) ?? peel(onion, paymentHash, sharedSecret)
   if (peeled.kind === 'malformed') return malformed(peeled.failure, peeled.sha256OfOnion)
   const failed = (failure: Failure): Opened => ({ kind: 'fail', failure, sharedSecret: peeled.sharedSecret })
   if (peeled.kind === 'unreadable') return failed({ kind: 'invalid_onion_payload', type: 0n, offset: 0 })
@@ -58,6 +60,36 @@ export function openFinal(
         return failed({ kind: 'final_incorrect_cltv_expiry', cltvExpiry })
       return { kind: 'receive', instruction, sharedSecret: peeled.sharedSecret }
   }
+}
+
+/** Layers that were taken off ahead, by whose secret it was and by the packet. */
+const ahead = new WeakMap<SharedSecret, WeakMap<Uint8Array, Peeled>>()
+
+/**
+ * Takes onions off that are about to be irrevocable, for when there is nothing else to do.
+ *
+ * @param most how many
+ * @returns whether there are more
+ */
+export function openAhead(
+  htlcs: readonly OpenHtlc[],
+  { sharedSecret }: Pick<NodeKeys, 'sharedSecret'>,
+  most: number,
+): boolean {
+  const known = ahead.get(sharedSecret) ?? new WeakMap<Uint8Array, Peeled>()
+  ahead.set(sharedSecret, known)
+  let count = 0
+  for (const { offerer, stage, onion, paymentHash, blindedPath } of htlcs) {
+    const isSoon = offerer === 'remote' && (stage === 'acked' || stage === 'countersigned')
+    if (!isSoon || onion === undefined || blindedPath !== undefined || known.has(onion)) continue
+    if (count++ === most) return true
+    known.set(onion, peel(onion, paymentHash, sharedSecret))
+  }
+  return false
+}
+
+function peel(packet: Uint8Array, associatedData: Uint8Array, sharedSecret: SharedSecret): Peeled {
+  return peelOnion({ packet, sharedSecret, associatedData })
 }
 
 function failureFor(mustFail: MustFail): Failure {

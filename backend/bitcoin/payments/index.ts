@@ -1,5 +1,6 @@
 // Payments over channels (BOLT 4, BOLT 11) as a pure machine above them: step(state, input, context).
 export { isReliableChannel, payableChannel } from './channels.js'
+export { openAhead } from './final.js'
 export type {
   InvoiceRequest,
   NodeKeys,
