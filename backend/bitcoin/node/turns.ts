@@ -17,7 +17,7 @@ import { Waiters } from './waiters.js'
  * Inputs that one turn takes at most, and the time after which it takes no more, in milliseconds. Each turn writes the rows
  * of what it changed anew, and those of a channel with hundreds of HTLCs are long: shorter turns would write them more often.
  */
-const TURN = { inputs: 256, milliseconds: 8 }
+const TURN = { inputs: 256, milliseconds: 16 }
 /** Messages of one peer that wait; one that sends more is not read. */
 const MAX_WAITING = 512
 /** Where waiting inputs come from that are no peer's. */
