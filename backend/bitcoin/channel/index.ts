@@ -15,6 +15,7 @@ export {
   type Situation,
   situationOf,
 } from './answers.js'
+export { asWritten } from './batch-rows.js'
 export {
   type Attribution,
   type Book,

@@ -122,9 +122,18 @@ function wantAdd(live: Live, intent: Intent & { readonly kind: 'add' }): Step {
   const rule =
     faultOfTime(live) ??
     (live.link.kind === 'up' ? undefined : 'the peer is not connected') ??
-    (hasRoom(live) ? undefined : 'too many wait')
+    (hasRoom(live) ? undefined : 'too many wait') ??
+    (isKnown(live, reference) ? 'there is one of this reference' : undefined)
   if (rule !== undefined) return to(live, { handoffs: [refused(reference, rule)] })
   return to({ ...live, intents: live.intents.concat(intent) })
+}
+
+/** Whether an HTLC of that reference is wanted, or was and is still there. */
+function isKnown({ intents, book }: Live, reference: string): boolean {
+  return (
+    intents.some((one) => one.kind === 'add' && one.reference === reference) ||
+    book.htlcs.some((one) => one.offerer === 'local' && one.reference === reference)
+  )
 }
 
 /** Whether another add may wait. */
@@ -218,7 +227,7 @@ function applyIntents(live: Live, env: ChannelEnv): Applied {
         }
         book = withOffer(live.terms, book, offer)
         handoffs.push({ kind: 'added', reference, htlc: { offerer: 'local', id } })
-        updates.push(addMessage(live, intent, id))
+        updates.push(addMessage(live.terms, intent, id))
         break
       }
       case 'remove':
@@ -238,7 +247,12 @@ function applyIntents(live: Live, env: ChannelEnv): Applied {
   return { updates, book, handoffs }
 }
 
-function addMessage({ terms }: Live, intent: Intent & { readonly kind: 'add' }, id: bigint): UpdateAddHtlc {
+/** What is sent for an HTLC that is wanted. */
+export function addMessage(
+  terms: Live['terms'],
+  intent: Omit<Intent & { readonly kind: 'add' }, 'kind'>,
+  id: bigint,
+): UpdateAddHtlc {
   const { amount, paymentHash, cltvExpiry, onion, blindedPath } = intent
   return {
     kind: 'update_add_htlc',

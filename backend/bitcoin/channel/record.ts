@@ -2,8 +2,9 @@
 //
 //     lightning/<key index>/terms        once
 //     lightning/<key index>/state        with every step that changes it
-//     lightning/<key index>/batch        when we sign, until it is revoked
-//     lightning/<key index>/intents      when they change
+//     lightning/<key index>/signed       the batch: when we sign, until it is revoked
+//     lightning/<key index>/wants        the intents: when they change
+//     lightning/<key index>/add/<name>   once, while it is wanted and then in the batch
 //     lightning/<key index>/patience     when it begins, or what it is for changes
 //     lightning/<key index>/onion/<id>   once, until the HTLC is locked
 //
@@ -12,17 +13,15 @@
 import { bytes, hex, oneOf, optional, text, u64, uint, union } from '../../../peer/index.js'
 import type { RecordType, Write } from '../../../persistence/index.js'
 import { invalidRow, keyIndexIn, rowType } from '../rows.js'
+import { batchParts, batchWrites, restoredBatch } from './batch-rows.js'
 import { type Book, dropUnsigned, type OpenHtlc } from './book.js'
-import type { UpdateMessage } from './input.js'
 import {
   askedTerms,
-  batchMessages,
   book,
   closing,
   commitmentSignatures,
   failure,
   features,
-  intents,
   patience,
   pointSchema,
   proposedTerms,
@@ -32,7 +31,7 @@ import {
   signerState,
   terms,
 } from './schemas.js'
-import { type Batch, type ChannelState, isLive, type Live } from './state.js'
+import { type ChannelState, isLive, type Live } from './state.js'
 
 /** All keys of channels start so. */
 export const CHANNEL_ROWS = 'lightning/'
@@ -72,8 +71,6 @@ const STATE = union('phase', {
 const ROWS = {
   state: rowType('lightning-channel', STATE),
   terms: rowType('lightning-terms', terms),
-  batch: rowType('lightning-batch', batchMessages),
-  intents: rowType('lightning-intents', intents),
   onion: rowType('lightning-onion', bytes(1366)),
   patience: rowType('lightning-patience', patience),
 }
@@ -153,13 +150,12 @@ function restored(keyIndex: bigint, parts: ReadonlyMap<string, Uint8Array>): Cha
   const fixed = read(ROWS.terms, 'terms')
   if (fixed === undefined) throw invalidRow(`${prefix}terms`, 'it is missing')
   const { stands, phase: _, ...rest } = state
-  const batch = batchOf(read(ROWS.batch, 'batch'), `${prefix}batch`)
   const waits = read(ROWS.patience, 'patience')
   const live: Live = {
     ...rest,
     phase: stands,
     terms: fixed,
-    intents: read(ROWS.intents, 'intents') ?? [],
+    ...restoredBatch(read, { prefix, terms: fixed, book: rest.book }),
     link: { kind: 'down' },
     book: {
       ...rest.book,
@@ -168,7 +164,6 @@ function restored(keyIndex: bigint, parts: ReadonlyMap<string, Uint8Array>): Cha
         return onion === undefined || !hasOnion(htlc) ? htlc : { ...htlc, onion }
       }),
     },
-    ...(batch === undefined ? {} : { batch }),
     ...(waits === undefined ? {} : { patience: waits }),
   }
   return live
@@ -195,18 +190,7 @@ function withoutOnion(htlc: OpenHtlc): Omit<OpenHtlc, 'onion'> {
 }
 
 function partWrites(prefix: string, before: Live | undefined, after: Live): readonly Write[] {
-  const writes: Write[] = []
-  if (before?.batch !== after.batch) {
-    const key = `${prefix}batch`
-    if (after.batch !== undefined)
-      writes.push(ROWS.batch.put(key, [...after.batch.updates, after.batch.signed]))
-    else if (before !== undefined) writes.push({ kind: 'delete', key })
-  }
-  if (before?.intents !== after.intents) {
-    const key = `${prefix}intents`
-    if (after.intents.length > 0) writes.push(ROWS.intents.put(key, after.intents))
-    else if (before !== undefined && before.intents.length > 0) writes.push({ kind: 'delete', key })
-  }
+  const writes: Write[] = [...batchWrites(prefix, before, after)]
   if (before?.patience !== after.patience) {
     const key = `${prefix}patience`
     if (after.patience !== undefined) writes.push(ROWS.patience.put(key, after.patience))
@@ -244,7 +228,7 @@ function hasOnion({ offerer, stage }: OpenHtlc): boolean {
 
 function removals(prefix: string, live: Live): readonly Write[] {
   const onions = [...onionsOf(live.book).keys()].map((id) => `onion/${id}`)
-  return ['terms', 'batch', 'intents', 'patience', ...onions].map((part) => ({
+  return ['terms', 'patience', ...batchParts(live), ...onions].map((part) => ({
     kind: 'delete',
     key: `${prefix}${part}`,
   }))
@@ -270,22 +254,6 @@ function isSameState(before: Live, after: Live): boolean {
     a.htlcs.length === b.htlcs.length &&
     a.htlcs.every((one, i) => one === b.htlcs[i])
   )
-}
-
-function batchOf(messages: readonly { readonly kind: string }[] | undefined, key: string): Batch | undefined {
-  if (messages === undefined) return undefined
-  const signed = messages.at(-1)
-  const updates = messages.slice(0, -1)
-  if (!isSigned(signed) || !updates.every(isUpdate)) throw invalidRow(key, 'it is no batch')
-  return { updates, signed }
-}
-
-function isSigned(message: { readonly kind: string } | undefined): message is Batch['signed'] {
-  return message?.kind === 'commitment_signed'
-}
-
-function isUpdate(message: { readonly kind: string }): message is UpdateMessage {
-  return message.kind.startsWith('update_')
 }
 
 function keyIndexOf(state: ChannelState): bigint {

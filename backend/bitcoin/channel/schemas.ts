@@ -263,22 +263,24 @@ export const book: Schema<Book> = object({
   offered: sides(u64()),
 })
 
-/** See {@link Intent}. */
-export const intents: Schema<readonly Intent[]> = list(
-  union('kind', {
-    add: {
-      reference: text(1000),
-      amount: msats,
-      paymentHash: hash,
-      cltvExpiry: height,
-      onion: bytes(ONION_BYTES),
-      blindedPath: optional(point),
-    },
-    remove: { id: u64(), removal },
-    fee: { feerate },
-  }),
-  { max: MAX_BATCH },
-)
+const add = {
+  reference: text(1000),
+  amount: msats,
+  paymentHash: hash,
+  cltvExpiry: height,
+  onion: bytes(ONION_BYTES),
+  blindedPath: optional(point),
+}
+const others = { remove: { id: u64(), removal }, fee: { feerate } }
+
+/** An {@link Intent} to add. */
+export const addition = object(add)
+/** See {@link Intent}: each whole. */
+export const wholeIntents: Schema<readonly Intent[]> = list(union('kind', { add, ...others }), {
+  max: MAX_BATCH,
+})
+/** See {@link Intent}: what adds consist of has rows of its own. */
+export const wants = list(union('kind', { add: { reference: text(1000) }, ...others }), { max: MAX_BATCH })
 
 /** Parts of {@link Live}. */
 export const readiness = object({
@@ -315,7 +317,12 @@ export const failure = object({
   cause: failureCause,
   reason: text(10_000),
 })
-/** A batch: its updates, then the signature. */
+/** A batch of whole messages: its updates, then the signature. */
 export const batchMessages = list(wireMessage, { max: MAX_BATCH, min: 1 })
+/** A batch: of what it adds the ID, the rest has a row of its own. */
+export const batch = object({
+  updates: list(union('kind', { add: { id: u64() }, message: { message: wireMessage } }), { max: MAX_BATCH }),
+  signed: wireMessage,
+})
 /** A point. */
 export const pointSchema = point

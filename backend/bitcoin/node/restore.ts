@@ -4,7 +4,7 @@ import { isPeerID, type PeerID } from '../../../peer/index.js'
 import type { Store } from '../../../persistence/index.js'
 import { isNewerRecord } from '../../../persistence/record.js'
 import { type ChainCursor, cursorRecord } from '../chain/index.js'
-import { CHANNEL_ROWS, isLive, type Live, restoredChannels } from '../channel/index.js'
+import { asWritten, CHANNEL_ROWS, isLive, type Live, restoredChannels } from '../channel/index.js'
 import type { FundingPlace } from '../channel/schemas.js'
 import type { Monitor } from '../monitor/index.js'
 import { MONITOR_ROWS, restoredMonitors } from '../monitor/rows.js'
@@ -120,7 +120,7 @@ function entryOf(
     monitor,
     watched: new Set(),
     revoked: [],
-    written: { state, monitor },
+    written: { state: asWritten(state, rows), monitor },
     shown: state,
     funding: fundings.get(keyIndex),
     place: placeOf(state, places.get(keyIndex)),

@@ -79,6 +79,16 @@ describe('BOLT 2, "Adding an HTLC": as its sender', () => {
     expect(refusals(pair, pair.alice, 40_000_001n)).to.match(/in_flight/)
     expect(refusals(pair, pair.alice, 40_000_000n)).to.equal(undefined)
   })
+  it('a reference that an HTLC has, wanted or offered -> refused: what is said twice is paid once', () => {
+    const pair = new Pair().reachNormal()
+    pair.add(pair.alice, 1_000_000n, 1)
+    pair.add(pair.alice, 1_000_000n, 1)
+    expect(lastRefusal(pair.alice)).to.match(/there is one of this reference/)
+    pair.settle()
+    pair.add(pair.alice, 2_000_000n, 1)
+    expect(kindsOf(pair.alice)).to.deep.equal(['refused', 'added', 'locked', 'refused'])
+    expect(pair.live(pair.bob).book.htlcs).to.have.length(1)
+  })
   it('an expiry in the past, or absurdly far away (f 26), is not offered', () => {
     const pair = new Pair().reachNormal()
     for (const [expiry, text] of [
@@ -626,7 +636,7 @@ function forced(pair: Pair, amount: bigint): void {
 }
 
 function refusals(pair: Pair, party: Party, amount: bigint): string | undefined {
-  pair.add(party, amount, 1)
+  pair.add(party, amount, 1, 500, `attempt ${party.handoffs.length}`)
   pair.settle()
   return party.handoffs.at(-1)?.kind === 'refused' ? lastRefusal(party) : undefined
 }

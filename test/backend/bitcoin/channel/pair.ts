@@ -242,10 +242,16 @@ export class Pair {
     return this.input(party, { kind: 'want', intent })
   }
 
-  add(party: Party, amount: bigint, number: number, cltvExpiry = 500): Step {
+  add(
+    party: Party,
+    amount: bigint,
+    number: number,
+    cltvExpiry = 500,
+    reference = `${party.name} ${number}`,
+  ): Step {
     return this.want(party, {
       kind: 'add',
-      reference: `${party.name} ${number}`,
+      reference,
       amount: msat(amount),
       paymentHash: sha256(preimageOf(number)),
       cltvExpiry: blockHeight(cltvExpiry),

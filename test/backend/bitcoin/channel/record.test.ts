@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { expect } from 'chai'
 import {
+  asWritten,
   CHANNEL_ROWS,
   channelRemoval,
   channelWrites,
@@ -29,16 +30,19 @@ describe('channel rows', () => {
       'terms',
     ])
   })
-  it('a batch is written when it is signed and removed when it is revoked; terms once', () => {
+  it('an HTLC to add is written once, a batch when it is signed; both are removed when it is revoked; terms once', () => {
     const pair = new Pair().reachNormal()
+    const idle = pair.alice.state
     pair.add(pair.alice, 5_000_000n, 1)
+    const [first, row = ''] = rowsOf(idle, pair.alice).map((one) => one.replace('put ', ''))
+    expect([first, row.slice(0, 5)]).to.deep.equal(['wants', 'add/='])
     const wanted = pair.alice.state
     pair.input(pair.alice, { kind: 'flush' })
-    expect(rowsOf(wanted, pair.alice)).to.deep.equal(['put state', 'put batch', 'delete intents'])
+    expect(rowsOf(wanted, pair.alice)).to.deep.equal(['put state', 'put signed', 'delete wants'])
     while (pair.deliver(pair.alice)) {}
     const signed = pair.alice.state
     pair.deliver(pair.bob)
-    expect(rowsOf(signed, pair.alice)).to.deep.equal(['put state', 'delete batch'])
+    expect(rowsOf(signed, pair.alice)).to.deep.equal(['put state', 'delete signed', `delete ${row}`])
   })
   it('many steps can be written as one: the rows between the first state and the last', () => {
     const pair = busyPair()
@@ -67,7 +71,7 @@ describe('channel rows', () => {
       rest.delete(`${CHANNEL_ROWS}0/${part}`)
       refused(rest)
     }
-    const batch = disk.get(`${CHANNEL_ROWS}0/batch`)
+    const batch = disk.get(`${CHANNEL_ROWS}0/signed`)
     const state = disk.get(`${CHANNEL_ROWS}0/state`)
     if (batch === undefined || state === undefined) throw new Error('rows')
     refused(new Map([...disk, [`${CHANNEL_ROWS}0/state`, batch]]))
@@ -96,10 +100,17 @@ describe('channel rows', () => {
       'update_add_htlc',
     ])
     expect(state.intents).to.have.length(1)
-    // Nothing was lost: as long as the version is 1, the same is written again.
-    const again = new Map<string, Uint8Array>()
-    for (const one of channelWrites(undefined, state)) if (one.kind === 'put') again.set(one.key, one.value)
-    expect(again).to.deep.equal(disk)
+    // They are replaced with the first change of what they hold, and nothing is lost.
+    const next = { ...state, intents: [...state.intents] }
+    for (const one of channelWrites(asWritten(state, disk), next)) {
+      if (one.kind === 'put') disk.set(one.key, one.value)
+      else disk.delete(one.key)
+    }
+    const parts = [...disk.keys()].map((key) => key.slice(CHANNEL_ROWS.length + 2).split('/')[0])
+    expect(parts.sort()).to.deep.equal(['add', 'add', 'onion', 'signed', 'state', 'terms', 'wants'])
+    expect(restoredChannels(disk).get(0n)).to.deep.equal(state)
+    for (const { key } of channelRemoval(state)) disk.delete(key)
+    expect(disk.size).to.equal(0)
   })
 })
 
