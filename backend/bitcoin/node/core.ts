@@ -232,11 +232,11 @@ export class Core implements SwitchChannels, Commands {
    *
    * @returns whether there is more to be made
    */
-  prepare({ state, stopped }: Entry): boolean {
+  prepare({ state, stopped, peer }: Entry): boolean {
     if (stopped !== undefined || !isLive(state)) return false
     try {
       prepare(state, this.env)
-      return this.#machines.htlcs.prepare?.(state.book.htlcs) ?? false
+      return this.#machines.htlcs.prepare?.(peer, state.book.htlcs) ?? false
     } catch {
       return false
     }

@@ -2,6 +2,7 @@
 // within a turn. What it has written is part of the turn's commit; what it tells, it tells after it.
 import type { Hex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
+import type { PeerID } from '../../../peer/index.js'
 import type { Write } from '../../../persistence/index.js'
 import type { Handoff, OpenHtlc } from '../channel/index.js'
 import type { HtlcKey } from '../monitor/index.js'
@@ -15,6 +16,7 @@ import {
   type PaymentsState,
   pastWrites,
   paymentWrites,
+  Sessions,
   step,
   writableState,
 } from '../payments/index.js'
@@ -22,7 +24,7 @@ import { blockHeight } from '../units.js'
 import type { NodeEffect } from './effects.js'
 import type { Consequence, HtlcSwitch, SwitchChannels, Unwish, Wish } from './switch.js'
 
-/** Onions that are taken off ahead before others have their turn: less than a millisecond. */
+/** Onions that are taken off ahead, or session keys made, before others have their turn: less than a millisecond. */
 const ONIONS_AHEAD = 4
 
 /** What a desk needs of its node. */
@@ -53,9 +55,12 @@ export class Desk implements HtlcSwitch {
   #durable: PaymentsState
   #past: Write[] = []
   readonly #answers: Answers
+  readonly #sessions: Sessions
 
   constructor(options: DeskOptions) {
+    this.#sessions = new Sessions(options.entropy)
     this.#answers = {
+      session: (peer) => this.#sessions.take(peer),
       isUnreadable: options.context.isUnreadable,
       isReliable: (name) => this.#around.isReliable(BigInt(name)),
       channels: (peer) =>
@@ -119,8 +124,10 @@ export class Desk implements HtlcSwitch {
     return effects.flatMap((effect) => (effect.kind === 'tell' ? [effect.event] : []))
   }
 
-  prepare(htlcs: readonly OpenHtlc[]): boolean {
-    return openAhead(htlcs, this.#options.context.node, ONIONS_AHEAD)
+  prepare(peer: PeerID, htlcs: readonly OpenHtlc[]): boolean {
+    return (
+      openAhead(htlcs, this.#options.context.node, ONIONS_AHEAD) || this.#sessions.prepare(peer, ONIONS_AHEAD)
+    )
   }
 
   committed(): void {
@@ -195,7 +202,7 @@ export class Desk implements HtlcSwitch {
 }
 
 /** What of the world is asked by functions. They are made once for all steps, and belong to no object. */
-type Answers = Pick<PaymentsContext, 'isReliable' | 'isUnreadable' | 'channels'>
+type Answers = Required<Pick<PaymentsContext, 'isReliable' | 'isUnreadable' | 'channels' | 'session'>>
 
 /** What one step knows of the world. A class, since one is made for each step: of what costs something, what it asks for. */
 class StepContext implements PaymentsContext {
@@ -209,6 +216,7 @@ class StepContext implements PaymentsContext {
   readonly isReliable: Answers['isReliable']
   readonly isUnreadable: Answers['isUnreadable']
   readonly channels: Answers['channels']
+  readonly session: Answers['session']
   readonly #draw: DeskOptions['entropy']
   #entropy: Uint8Array | undefined
 
@@ -223,6 +231,7 @@ class StepContext implements PaymentsContext {
     this.isReliable = answers.isReliable
     this.isUnreadable = answers.isUnreadable
     this.channels = answers.channels
+    this.session = answers.session
     this.#draw = entropy
   }
 

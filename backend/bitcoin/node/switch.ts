@@ -64,12 +64,12 @@ export interface HtlcSwitch {
    */
   incomingExpiry?(channel: bigint, htlc: HtlcKey): number | undefined
   /**
-   * HTLCs of a channel, some of which may soon be handed on. There is nothing else to do, so what they need may be made now, for
-   * a moment.
+   * HTLCs of a channel with a peer, some of which may soon be handed on. There is nothing else to do, so what they need may be
+   * made now, and what is needed to pay the peer, for a moment.
    *
    * @returns whether there is more of it
    */
-  prepare?(htlcs: readonly OpenHtlc[]): boolean
+  prepare?(peer: PeerID, htlcs: readonly OpenHtlc[]): boolean
   /** What changed since this was asked last. */
   takeWrites(): readonly Write[]
   /** What was taken last is durable. */

@@ -82,6 +82,8 @@ export {
   type RecipientData,
 } from './recipient-data.js'
 export {
+  type Agreement,
+  agree,
   buildOnion,
   hopBytes,
   type Malformed,

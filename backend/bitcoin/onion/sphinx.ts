@@ -31,12 +31,33 @@ export interface OnionHop {
 export interface OnionRequest {
   /** Secret of the first ephemeral key, fresh for every packet; 32 bytes. */
   readonly sessionKey: Uint8Array
+  /** Of the session key with the first hop, if it was made ahead. */
+  readonly agreement?: Agreement
   /** The route, at least one hop; the last is the recipient. */
   readonly hops: readonly OnionHop[]
   /** What the packet commits to without containing it: the payment hash; nothing for onion messages. */
   readonly associatedData?: Uint8Array
   /** Bytes for all payloads; 1300 if not given. */
   readonly payloadsBytes?: number
+}
+
+/** What a session key and a hop share. */
+export interface Agreement {
+  /** The hop's. */
+  readonly publicKey: Uint8Array
+  /** Of the session key, 33 bytes. */
+  readonly ephemeral: Uint8Array
+  /** 32 bytes. Secret. */
+  readonly sharedSecret: Uint8Array
+}
+
+/** Makes ahead what most of the time for a packet goes to. @throws PerkunasError INVALID_ARGUMENT if a key is not one */
+export function agree(sessionKey: Uint8Array, publicKey: Uint8Array): Agreement {
+  return {
+    publicKey,
+    ephemeral: secp256k1.publicKey(sessionKey),
+    sharedSecret: secp256k1.ecdh(publicKey, sessionKey),
+  }
 }
 
 /** A new packet. */
@@ -78,7 +99,7 @@ export function buildOnion(request: OnionRequest): Onion {
       },
     )
   }
-  const { ephemeral, sharedSecrets } = agree(request.sessionKey, hops)
+  const { ephemeral, sharedSecrets } = agreeWithAll(request)
   // Each hop's stream, longer than the payloads by what the hop shifts out: its tail is what it pads with.
   const streams = sharedSecrets.map((secret, i) =>
     randomStream(deriveKey('rho', secret), size + (shifts[i] ?? 0)),
@@ -198,19 +219,22 @@ export function routeSecrets(
   sessionKey: Uint8Array,
   publicKeys: readonly Uint8Array[],
 ): readonly Uint8Array[] {
-  return agree(
-    sessionKey,
-    publicKeys.map((publicKey) => ({ publicKey })),
-  ).sharedSecrets
+  const hops = publicKeys.map((publicKey) => ({ publicKey }))
+  return agreeWithAll({ sessionKey, hops }).sharedSecrets
+}
+
+interface AgreementRequest extends Pick<OnionRequest, 'sessionKey' | 'agreement'> {
+  readonly hops: readonly Pick<OnionHop, 'publicKey'>[]
 }
 
 // Each hop sees another ephemeral key; the sender knows all their secrets.
-function agree(sessionKey: Uint8Array, hops: readonly { readonly publicKey: Uint8Array }[]) {
-  const first = secp256k1.publicKey(sessionKey)
+function agreeWithAll({ sessionKey, agreement, hops }: AgreementRequest) {
+  const first = agreement?.ephemeral ?? secp256k1.publicKey(sessionKey)
   const sharedSecrets: Uint8Array[] = []
   let [secret, ephemeral] = [sessionKey, first]
   for (const [i, { publicKey }] of hops.entries()) {
-    const shared = secp256k1.ecdh(publicKey, secret)
+    const isMade = i === 0 && agreement !== undefined && sameBytes(agreement.publicKey, publicKey)
+    const shared = isMade ? agreement.sharedSecret : secp256k1.ecdh(publicKey, secret)
     sharedSecrets.push(shared)
     if (i === hops.length - 1) break
     secret = secp256k1.multiplySecret(secret, blindingFactor(ephemeral, shared))

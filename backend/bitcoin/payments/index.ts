@@ -30,6 +30,7 @@ export {
   restoredPayments,
   writableState,
 } from './record.js'
+export { type Session, Sessions } from './sessions.js'
 export {
   type CancelReason,
   type IncomingPart,

@@ -8,6 +8,7 @@ import type { HtlcKey } from '../monitor/record.js'
 import type { SharedSecret } from '../onion/index.js'
 import type { BlockDelta, BlockHeight, Msat } from '../units.js'
 import type { PaymentsPolicy } from './policy.js'
+import type { Session } from './sessions.js'
 import type { OutgoingPayment, PaymentID, PayRequest } from './state.js'
 
 /** What a step knows of the world. */
@@ -34,6 +35,8 @@ export interface PaymentsContext {
   isUnreadable(paymentHash: Hex): boolean
   /** Those of that peer that HTLCs can be added to now. */
   channels(peer: PeerID): readonly PayableChannel[]
+  /** A secret for an onion whose first hop is that peer, if one was made ahead: another one each time. */
+  session?(peer: PeerID): Session | undefined
 }
 
 /** What payments need of the node's key. */

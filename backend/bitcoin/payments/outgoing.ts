@@ -313,8 +313,10 @@ function withParts(
   const effects: PaymentsEffect[] = []
   for (const [i, { channelID, amount }] of allotments.entries()) {
     const number = payment.tried + i
-    const sessionKey = freshKey(context.entropy, `session/${id}/${number}`)
-    const { packet: onion, sharedSecrets } = onionOf(payment, { amount, cltvExpiry, sessionKey })
+    const session = context.session?.(payment.peer) ?? {
+      sessionKey: freshKey(context.entropy, `session/${id}/${number}`),
+    }
+    const { packet: onion, sharedSecrets } = onionOf(payment, { amount, cltvExpiry, ...session })
     parts.push({ number, channelID, amount, cltvExpiry, sharedSecrets })
     const intent = {
       kind: 'add' as const,

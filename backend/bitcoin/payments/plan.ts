@@ -5,7 +5,7 @@ import { isPeerID, type PeerID } from '../../../peer/index.js'
 import { MAX_EXPIRY_DISTANCE } from '../channel/policy.js'
 import { offers } from '../features.js'
 import { decodeInvoice, expiresAt, type Invoice } from '../invoice/index.js'
-import { buildOnion, encodePayload, type Onion } from '../onion/index.js'
+import { buildOnion, encodePayload, type Onion, type OnionRequest } from '../onion/index.js'
 import { sha256 } from '../script/index.js'
 import { type BlockDelta, type BlockHeight, blockHeight, type Msat, msat } from '../units.js'
 import type { PaymentsContext } from './input.js'
@@ -39,7 +39,7 @@ export function expiryOf(finalCltvExpiryDelta: BlockDelta, { height }: PaymentsC
 /**
  * The onion of one part.
  *
- * @param sessionKey of this part alone
+ * @param part its session key is of this part alone
  * @throws PerkunasError TOO_LARGE if the payee wants more metadata back than there is room for
  */
 export function onionOf(
@@ -47,8 +47,11 @@ export function onionOf(
   {
     amount: amtToForward,
     cltvExpiry: outgoingCltvValue,
-    sessionKey,
-  }: { readonly amount: Msat; readonly cltvExpiry: BlockHeight; readonly sessionKey: Uint8Array },
+    ...session
+  }: { readonly amount: Msat; readonly cltvExpiry: BlockHeight } & Pick<
+    OnionRequest,
+    'sessionKey' | 'agreement'
+  >,
 ): Onion {
   const { paymentSecret, paymentMetadata, keysendPreimage } = recipient
   const payload = encodePayload({
@@ -59,7 +62,7 @@ export function onionOf(
     ...(keysendPreimage && { keysendPreimage }),
   })
   return buildOnion({
-    sessionKey,
+    ...session,
     hops: [{ publicKey: fromHex(peer), payload }],
     associatedData: fromHex(paymentHash),
   })
