@@ -6,24 +6,26 @@ import type { LmdbTree } from './lmdb-tree.js'
 import type { Entry, ScanOptions, Write } from './store.js'
 
 /**
- * An engine that only reads: what was durable when it was opened, and of what was committed since as much as the tree
- * has taken.
+ * How often a journal is read before it is called damaged: whoever writes it may begin it again, or delete it, between
+ * our look at the tree and that, or add two records while we read, of which we see the second one only.
+ */
+const TRIES = 20
+
+/**
+ * An engine that only reads: what was durable when it was opened, and what was committed since once the tree has begun
+ * to take it.
  */
 export class ReadOnlyEngine implements Engine {
   readonly #tree: LmdbTree
-  /** How far the journal went when it was read. */
-  readonly #reached: Mark | undefined
+  /** How far the tree was when the journal was read. */
+  #mark: Mark | undefined
   /** What the tree had yet to take then: the last write to each key. */
   #rest: ReadonlyMap<string, Write> = new Map()
 
   /** @throws Error if the journal is missing or damaged */
   constructor(tree: LmdbTree) {
     this.#tree = tree
-    this.#reached = tree.mark()
-    if (this.#reached === undefined) return
-    const { writes, sequence } = readJournal(tree.path, this.#reached)
-    this.#reached = { ...this.#reached, sequence }
-    this.#rest = new Map(writes.map((write) => [write.key, write]))
+    this.#missing()
   }
 
   get(key: string): Uint8Array | undefined {
@@ -57,18 +59,32 @@ export class ReadOnlyEngine implements Engine {
     return this.#tree.close()
   }
 
-  /** What the tree still lacks of what was read from the journal. */
+  /**
+   * What the tree lacks as it is now, and as what is read of it in this turn of the event loop will be: the journal is
+   * read after the tree is looked at, so it has all that the tree has begun to take.
+   *
+   * @throws Error if the journal is missing or damaged
+   */
   #missing(): ReadonlyMap<string, Write> {
-    const mark = this.#rest.size === 0 ? undefined : this.#tree.mark()
-    const reached = this.#reached
-    const lacks =
-      mark !== undefined &&
-      reached !== undefined &&
-      Buffer.compare(mark.id, reached.id) === 0 &&
-      mark.sequence < reached.sequence
-    if (!lacks) this.#rest = new Map()
-    return this.#rest
+    for (let left = TRIES; ; left--) {
+      const mark = this.#tree.mark()
+      if (isSame(mark, this.#mark)) return this.#rest
+      try {
+        const writes = mark === undefined ? [] : readJournal(this.#tree.path, mark).writes
+        this.#rest = new Map(writes.map((write) => [write.key, write]))
+        this.#mark = mark
+        return this.#rest
+      } catch (error) {
+        if (left === 1) throw error
+      }
+    }
   }
+}
+
+function isSame(one: Mark | undefined, other: Mark | undefined): boolean {
+  if (one === undefined || other === undefined) return one === other
+  const isJournal = Buffer.compare(one.id, other.id) === 0
+  return isJournal && one.sequence === other.sequence && one.begun === other.begun
 }
 
 /** Entries of a tree, changed by what it lacks. */

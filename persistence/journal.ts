@@ -14,7 +14,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
-  unlinkSync,
+  rmSync,
   writeSync,
   writev,
   writevSync,
@@ -29,8 +29,10 @@ import type { Write } from './store.js'
 export interface Mark {
   /** Of the journal, 16 bytes. */
   readonly id: Uint8Array
-  /** Of the last record that is in the tree; 0 for none. */
+  /** Of the last record that is in the tree, as are all before it; 0 for none. */
   readonly sequence: number
+  /** Of the last record of which anything may be in the tree: no less. */
+  readonly begun: number
 }
 
 /** Bytes of the file, 4 MiB: some 1 000 commits of one channel, which the tree takes in a moment. */
@@ -76,7 +78,9 @@ export class Journal {
     this.#path = pathOf(directory, this.id)
     this.#descriptor = openSync(this.#path, 'wx')
     try {
-      writeSync(this.#descriptor, Buffer.alloc(JOURNAL_BYTES), 0, JOURNAL_BYTES, 0)
+      // A disk that is full takes a part and says nothing.
+      const written = writeSync(this.#descriptor, Buffer.alloc(JOURNAL_BYTES), 0, JOURNAL_BYTES, 0)
+      if (written !== JOURNAL_BYTES) throw new Error('the disk took a part of a journal')
       fsyncSync(this.#descriptor)
       flushDirectory(directory)
     } catch (error) {
@@ -129,7 +133,7 @@ export class Journal {
   /** Closes and deletes the file, as the tree knows nothing of it. */
   remove(): void {
     this.close()
-    unlinkSync(this.#path)
+    rmSync(this.#path, { force: true }) // whoever took the store over may have deleted it
   }
 
   async #appendLater(header: Uint8Array, body: Body): Promise<void> {
@@ -164,9 +168,9 @@ export interface Rest {
 /**
  * Reads what a tree has yet to take. A record that a crash has torn was promised to nobody, and is the last one.
  *
- * @throws Error if the file is missing, or lacks a record before others
+ * @throws Error if the file is missing, or lacks a record before others, or one that the tree has begun to take
  */
-export function readJournal(directory: string, { id, sequence }: Mark): Rest {
+export function readJournal(directory: string, { id, sequence, begun }: Mark): Rest {
   const file = contents(directory, id)
   const writes: Write[] = []
   let last: number | undefined
@@ -180,17 +184,19 @@ export function readJournal(directory: string, { id, sequence }: Mark): Rest {
     at += pagesOf(record.body.length) * PAGE
   }
   const reached = Math.max(last ?? 0, sequence)
+  // Older records over newer ones that the tree has: neither the past nor the present.
+  if (reached < begun) throw new Error('its journal is damaged')
   for (; at < file.length; at += PAGE) {
     if ((recordAt(file, at, id)?.sequence ?? 0) > reached) throw new Error('its journal is damaged')
   }
   return { writes, sequence: reached }
 }
 
-/** Deletes all journals of a directory, whose tree has what they hold. */
-export function removeJournals(directory: string): void {
-  for (const name of readdirSync(directory)) {
-    if (NAME.test(name)) unlinkSync(join(directory, name))
-  }
+/** The files of all journals in a directory. */
+export function journalsIn(directory: string): readonly string[] {
+  return readdirSync(directory)
+    .filter((name) => NAME.test(name))
+    .map((name) => join(directory, name))
 }
 
 interface JournalRecord {

@@ -1,7 +1,8 @@
 // A tree behind a journal. A commit is durable when the journal has it; until the tree has it too it is kept in memory,
 // where reads look first.
+import { rmSync } from 'node:fs'
 import type { Engine } from './engine.js'
-import { type Body, encodeBody, fitsJournal, Journal, readJournal, removeJournals } from './journal.js'
+import { type Body, encodeBody, fitsJournal, Journal, journalsIn, readJournal } from './journal.js'
 import { type LmdbTree, NotOurs } from './lmdb-tree.js'
 import type { Pace } from './pace.js'
 import type { Entry, ScanOptions, Write } from './store.js'
@@ -45,8 +46,11 @@ export class JournaledEngine implements Engine {
     this.#pace = pace
     // Read after the tree became ours: what that owner still adds fails for him, see #append.
     const mark = tree.mark()
+    const left = journalsIn(tree.path)
     if (mark !== undefined) tree.applyHere(readJournal(tree.path, mark).writes, undefined)
-    removeJournals(tree.path)
+    // None of those is of a later owner, who may have begun one meanwhile: there was none when we looked.
+    else if (!tree.isOurs()) throw new NotOurs()
+    for (const path of left) rmSync(path, { force: true })
   }
 
   get(key: string): Uint8Array | undefined {
@@ -100,8 +104,8 @@ export class JournaledEngine implements Engine {
       for (const write of writes) this.#pending.set(write.key, write)
       this.#reached = journal.sequence
       this.#gathered += body.length
+      this.#timer ??= setTimeout(() => void this.#take(), GATHER.milliseconds).unref()
       if (this.#gathered > GATHER.bytes) void this.#take()
-      else this.#timer ??= setTimeout(() => void this.#take(), GATHER.milliseconds).unref()
     }
     const appended = journal.append(body, this.#pace.blocks(commits))
     if (appended instanceof Promise) return appended.then(end)
@@ -111,7 +115,7 @@ export class JournaledEngine implements Engine {
   /** For a commit that finds no journal, or a full one, or is itself larger than one. */
   async #makeRoom(commit: Commit): Promise<void> {
     await this.#settle()
-    const mark = this.#journal && { id: this.#journal.id, sequence: this.#settled }
+    const mark = this.#journal && { id: this.#journal.id, sequence: this.#settled, begun: this.#settled }
     if (!fitsJournal(commit.body)) return this.#tree.applyHere(commit.writes, mark)
     if (this.#journal === undefined) this.#journal = this.#begin()
     else {
@@ -125,7 +129,7 @@ export class JournaledEngine implements Engine {
   #begin(): Journal {
     const journal = new Journal(this.#tree.path)
     try {
-      this.#tree.applyHere([], journal)
+      this.#tree.applyHere([], { id: journal.id, sequence: 0, begun: 0 })
     } catch (error) {
       journal.remove()
       throw error
@@ -166,7 +170,8 @@ export class JournaledEngine implements Engine {
     this.#taking = this.#pending
     this.#pending = new Map()
     this.#gathered = 0
-    await this.#tree.apply(this.#taking.values(), { id: this.#journal.id, sequence: this.#settled })
+    const mark = { id: this.#journal.id, sequence: this.#settled, begun: reached }
+    await this.#tree.apply(this.#taking.values(), mark)
     this.#taking = new Map()
     this.#settled = reached
   }

@@ -21,8 +21,9 @@ interface Tables {
 
 /** Its version counts how often the store was opened for writing. */
 const OWNER = encodeKey('owner')
-/** Its value is the journal's id, its version the last record taken. */
+/** Its value is the journal's id and the last record begun (6 bytes), its version the last record taken. */
 const JOURNAL = encodeKey('journal')
+const JOURNAL_ID = 16
 /** Keeps the keys of entries apart from the names of tables, which the root table holds too. */
 const ENTRY = '/'
 /** The table in which they were at first, as LMDB writes a table's name. */
@@ -60,8 +61,8 @@ export class LmdbTree {
       const about: Bytes | undefined = entries.openDB({ ...TABLE, name: 'owner', useVersions: true })
       if (about === undefined) throw new Error('it holds no store of ours')
       this.#about = about
-      if (entries.doesExist(FORMER)) bringOver(entries, readOnly)
       this.#term = readOnly ? 0 : this.#takeOver()
+      if (entries.doesExist(FORMER)) bringOver(entries, readOnly)
     } catch (error) {
       entries.close().catch(() => undefined)
       throw error
@@ -106,7 +107,10 @@ export class LmdbTree {
   mark(): Mark | undefined {
     this.#entries.resetReadTxn()
     const found = this.#about.getEntry(JOURNAL)
-    return found === undefined ? undefined : { id: new Uint8Array(found.value), sequence: found.version ?? 0 }
+    if (found === undefined) return undefined
+    const value = Buffer.from(found.value)
+    const id = new Uint8Array(value.subarray(0, JOURNAL_ID))
+    return { id, sequence: found.version ?? 0, begun: value.readUIntBE(JOURNAL_ID, 6) }
   }
 
   /**
@@ -125,7 +129,7 @@ export class LmdbTree {
           else this.#entries.removeSync(encodeEntry(write.key))
         }
         if (mark === undefined) this.#about.removeSync(JOURNAL)
-        else this.#about.putSync(JOURNAL, mark.id, mark.sequence)
+        else this.#about.putSync(JOURNAL, markValue(mark), mark.sequence)
         return true
       })
     } catch (error) {
@@ -151,7 +155,7 @@ export class LmdbTree {
           const key = encodeEntry(write.key)
           parts.push(write.kind === 'put' ? this.#entries.put(key, write.value) : this.#entries.remove(key))
         }
-        parts.push(this.#about.put(JOURNAL, mark.id, mark.sequence))
+        parts.push(this.#about.put(JOURNAL, markValue(mark), mark.sequence))
       })
       ;[isOurs] = await Promise.all([whole, ...parts])
     } catch (error) {
@@ -196,6 +200,13 @@ function bringOver(entries: Tables['entries'], readOnly: boolean): void {
     for (const { key, value } of former.getRange()) entries.putSync(encodeEntry(decodeKey(key)), value)
     former.dropSync()
   })
+}
+
+function markValue({ id, begun }: Mark): Uint8Array {
+  const value = Buffer.alloc(JOURNAL_ID + 6)
+  value.set(id)
+  value.writeUIntBE(begun, JOURNAL_ID, 6)
+  return value
 }
 
 function encodeEntry(key: string): Uint8Array {

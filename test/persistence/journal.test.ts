@@ -1,13 +1,27 @@
 // The journal before the tree: what a crash leaves of it, who may read it, and what can't pass for a record of it.
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { isError } from '../../channel/errors.js'
 import type { Entry, ScanOptions, Store, Write } from '../../persistence/index.js'
 import { encodeBody, JOURNAL_BYTES, Journal, readJournal } from '../../persistence/journal.js'
+import { ReadOnlyEngine } from '../../persistence/journal-reader.js'
+import { JournaledEngine } from '../../persistence/journaled.js'
 import { LmdbStore } from '../../persistence/lmdb.js'
+import { LmdbTree } from '../../persistence/lmdb-tree.js'
+import { Pace } from '../../persistence/pace.js'
 
 const PAGE = 4096
 
@@ -61,7 +75,7 @@ describe('journal: records', () => {
     for (const [i, blocks] of [true, false, true].entries()) {
       await journal.append(encodeBody([put(`a${i}`, i), { kind: 'delete', key: `b${i}` }]), blocks)
     }
-    const rest = readJournal(path, { id: journal.id, sequence: 1 })
+    const rest = readJournal(path, { id: journal.id, sequence: 1, begun: 1 })
     expect(rest).to.deep.equal({
       writes: [put('a1', 1), { kind: 'delete', key: 'b1' }, put('a2', 2), { kind: 'delete', key: 'b2' }],
       sequence: 3,
@@ -88,7 +102,9 @@ describe('journal: records', () => {
             if (page === 0) file.fill(bits & 1 ? 0 : bits, (1 + i) * PAGE + (bits % 8), (2 + i) * PAGE)
           })
           writeFileSync(fileOf(path), file)
-          expect(keysOf(readJournal(path, { id: journal.id, sequence: 0 }).writes)).to.deep.equal(['first'])
+          expect(keysOf(readJournal(path, { id: journal.id, sequence: 0, begun: 0 }).writes)).to.deep.equal([
+            'first',
+          ])
         },
       ),
     )
@@ -101,18 +117,27 @@ describe('journal: records', () => {
     const file = readFileSync(fileOf(path))
     file.writeUInt8(file.readUInt8(PAGE + 31) ^ 1, PAGE + 31)
     writeFileSync(fileOf(path), file)
-    const mark = { id: journal.id, sequence: 0 }
+    const mark = { id: journal.id, sequence: 0, begun: 0 }
     expect(() => readJournal(path, mark)).to.throw('damaged')
     expect(keysOf(readJournal(path, { ...mark, sequence: 3 }).writes), 'in the tree already').to.deep.equal(
       [],
     )
   })
 
+  it('less of it than the tree has begun to take -> an error, as older values would replace newer ones', () => {
+    const journal = new Journal(path)
+    for (const key of ['a', 'b']) void journal.append(encodeBody([put(key)]), true)
+    journal.close()
+    const mark = { id: journal.id, sequence: 1, begun: 2 }
+    expect(keysOf(readJournal(path, mark).writes)).to.deep.equal(['b'])
+    expect(() => readJournal(path, { ...mark, begun: 3 })).to.throw('damaged')
+  })
+
   it('begun again -> older records behind the newer ones do not count', () => {
     const journal = new Journal(path)
     for (const key of ['a', 'b', 'c']) void journal.append(encodeBody([put(key)]), true)
     journal.restart()
-    const mark = { id: journal.id, sequence: 3 }
+    const mark = { id: journal.id, sequence: 3, begun: 3 }
     expect(keysOf(readJournal(path, mark).writes)).to.deep.equal([])
     void journal.append(encodeBody([put('d')]), true)
     expect(keysOf(readJournal(path, mark).writes)).to.deep.equal(['d'])
@@ -133,7 +158,7 @@ describe('journal: records', () => {
     journal.restart()
     void journal.append(encodeBody([put('new')]), true)
     journal.close()
-    const mark = { id: journal.id, sequence: 1 }
+    const mark = { id: journal.id, sequence: 1, begun: 1 }
     expect(keysOf(readJournal(path, mark).writes)).to.deep.equal(['new'])
     const file = readFileSync(fileOf(path))
     const place = file.indexOf(forged.subarray(0, 30))
@@ -262,7 +287,119 @@ describe('journal: a store that crashed', () => {
   })
 })
 
+/** Somebody who is overtaken at one moment of his opening. */
+class Overtaken extends LmdbTree {
+  readonly #at: 'mark' | 'applyHere'
+  readonly #overtake: () => void
+
+  constructor(at: 'mark' | 'applyHere', overtake: () => void) {
+    super(path, false)
+    this.#at = at
+    this.#overtake = overtake
+  }
+
+  override mark() {
+    const mark = super.mark()
+    if (this.#at === 'mark') this.#overtake()
+    return mark
+  }
+
+  override applyHere(...args: Parameters<LmdbTree['applyHere']>) {
+    super.applyHere(...args)
+    if (this.#at === 'applyHere') this.#overtake()
+  }
+}
+
+describe('journal: two that open at once', () => {
+  for (const [at, isCrashed] of [
+    ['mark', false],
+    ['applyHere', true],
+  ] as const) {
+    it(`the earlier one is overtaken after its ${at} -> it leaves the journal of the later one alone`, async () => {
+      const store = new LmdbStore(path)
+      await store.commit([put('a', 1)])
+      const former = fileOf(path)
+      if (!isCrashed) await store.close()
+      let later: { readonly tree: LmdbTree; readonly journal: Journal } | undefined
+      const earlier = new Overtaken(at, () => {
+        later = { tree: new LmdbTree(path, false), journal: new Journal(path) }
+        later.tree.applyHere([], { id: later.journal.id, sequence: 0, begun: 0 })
+      })
+      const open = () => new JournaledEngine(earlier, new Pace(1))
+      if (isCrashed) open()
+      else expect(open).to.throw('another process has opened it since')
+      const id = Buffer.from(later?.journal.id ?? []).toString('hex')
+      expect(readdirSync(path).filter((name) => name.startsWith('journal-'))).to.deep.equal([`journal-${id}`])
+      expect(existsSync(former)).to.equal(false)
+      later?.journal.close()
+      await Promise.all([store.close(), later?.tree.close(), earlier.close()])
+    })
+  }
+})
+
+describe('journal: what the tree takes', () => {
+  it('commits that come while it takes much -> it takes them next, though nothing follows', async () => {
+    const store = new LmdbStore(path, { blockUpTo: Infinity })
+    await store.commit([put('first')])
+    // Both before the event loop turns, hence the second while the tree takes the first.
+    for (const key of ['a', 'b']) {
+      await store.commit([{ kind: 'put', key, value: new Uint8Array(1_500_000) }])
+    }
+    const tree = new LmdbTree(path, true)
+    for (let left = 100; left > 0 && tree.get('b') === undefined; left--) await pause(50)
+    expect(tree.get('b')?.length).to.equal(1_500_000)
+    await tree.close()
+    await store.close()
+  })
+})
+
 describe('journal: a reader beside a writer', () => {
+  it('batches before and after it looked first -> each whole, also when nothing follows', async () => {
+    const writer = new LmdbStore(path)
+    await writer.commit([put('row/1', 1), put('newest', 1)])
+    const reader = new LmdbStore(path, { readOnly: true })
+    expect(await reader.get('newest')).to.deep.equal(Uint8Array.of(1))
+    await writer.commit([{ kind: 'delete', key: 'row/1' }, put('row/2', 2), put('newest', 2)])
+    await all(writer)
+    expect(await all(reader)).to.deep.equal([
+      ['newest', Uint8Array.of(2)],
+      ['row/2', Uint8Array.of(2)],
+    ])
+    await reader.close()
+    await writer.close()
+  })
+
+  for (const [what, then] of [
+    ['begun again', 'restart'],
+    ['deleted', 'remove'],
+  ] as const) {
+    it(`a journal that is ${what} between its look at the tree and at that -> it looks again`, async () => {
+      const tree = new LmdbTree(path, false)
+      const journal = new Journal(path)
+      const id = journal.id
+      tree.applyHere([], { id, sequence: 0, begun: 0 })
+      for (const value of [1, 2]) void journal.append(encodeBody([put('a', value)]), true)
+      let isFirst = true
+      class Late extends LmdbTree {
+        override mark() {
+          const mark = super.mark()
+          if (isFirst) {
+            isFirst = false
+            tree.applyHere([put('a', 2)], then === 'restart' ? { id, sequence: 2, begun: 2 } : undefined)
+            journal[then]()
+            if (then === 'restart') void journal.append(encodeBody([put('a', 3)]), true)
+          }
+          return mark
+        }
+      }
+      const reader = new ReadOnlyEngine(new Late(path, true))
+      expect(reader.get('a')).to.deep.equal(Uint8Array.of(then === 'restart' ? 3 : 2))
+      await reader.close()
+      if (then === 'restart') journal.close()
+      await tree.close()
+    })
+  }
+
   it('what the tree takes later -> is seen, also where the journal had an older value', async () => {
     const writer = new LmdbStore(path)
     await writer.commit([put('a', 1), put('b', 1)])

@@ -162,6 +162,19 @@ describe('LMDB store: a disk without room', () => {
 })
 
 describe('LMDB store: opening', () => {
+  it('no room on the disk for a journal -> STORE_FAILED at the first commit, not at one of the later ones', async () => {
+    const child = spawn(
+      '/bin/sh',
+      ['-c', 'ulimit -f 4000; exec "$0" "$@"', process.execPath, CHILD, path, '1', '0', '9'],
+      { stdio: ['ignore', 'pipe', 'ignore'] },
+    )
+    const [output] = await Promise.all([text(child.stdout), once(child, 'close')])
+    expect(output).to.match(/^STORE_FAILED: .* failed to commit \(the disk took a part of a journal\)/)
+    const store = new LmdbStore(path)
+    expect(await store.get('state/0')).to.equal(undefined)
+    await store.close()
+  })
+
   it('a path that can be no directory -> STORE_FAILED', () => {
     let failure: unknown
     try {
