@@ -106,12 +106,24 @@ function additionWrites(prefix: string, before: Live | undefined, after: Live): 
   const keyOf = (reference: string) => `${prefix}${additionPart(reference)}`
   return [
     ...[...fresh].flatMap(([reference, one]) =>
-      old.has(reference) ? [] : [ROWS.add.put(keyOf(reference), one)],
+      isSame(old.get(reference), one) ? [] : [ROWS.add.put(keyOf(reference), one)],
     ),
     ...[...old.keys()].flatMap((reference) =>
       fresh.has(reference) ? [] : [{ kind: 'delete', key: keyOf(reference) } as const],
     ),
   ]
+}
+
+/** Whether it is that HTLC still: between two writes one may be taken back, and another one wanted by its name. */
+function isSame(one: Addition | undefined, other: Addition): boolean {
+  return (
+    one !== undefined &&
+    one.amount === other.amount &&
+    one.paymentHash === other.paymentHash &&
+    one.cltvExpiry === other.cltvExpiry &&
+    one.onion === other.onion &&
+    one.blindedPath === other.blindedPath
+  )
 }
 
 /** What has a row: HTLCs that are wanted, and those of the batch. */

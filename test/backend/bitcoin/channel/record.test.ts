@@ -44,6 +44,24 @@ describe('channel rows', () => {
     pair.deliver(pair.bob)
     expect(rowsOf(signed, pair.alice)).to.deep.equal(['put state', 'delete signed', `delete ${row}`])
   })
+  it('taken back, and another one wanted by its name, between two writes -> the row is of the later one', () => {
+    const pair = new Pair().reachNormal()
+    const { alice } = pair
+    pair.add(alice, 5_000_000n, 1, 500, 'name')
+    const written = alice.state
+    const disk = new Map(alice.disk)
+    pair.input(alice, { kind: 'unwant', reference: 'name' })
+    pair.add(alice, 6_000_000n, 2, 500, 'name')
+    pair.input(alice, { kind: 'flush' })
+    const { state } = alice
+    if (written === undefined || state === undefined) throw new Error('no channel')
+    for (const one of channelWrites(written, state)) {
+      if (one.kind === 'put') disk.set(one.key, one.value)
+      else disk.delete(one.key)
+    }
+    expect(restoredChannels(disk).get(0n)).to.deep.equal(pair.restored(alice))
+    expect(disk).to.deep.equal(alice.disk)
+  })
   it('many steps can be written as one: the rows between the first state and the last', () => {
     const pair = busyPair()
     const disk = new Map<string, Uint8Array>()
