@@ -157,7 +157,7 @@ export class BitcoinRpc {
     const pair =
       'cookieFile' in given
         ? await contentOf(given.cookieFile).catch((cause: unknown) => {
-            throw this.http.unreachable('its cookie file is not there (yet)', cause)
+            throw this.http.unreachable(`its cookie file ${given.cookieFile} is not there (yet)`, cause)
           })
         : `${given.user}:${given.password}`
     return `Basic ${base64.encode(new TextEncoder().encode(pair.trim()))}`

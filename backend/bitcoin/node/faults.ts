@@ -20,6 +20,14 @@ export function demandObject(value: unknown, argument: string): void {
   throw new PerkunasError('INVALID_ARGUMENT', `${argument}: an object expected`, { argument })
 }
 
+/** @throws PerkunasError INVALID_ARGUMENT if it is no object with these methods, as a promise of one is none */
+export function demandMethods(value: unknown, argument: string, methods: readonly string[]): void {
+  if (value instanceof Promise) throw invalidArgument(argument, 'the object itself, no promise of it')
+  if (typeof value !== 'object' || value === null) return demandObject(value, argument)
+  const missing = methods.find((method) => typeof Reflect.get(value, method) !== 'function')
+  if (missing !== undefined) throw invalidArgument(argument, `an object with a method ${missing}`)
+}
+
 /** @throws PerkunasError INVALID_ARGUMENT if it is no name of a channel */
 export function demandChannel(channel: unknown): void {
   if (typeof channel === 'bigint') return

@@ -11,7 +11,7 @@ import { type PaymentsPolicy, paymentsPolicy } from '../payments/index.js'
 import { resolverPolicy } from '../resolver/policy.js'
 import type { BlockDelta, FeeratePerKw, Msat, Sat } from '../units.js'
 import type { OnchainWallet } from '../wallet/index.js'
-import { demandFunction, demandObject, invalidArgument } from './faults.js'
+import { demandFunction, demandMethods, demandObject, invalidArgument } from './faults.js'
 import type { NodeBus, NodeChain } from './ports.js'
 import type { HtlcSwitch } from './switch.js'
 
@@ -59,17 +59,30 @@ export interface LightningNodeOptions {
  * @throws PerkunasError INVALID_ARGUMENT
  */
 export function demandOptions(options: LightningNodeOptions): void {
-  demandObject(options, 'options')
-  const parts = ['bus', 'store', 'chain', 'wallet'] as const
-  for (const part of parts) demandObject(options[part], `options.${part}`)
-  const { seed, onBackup } = options
-  if (!(seed instanceof Uint8Array) || seed.length < 16)
-    throw invalidArgument('options.seed', '16 bytes or more')
-  if (onBackup !== undefined) demandFunction(onBackup, 'options.onBackup')
+  demandMeans(options)
+  for (const part of ['bus', 'store'] as const) demandObject(options[part], `options.${part}`)
   channelPolicy(options.policy)
   admissionLimits(options.admission)
   resolverPolicy(options.resolver)
   paymentsPolicy(options.payments)
+}
+
+/**
+ * Holds what a node does its work by against what it must be.
+ *
+ * @throws PerkunasError INVALID_ARGUMENT
+ */
+export function demandMeans(
+  options: Pick<LightningNodeOptions, 'chain' | 'wallet' | 'seed' | 'steps' | 'onBackup'>,
+): void {
+  demandObject(options, 'options')
+  const { chain, wallet, seed, steps, onBackup } = options
+  demandMethods(chain, 'options.chain', ['follow', 'broadcast', 'feeTable'])
+  demandMethods(wallet, 'options.wallet', ['balance', 'changeScript', 'fund', 'reserveInputs', 'sign'])
+  if (!(seed instanceof Uint8Array) || seed.length < 16)
+    throw invalidArgument('options.seed', '16 bytes or more')
+  if (steps !== undefined) demandMethods(steps, 'options.steps', ['load', 'store'])
+  if (onBackup !== undefined) demandFunction(onBackup, 'options.onBackup')
 }
 
 /** A channel to be opened. */

@@ -15,8 +15,9 @@ import {
   type NodeBus,
   ZERO_CONF_FEATURES,
 } from '../node/index.js'
+import { demandMeans } from '../node/options.js'
 import { type PaymentsPolicy, paymentsPolicy } from '../payments/index.js'
-import type { ChannelChoices } from './choices.js'
+import { type ChannelChoices, demandChoices } from './choices.js'
 import { earlyBus } from './early-bus.js'
 import { bitcoinAsset, CHALLENGE_DURATION } from './proposal.js'
 import { LightningProtocol } from './running.js'
@@ -73,8 +74,10 @@ export class BitcoinBackend implements ProtocolBackend {
   /** The node of the client that runs, with all that Lightning has beyond channels: invoices and payments. */
   #node: Promise<LightningNode> | undefined
 
-  /** @throws PerkunasError INVALID_ARGUMENT if a policy has a figure that can't be meant */
+  /** @throws PerkunasError INVALID_ARGUMENT for what can't be meant */
   constructor(options: BitcoinBackendOptions) {
+    demandMeans(options)
+    demandChoices(options)
     const { maxAcceptedHtlcs } = channelPolicy(options.policy)
     admissionLimits(options.admission)
     paymentsPolicy(options.payments)

@@ -2,6 +2,7 @@
 // closings pay us.
 import { PerkunasError } from '../../../channel/index.js'
 import type { PeerID } from '../../../peer/index.js'
+import { demandFunction, demandObject } from '../node/faults.js'
 import type { InboundChannel, OpenOptions } from '../node/index.js'
 import type { Sat } from '../units.js'
 
@@ -46,6 +47,19 @@ export interface ChannelChoices {
   /** Channels without confirmations; without it there are none, and peers are not shown that there could be. */
   readonly zeroConf?: ZeroConfChoice
   readonly shutdown?: (channel: BeginningChannel) => ShutdownChoice | Promise<ShutdownChoice>
+}
+
+/** @throws PerkunasError INVALID_ARGUMENT if they are no functions: whoever calls need not have been compiled against our types */
+export function demandChoices({ zeroConf, shutdown }: ChannelChoices): void {
+  if (zeroConf !== undefined) demandObject(zeroConf, 'options.zeroConf')
+  const given = {
+    'options.zeroConf.trusts': zeroConf?.trusts,
+    'options.zeroConf.demands': zeroConf?.demands,
+    'options.shutdown': shutdown,
+  }
+  for (const [argument, choice] of Object.entries(given)) {
+    if (choice !== undefined) demandFunction(choice, argument)
+  }
 }
 
 /** For a channel that we open. @throws PerkunasError HANDLER_FAILED */

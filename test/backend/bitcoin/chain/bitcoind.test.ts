@@ -187,6 +187,7 @@ describe('bitcoin/chain: bitcoind', () => {
       const error = await failure(stranger.chainInfo())
       expect(error).to.include({ code })
       expect(String(error)).to.not.contain('guess')
+      if ('cookieFile' in credentials) expect(error.message).to.contain(credentials.cookieFile)
       await stranger.close()
     }
   })

@@ -87,6 +87,9 @@ describe('LightningNode: arguments', () => {
     'a policy with a negative reserve': { policy: { reserveMinimum: -1n } },
     'a short seed': { seed: new Uint8Array(5) },
     'no wallet': { wallet: undefined },
+    'a wallet that is not there yet': { wallet: Promise.resolve({}) },
+    'a chain that is none': { chain: { chainInfo: () => undefined } },
+    'the path of a counter': { steps: '/tmp/steps' },
     'a backup that is no function': { onBackup: 5 },
   }))
     it(`start with ${name} -> INVALID_ARGUMENT, before anything is read`, async () => {

@@ -2,6 +2,7 @@
 import { expect } from 'chai'
 import { BitcoinBackend, LIGHTNING_CAPABILITIES } from '../../../../backend/bitcoin/protocol/index.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
+import { PerkunasError } from '../../../../channel/errors.js'
 import { BitcoinLedger } from '../../../simulation/bitcoin/ledger.js'
 import { SimWallet } from '../../../simulation/bitcoin/wallet.js'
 import { LedgerChain } from '../node/ledger-chain.js'
@@ -18,4 +19,23 @@ describe('bitcoin: backend', () => {
     const many = new BitcoinBackend({ ...means, policy: { maxAcceptedHtlcs: 483 } })
     expect(many.capabilities).deep.equals({ ...LIGHTNING_CAPABILITIES, updatesInFlight: 483 })
   })
+
+  for (const [name, options, argument] of [
+    ['nothing', undefined, 'options'],
+    ['no chain', { ...means, chain: undefined }, 'options.chain'],
+    ['a chain source without sourceChain', { ...means, chain: { chainInfo: () => 1 } }, 'options.chain'],
+    ['a wallet that was not awaited', { ...means, wallet: Promise.resolve(means.wallet) }, 'options.wallet'],
+    ['a seed in hex', { ...means, seed: '00'.repeat(32) }, 'options.seed'],
+    ['the path of a counter', { ...means, steps: 'steps' }, 'options.steps'],
+    ['the path of a backup', { ...means, onBackup: 'backup' }, 'options.onBackup'],
+    ['zeroConf: true', { ...means, zeroConf: true }, 'options.zeroConf'],
+    ['somebody who is trusted', { ...means, zeroConf: { trusts: '0x02' } }, 'options.zeroConf.trusts'],
+    ['a shutdown that decides nothing', { ...means, shutdown: { isUpfront: true } }, 'options.shutdown'],
+  ] as const)
+    it(`${name} -> INVALID_ARGUMENT that names it, when it is made`, () => {
+      const make = () => Reflect.construct(BitcoinBackend, [options])
+      expect(make)
+        .to.throw(PerkunasError)
+        .with.nested.include({ code: 'INVALID_ARGUMENT', 'facts.argument': argument })
+    })
 })
