@@ -107,9 +107,16 @@ export type NodeEvent =
   | { readonly kind: 'stopped'; readonly channel: bigint; readonly error: PerkunasError }
   /**
    * Whether the wallet has what children cost that pay for commitments with anchors: told when it lacks some, and when it has
-   * enough again. Satoshis, confirmed and free; `missing` is to be added, and 0 if there is enough.
+   * enough again. Satoshis, confirmed and free; `missing` is to be added, and 0 if there is enough. What it has that no block
+   * has is in `unconfirmed`, as the change of a funding that was just published.
    */
-  | { readonly kind: 'reserve'; readonly needed: Sat; readonly available: Sat; readonly missing: Sat }
+  | {
+      readonly kind: 'reserve'
+      readonly needed: Sat
+      readonly available: Sat
+      readonly missing: Sat
+      readonly unconfirmed?: Sat
+    }
   /**
    * A backup that a peer kept for us has channels that we know nothing of: the store is an older copy, or another one. Nothing
    * is published any more for a channel whose peer has not shown since that we are not behind, and what the peer keeps is left

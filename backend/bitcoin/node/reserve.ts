@@ -78,20 +78,29 @@ export class Reserve {
 
   async #lookNow(): Promise<void> {
     const { core, tell, isStopped } = this.#options
-    const stand = this.stand(await this.available())
+    const { confirmed, unconfirmed } = await this.#options.wallet.balance()
     if (isStopped()) return
+    const stand = this.stand(confirmed)
     const isShort = stand.missing > 0n
     const channels = isShort ? anchoredOf(core) : 0
     const before = this.#told
     this.#told = channels
     // Fewer than before are better, and said of each block it would not be heard any more.
     if (isShort ? channels <= before : before === 0) return
-    tell({ kind: 'reserve', ...stand })
+    tell({ kind: 'reserve', ...stand, ...(isShort && unconfirmed > 0n && { unconfirmed }) })
   }
 }
 
 /** There is too little to pay for the children of all commitments. */
-export function shortOf({ needed, available, missing }: AnchorReserve): PerkunasError<'INSUFFICIENT_FUNDS'> {
-  const message = `channels with anchors need ${needed} sat in the wallet, confirmed and free, lest one that must be closed soon can't pay for it: add ${missing} sat`
-  return new PerkunasError('INSUFFICIENT_FUNDS', message, { needed, available })
+export function shortOf({
+  needed,
+  available,
+  missing,
+  unconfirmed = sat(0n),
+}: AnchorReserve & { readonly unconfirmed?: Sat }): PerkunasError<'INSUFFICIENT_FUNDS'> {
+  const coming = unconfirmed > 0n
+  const what = `channels with anchors need ${needed} sat in the wallet, confirmed and free, lest one that must be closed soon can't pay for it`
+  const rest = coming ? `, or wait for a block: ${unconfirmed} sat are unconfirmed` : ''
+  const facts = { needed, available, ...(coming && { unconfirmed }) }
+  return new PerkunasError('INSUFFICIENT_FUNDS', `${what}: add ${missing} sat${rest}`, facts)
 }

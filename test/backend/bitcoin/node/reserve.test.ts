@@ -4,6 +4,7 @@ import { expect } from 'chai'
 import type { AdmissionLimits } from '../../../../backend/bitcoin/channel/index.js'
 import { anchorReserve } from '../../../../backend/bitcoin/node/anchor-reserve.js'
 import type { LightningNode, NodeEvent } from '../../../../backend/bitcoin/node/index.js'
+import { shortOf } from '../../../../backend/bitcoin/node/reserve.js'
 import { feeratePerKw, sat } from '../../../../backend/bitcoin/units.js'
 import { isError, type PerkunasError } from '../../../../channel/errors.js'
 import { failure } from '../../../client/parties.js'
@@ -57,6 +58,19 @@ describe('LightningNode: a reserve for channels that peers open', () => {
     await world.chain.mine(1)
     await until(() => told.length === 3)
     expect(told[2]).to.include({ needed: 2n * ONE, missing: 0n })
+  })
+
+  it('what is missing comes with the next block -> told, and said to whoever reads errors', async () => {
+    bob.wallet.unconfirmed = sat(3_000_000n)
+    await started()
+    await opened()
+    await until(() => told.length === 1)
+    const [event] = told
+    if (event === undefined) throw new Error('not told')
+    expect(event).to.include({ missing: ONE, unconfirmed: 3_000_000n })
+    const error = shortOf(event)
+    expect(error.facts).to.deep.equal({ needed: ONE, available: 0n, unconfirmed: 3_000_000n })
+    expect(error.message).to.match(/wait for a block: 3000000 sat are unconfirmed/)
   })
 
   it('started again with too little -> told again', async () => {

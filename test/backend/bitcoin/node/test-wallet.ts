@@ -22,6 +22,8 @@ export class TestWallet {
   change: { readonly amount: Sat; readonly fee: Sat } | undefined
   /** What it says to have, confirmed and free. */
   confirmed = sat(100_000_000n)
+  /** And what no block has. */
+  unconfirmed = sat(0n)
   #count = 0
   /** Fundings with change that is not spent. */
   readonly #left = new Set<string>()
@@ -30,7 +32,7 @@ export class TestWallet {
 
   async balance(): Promise<Balance> {
     const nothing = sat(0n)
-    return { confirmed: this.confirmed, unconfirmed: nothing, immature: nothing, reserved: nothing }
+    return { confirmed: this.confirmed, unconfirmed: this.unconfirmed, immature: nothing, reserved: nothing }
   }
 
   async changeScript(): Promise<Uint8Array> {
