@@ -10,6 +10,8 @@ const MAX_SAT = 21n * 10n ** 14n
 const MILLION = 1_000_000
 /** Characters, of which each may be some bytes. */
 const MAX_REFERENCE = 250
+/** What records of text don't hold. */
+const NO_TEXT = /^\uFEFF|\p{Surrogate}/u
 const MAX_U16 = 0xffff
 const MAX_U32 = 0xffff_ffff
 
@@ -51,6 +53,7 @@ export function faultOfIntent(intent: Intent): string | undefined {
     case 'add': {
       const { reference, amount, paymentHash, cltvExpiry, onion, blindedPath } = intent
       if (typeof reference !== 'string' || reference.length > MAX_REFERENCE) return 'reference'
+      if (NO_TEXT.test(reference)) return 'reference'
       if (!isAmount(amount, 1n, MAX_SAT * 1000n)) return 'amount'
       if (!isBytes(paymentHash, 32)) return 'paymentHash'
       if (!isCount(cltvExpiry, 0, MAX_U32)) return 'cltvExpiry'

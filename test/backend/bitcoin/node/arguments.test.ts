@@ -125,6 +125,8 @@ describe('LightningNode: arguments', () => {
       { amount: -5n },
       { reference: 'x'.repeat(251) },
       { reference: 5 },
+      { reference: '\uD800' },
+      { reference: '\uFEFFone' },
       { cltvExpiry: 0.5 },
       { kind: 'x' },
     ]) {
