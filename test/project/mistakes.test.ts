@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { BitcoindSource } from '../../backend/bitcoin/chain/index.js'
+import { sourceChain } from '../../backend/bitcoin/node/index.js'
 import { BitcoinBackend } from '../../backend/bitcoin/protocol/index.js'
 import { BitcoindWallet, HdWallet } from '../../backend/bitcoin/wallet/index.js'
 import { address, asset, EthereumBackend, ether } from '../../backend/ethereum/index.js'
@@ -24,11 +25,6 @@ const nobody = `0x${'11'.repeat(20)}` as const
 /** As JavaScript calls it: with whatever there is. */
 function loosely<R>(method: (...args: never[]) => R, self: unknown, ...args: readonly unknown[]): R {
   return Reflect.apply(method, self, args)
-}
-
-function bitcoinBackend(payments: object): BitcoinBackend {
-  const chain = { chainHash: `0x${'06'.repeat(32)}` }
-  return Reflect.construct(BitcoinBackend, [{ chain, payments }])
 }
 
 describe('project: mistakes of new users', () => {
@@ -69,6 +65,14 @@ describe('project: mistakes of new users', () => {
   const seed = new Uint8Array(32).fill(7)
   const bitcoins = () =>
     HdWallet.open({ seed, network: 'regtest', store: new MemoryStore(), birthday: 'tip' })
+  const source = new BitcoindSource({
+    url: 'http://127.0.0.1:8332',
+    credentials: { user: 'a', password: 'b' },
+  })
+  const bitcoinBackend = (options: object) =>
+    Reflect.construct(BitcoinBackend, [
+      { chain: sourceChain({ source, network: 'regtest' }), seed, ...options },
+    ])
 
   const mistakes: readonly (readonly [string, () => unknown, string, string])[] = [
     [
@@ -249,9 +253,21 @@ describe('project: mistakes of new users', () => {
     ],
     [
       'a decision on payments that is made elsewhere',
-      () => loosely(bitcoinBackend, undefined, { spontaneous: 'take' }),
+      async () => bitcoinBackend({ wallet: await bitcoins(), payments: { spontaneous: 'take' } }),
       'INVALID_ARGUMENT',
       'payments.spontaneous',
+    ],
+    [
+      'a wallet that was not awaited',
+      () => bitcoinBackend({ wallet: bitcoins() }),
+      'INVALID_ARGUMENT',
+      'options.wallet must be the object itself, no promise of it',
+    ],
+    [
+      'a chain source in the place of a chain',
+      async () => bitcoinBackend({ wallet: await bitcoins(), chain: source }),
+      'INVALID_ARGUMENT',
+      'options.chain must be an object with a method follow',
     ],
     [
       'a proposal of nothing',
