@@ -185,7 +185,7 @@ export function readJournal(directory: string, { id, sequence, begun }: Mark): R
   }
   const reached = Math.max(last ?? 0, sequence)
   // Older records over newer ones that the tree has: neither the past nor the present.
-  if (reached < begun) throw new Error('its journal is damaged')
+  if (reached < begun) throw new Error('its journal is of an earlier moment, or damaged')
   for (; at < file.length; at += PAGE) {
     if ((recordAt(file, at, id)?.sequence ?? 0) > reached) throw new Error('its journal is damaged')
   }

@@ -25,7 +25,8 @@ export interface LmdbOptions {
  * A durable store in a directory.
  *
  * Commits of one turn of the event loop, and those that come while the disk is busy, share one record of the journal. Its
- * directory is one thing: the tree without the journal beside it is the past, and does not open.
+ * directory is one thing: the tree without the journal beside it is the past, and does not open; nor may a copy that was
+ * made file by file while somebody wrote.
  *
  * One process at a time may write: whoever opens a directory last owns it, and from then on every commit of an
  * earlier owner fails with STORE_FAILED. Two clients with the same keys would sign two states of one version;
