@@ -50,7 +50,7 @@ describe('project: the guide to Lightning', () => {
     })
     await mining
     rmSync(cwd, { recursive: true })
-    // 100 000 sat on chain; in the channel 50 000 for tea, 7 000 and 1 000, by the commitment that alice publishes.
+    // 100 000 sat on chain; in the channel 50 000 for tea, 7 000, 1 000 and 2 000, by the commitment that alice publishes.
     const [, ...lines] = printed.trimEnd().split('\n')
     expect(lines.slice(0, -1)).deep.equals([
       'a PSBT of signed inputs, for bob',
@@ -59,9 +59,10 @@ describe('project: the guide to Lightning', () => {
       'keysend succeeded',
       'held, then succeeded',
       'held, then failed',
+      'locked, then released',
       'recovered registering',
     ])
     const [, owned = ''] = /^bob has (\d+) sat$/.exec(lines.at(-1) ?? '') ?? []
-    expect(Number(owned)).within(157_000, 158_000)
+    expect(Number(owned)).within(159_000, 160_000)
   })
 })
