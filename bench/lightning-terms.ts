@@ -2,11 +2,11 @@
 import type { Bitcoind } from '../scripts/bitcoind.js'
 
 /** More than dust, so that each HTLC has an output and its signatures. */
-export const AMOUNT = 1_000n
-/** Of the channel: enough for some ten thousand payments. */
+export const AMOUNT = 500n
+/** Of the channel: enough for some eighty thousand payments, which ten rounds take by now. */
 export const CAPACITY = 50_000_000n
 /** What the one who does not open has at first, in millisatoshis. */
-export const PUSH = CAPACITY * 400n
+export const PUSH = CAPACITY * 200n
 /** In flight each way: all that the protocol allows. */
 export const HTLCS = 483
 
