@@ -139,7 +139,11 @@ describe('takeover: two processes, one client', () => {
     const all = channels.flat()
     let theirs = new Map<ChannelID, string>()
     let ours = new Map<ChannelID, string>()
-    const same = () => all.every((id) => ours.has(id) && ours.get(id) === theirs.get(id))
+    const versionOf = (id: ChannelID) => BigInt(ours.get(id)?.split(':')[0] ?? -1)
+    const told = (id: ChannelID) => servers.flatMap(({ states }) => [...(states.get(id)?.keys() ?? [])])
+    // What was under way may still be agreed on, and told a moment later. What was told and is lost is waited for in vain.
+    const isLast = (id: ChannelID) => told(id).every((version) => version <= versionOf(id))
+    const same = () => all.every((id) => ours.has(id) && ours.get(id) === theirs.get(id) && isLast(id))
     while (!same()) {
       const shown = ({ version, balances }: { version: bigint; balances: readonly bigint[] }) =>
         `${version}: ${balances.join()}`
@@ -147,10 +151,8 @@ describe('takeover: two processes, one client', () => {
       ours = new Map((await survivor.process.call('channels', null)).map((had) => [had.id, shown(had)]))
     }
     for (const id of all) {
-      const [version = ''] = ours.get(id)?.split(':') ?? []
       for (const server of servers) {
         for (const [older, balances] of server.states.get(id) ?? []) {
-          expect(older <= BigInt(version), `${id}: version ${older} was agreed on`).to.equal(true)
           // Whoever told it: one version has one content.
           for (const other of servers) {
             expect(other.states.get(id)?.get(older) ?? balances, `${id} ${older}`).to.equal(balances)

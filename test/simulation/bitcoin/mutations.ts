@@ -18,14 +18,14 @@ export const BITCOIN_MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'forget what was signed when it is restored',
-    file: 'backend/bitcoin/channel/record.js',
+    file: 'backend/bitcoin/channel/batch-rows.js',
     find: '...(batch === undefined ? {} : { batch }),',
     replace: '',
   },
   {
     name: 'forget what is wanted when it is restored',
-    file: 'backend/bitcoin/channel/record.js',
-    find: "intents: read(ROWS.intents, 'intents') ?? [],",
+    file: 'backend/bitcoin/channel/batch-rows.js',
+    find: "intents: wanted ?? read(ROWS.intents, 'intents') ?? [],",
     replace: 'intents: [],',
   },
   {
