@@ -119,11 +119,16 @@ function canSign(live: Live): boolean {
 
 function wantAdd(live: Live, intent: Intent & { readonly kind: 'add' }): Step {
   const { reference } = intent
+  if (isKnown(live, reference)) {
+    // No handoff: it would say that the one which is there has come to nothing.
+    const rule = 'there is one of this reference'
+    const error = new PerkunasError('INVALID_TRANSITION', `the HTLC can't be added: ${rule}`, { rule })
+    return to(live, { effects: [{ kind: 'refuse', error }] })
+  }
   const rule =
     faultOfTime(live) ??
     (live.link.kind === 'up' ? undefined : 'the peer is not connected') ??
-    (hasRoom(live) ? undefined : 'too many wait') ??
-    (isKnown(live, reference) ? 'there is one of this reference' : undefined)
+    (hasRoom(live) ? undefined : 'too many wait')
   if (rule !== undefined) return to(live, { handoffs: [refused(reference, rule)] })
   return to({ ...live, intents: live.intents.concat(intent) })
 }

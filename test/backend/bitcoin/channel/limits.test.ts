@@ -79,14 +79,22 @@ describe('BOLT 2, "Adding an HTLC": as its sender', () => {
     expect(refusals(pair, pair.alice, 40_000_001n)).to.match(/in_flight/)
     expect(refusals(pair, pair.alice, 40_000_000n)).to.equal(undefined)
   })
-  it('a reference that an HTLC has, wanted or offered -> refused: what is said twice is paid once', () => {
+  it('a reference that an HTLC has, wanted or offered -> refused to who says it, and no word of the HTLC that is there', () => {
     const pair = new Pair().reachNormal()
+    const refusal = (amount: bigint) => {
+      const { next, handoffs, effects } = pair.add(pair.alice, amount, 1)
+      expect(handoffs).to.deep.equal([])
+      expect(next).to.equal(pair.alice.state)
+      return effects.map((one) => (one.kind === 'refuse' ? one.error.message : one.kind))
+    }
     pair.add(pair.alice, 1_000_000n, 1)
-    pair.add(pair.alice, 1_000_000n, 1)
-    expect(lastRefusal(pair.alice)).to.match(/there is one of this reference/)
+    const said = ["the HTLC can't be added: there is one of this reference"]
+    expect(refusal(1_000_000n)).to.deep.equal(said)
     pair.settle()
-    pair.add(pair.alice, 2_000_000n, 1)
-    expect(kindsOf(pair.alice)).to.deep.equal(['refused', 'added', 'locked', 'refused'])
+    expect(refusal(2_000_000n)).to.deep.equal(said)
+    pair.input(pair.alice, { kind: 'disconnected' })
+    expect(refusal(1_000_000n), 'without a connection').to.deep.equal(said)
+    expect(kindsOf(pair.alice)).to.deep.equal(['added', 'locked'])
     expect(pair.live(pair.bob).book.htlcs).to.have.length(1)
   })
   it('an expiry in the past, or absurdly far away (f 26), is not offered', () => {
