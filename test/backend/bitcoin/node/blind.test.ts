@@ -69,14 +69,7 @@ describe('LightningNode: without sight of the chain', () => {
 
     it('six blocks at once -> told as few that are on their way; a source that fails, as none', async () => {
       await reached()
-      const said: ChainStatus[] = []
-      const chain = sourceChain({ source, network: 'regtest', pollingInterval: 1, patience: 1 })
-      const followed = await chain.follow(
-        undefined,
-        async () => undefined,
-        (status) => said.push(status),
-      )
-      said.length = 0
+      const { said, followed } = await toldOf(source)
       for (let i = 0; i < 6; i++) source.mine()
       while (said.length < 2 || said.at(-1)?.isSynced !== true)
         await new Promise((resolve) => setImmediate(resolve))
@@ -90,14 +83,7 @@ describe('LightningNode: without sight of the chain', () => {
 
     it('a reorg that has not all its blocks yet -> told as few that are on their way, until it has them', async () => {
       await reached()
-      const said: ChainStatus[] = []
-      const chain = sourceChain({ source, network: 'regtest', pollingInterval: 1, patience: 1 })
-      const followed = await chain.follow(
-        undefined,
-        async () => undefined,
-        (status) => said.push(status),
-      )
-      said.length = 0
+      const { said, followed } = await toldOf(source)
       source.drop(3)
       for (let i = 0; i < 2; i++) source.mine()
       while (said.length === 0) await new Promise((resolve) => setImmediate(resolve))
@@ -351,3 +337,16 @@ describe('LightningNode: without sight of the chain', () => {
     await world.stop()
   })
 })
+
+/** What is told of a chain whose source is looked at all the time, from now on. */
+async function toldOf(source: MadeChain) {
+  const said: ChainStatus[] = []
+  const chain = sourceChain({ source, network: 'regtest', pollingInterval: 1, patience: 1 })
+  const followed = await chain.follow(
+    undefined,
+    async () => undefined,
+    (status) => said.push(status),
+  )
+  said.length = 0
+  return { said, followed }
+}
