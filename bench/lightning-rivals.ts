@@ -34,6 +34,8 @@ export async function startRivals(): Promise<Rivals> {
   await Promise.all([a, b].map((node) => node.call('sync', null)))
   await Promise.all([a, b].map((node) => node.call('usable', channel)))
   for (const node of [a, b]) await node.call('hush', null)
+  await a.call('keepToCore', 0)
+  await b.call('keepToCore', 1)
   return {
     async pay(terms) {
       const { samples, seconds } = await a.call('pace', { peer: b.id, amount: AMOUNT * 1000n, ...terms })

@@ -1,4 +1,5 @@
 // What both benchmarks of two processes can ask either of them: what its machine allows and what it uses.
+import { keepToCore } from '../scripts/core.js'
 import { serve } from './child.js'
 import { type openTable, serveEcho, timeParts, timeRoundTrip } from './updates-floor.js'
 
@@ -8,6 +9,9 @@ export function partyCalls(directory: string, table: ReturnType<typeof openTable
     parts: (_: null) => timeParts(directory, table),
     serveEcho: (_: null) => serveEcho(),
     roundTrip: (port: number) => timeRoundTrip(port),
+
+    /** See `keepToCore`. */
+    keepToCore,
 
     /** Microseconds of processor time that this process has used. */
     cpu(_: null): number {

@@ -48,6 +48,7 @@ export async function inRounds(
   round: (counts: boolean) => Promise<void>,
 ): Promise<readonly Costs[]> {
   const costs: Costs[] = []
+  await keepApart(first, second)
   for (let i = 0; i <= rounds; i++) {
     const parts = await first.call('parts', null)
     const roundTrip = await first.call('roundTrip', await second.call('serveEcho', null))
@@ -56,6 +57,12 @@ export async function inRounds(
     progress(i === 0 ? 'warm' : `round ${i} of ${rounds}`)
   }
   return costs
+}
+
+/** Both are at work: from now on each has a core of its own, if there are two. */
+async function keepApart(first: Party, second: Party): Promise<void> {
+  const kept = [await first.call('keepToCore', 0), await second.call('keepToCore', 1)]
+  if (kept.includes(false)) progress('the processes are not kept apart: two cores and taskset are needed')
 }
 
 /** The middle of each part. */

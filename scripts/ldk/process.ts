@@ -1,6 +1,7 @@
 // The process of an LDK node: what its user can ask of it.
 import * as ldk from 'lightningdevkit'
 import { fromHex, type Hex, toHex } from '../../channel/bytes.js'
+import { keepToCore } from '../core.js'
 import { serve } from '../remote.js'
 import { displayed, isThere, type LdkEvent } from './events.js'
 import { done, LdkNode, reasonOf } from './node.js'
@@ -235,6 +236,9 @@ function callsOf(node: LdkNode, told: Told) {
       manager.timer_tick_occurred()
       node.pump()
     },
+
+    /** See `keepToCore`. */
+    keepToCore,
 
     /** Microseconds of processor time that this process has used. */
     cpu(_: null): number {
