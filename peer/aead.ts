@@ -1,5 +1,6 @@
 // ChaCha20-Poly1305 (RFC 8439) from whichever library is the quickest here; all give the same answers.
 import { chacha20poly1305 } from '@noble/ciphers/chacha.js'
+import { type Sodium, sodium } from './sodium.js'
 
 /** Bytes that sealing adds: the Poly1305 tag. */
 export const TAG_BYTES = 16
@@ -40,42 +41,13 @@ export const nobleAead: Aead = {
 /** OpenSSL through node:crypto, if it is there and knows the cipher: three times as fast at 1 kB. */
 export const nodeAead: Aead | undefined = loadNodeAead()
 
-/** libsodium through npm `sodium-native`, if that is installed: a fifth of OpenSSL's time for short messages. */
-export const sodiumAead: Aead | undefined = loadSodiumAead()
+/** libsodium, if it is installed: a fifth of OpenSSL's time for short messages. */
+export const sodiumAead: Aead | undefined = sodium && aeadOf(sodium)
 
 /** The one in use. */
 export const aead: Aead = sodiumAead ?? nodeAead ?? nobleAead
 
-/** What is used of the addon, whose binaries are in its package. */
-interface Sodium {
-  crypto_aead_chacha20poly1305_ietf_encrypt(
-    out: Uint8Array,
-    plaintext: Uint8Array,
-    associated: Uint8Array | null,
-    unused: null,
-    nonce: Uint8Array,
-    key: Uint8Array,
-  ): void
-  /** Throws if the ciphertext is not authentic. */
-  crypto_aead_chacha20poly1305_ietf_decrypt(
-    out: Uint8Array,
-    unused: null,
-    sealed: Uint8Array,
-    associated: Uint8Array | null,
-    nonce: Uint8Array,
-    key: Uint8Array,
-  ): void
-}
-
-function loadSodiumAead(): Aead | undefined {
-  const node = typeof process === 'undefined' ? undefined : process.getBuiltinModule?.('node:module')
-  if (node === undefined) return undefined
-  let sodium: Sodium
-  try {
-    sodium = node.createRequire(import.meta.url)('sodium-native')
-  } catch {
-    return undefined // not installed, or not for this platform
-  }
+function aeadOf(sodium: Sodium): Aead {
   return {
     name: 'sodium',
     seal({ key, nonce, associated = null }, plaintext, out, at) {

@@ -1,8 +1,9 @@
 // Onion packets (BOLT 4, "Packet Construction" and "Onion Decryption"): the sender wraps one payload per hop, each
 // hop takes its own off and learns neither where it stands nor how long the route is.
-import { sha256 } from '@noble/hashes/sha2.js'
+
 import { PerkunasError } from '../../../channel/errors.js'
 import { secp256k1 } from '../../../wallet/secp256k1.js'
+import { sha256 } from '../script/index.js'
 import { blindingFactor, deriveKey, mac, randomStream, type SharedSecret, sameBytes } from './keys.js'
 
 /** Bytes that a packet has beside its payloads: version, ephemeral key, HMAC. */
