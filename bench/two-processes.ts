@@ -62,7 +62,10 @@ export async function inRounds(
 /** Both are at work: from now on each has a core of its own, if there are two. */
 async function keepApart(first: Party, second: Party): Promise<void> {
   const kept = [await first.call('keepToCore', 0), await second.call('keepToCore', 1)]
-  if (kept.includes(false)) progress('the processes are not kept apart: two cores and taskset are needed')
+  const isApart = !kept.includes(false)
+  progress(
+    isApart ? 'each process has a core of its own' : 'processes share cores, as taskset and two are needed',
+  )
 }
 
 /** The middle of each part. */
