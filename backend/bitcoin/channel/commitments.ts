@@ -30,13 +30,15 @@ export function nextRemote({ terms, signer, book }: WithBook): CommitmentState {
 }
 
 /**
- * Makes what its next commitments need and is known already, for when there is nothing else to do. Changes no state. It takes
- * some kilobytes, which a channel that nobody has paid through yet does without.
+ * Makes a part of what its next commitments need and is known already, for when there is nothing else to do. Changes no state.
+ * It takes some kilobytes, which a channel that nobody has paid through yet does without.
+ *
+ * @returns whether anything was left to be made: then there may be more
  */
-export function prepare(state: ChannelState, env: ChannelEnv): void {
-  if (!isLive(state) || state.link.kind !== 'up' || state.phase === 'failed') return
-  if (state.signer.signed <= 1n) return
-  signerOf(state.terms, env).prepare(state.signer, state.remoteNextPoint)
+export function prepare(state: ChannelState, env: ChannelEnv): boolean {
+  if (!isLive(state) || state.link.kind !== 'up' || state.phase === 'failed') return false
+  if (state.signer.signed <= 1n) return false
+  return signerOf(state.terms, env).prepare(state.signer, state.remoteNextPoint)
 }
 
 /** Whether the peer has not yet revoked what we replaced by our last signature. */

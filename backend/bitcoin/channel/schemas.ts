@@ -5,6 +5,7 @@ import {
   bytes,
   converted,
   hex,
+  kept,
   list,
   nullable,
   object,
@@ -188,21 +189,26 @@ export const terms: Schema<Terms> = object({
 
 const signedCommitment = object({ funding: outpoint, txid: hash })
 
-/** See {@link SecretStore}. */
-export const secretStore: Schema<SecretStore> = converted(
-  object({
-    entries: list(nullable(object({ index: u64(), secret: hash })), { max: 49 }),
-    // One more than the index that comes next, which may be -1.
-    left: u64(),
-  }),
-  {
-    encode: ({ entries, next }: SecretStore) => ({
-      entries: entries.map((one) => one ?? null),
-      left: next + 1n,
+/** See {@link SecretStore}. A step changes one entry of it, if any. */
+export const secretStore: Schema<SecretStore> = kept(
+  converted(
+    object({
+      entries: list(nullable(kept(object({ index: u64(), secret: hash }))), { max: 49 }),
+      // One more than the index that comes next, which may be -1.
+      left: u64(),
     }),
-    decode: ({ entries, left }) => ({ entries: entries.map((one) => one ?? undefined), next: left - 1n }),
-    is: (value): value is SecretStore => typeof value === 'object' && value !== null && 'next' in value,
-  },
+    {
+      encode: ({ entries, next }: SecretStore) => ({
+        entries: entries.map((one) => one ?? null),
+        left: next + 1n,
+      }),
+      decode: ({ entries, left }) => ({
+        entries: entries.map((one) => one ?? undefined),
+        next: left - 1n,
+      }),
+      is: (value): value is SecretStore => typeof value === 'object' && value !== null && 'next' in value,
+    },
+  ),
 )
 
 /** See {@link SignerState}. */

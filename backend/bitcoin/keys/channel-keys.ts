@@ -83,25 +83,37 @@ export function basepointsOf(secrets: ChannelSecrets): Basepoints {
   }
 }
 
+/** Secrets of one side, by which the keys that are its own are made at less cost. */
+export interface OwnSecrets {
+  readonly holder?: Pick<ChannelSecrets, 'delayedPayment' | 'htlc'> & {
+    /** Of the commitment's point. */
+    readonly point: Uint8Array
+  }
+  readonly counterparty?: Pick<ChannelSecrets, 'revocation' | 'htlc'>
+}
+
 /**
  * The keys of one commitment.
  *
  * @param holder whose commitment it is
  * @param point the holder's, for that commitment
+ * @param own of whoever asks, if it is one of the two: the keys are the same without
  * @throws PerkunasError INVALID_ARGUMENT for what is not a point: check what a peer sent when it comes
  */
 export function commitmentKeys(
   holder: Basepoints,
   counterparty: Basepoints,
   point: Uint8Array,
+  own: OwnSecrets = {},
 ): CommitmentKeys {
+  const revoking = { revocation: own.counterparty?.revocation, point: own.holder?.point }
   return {
     localFunding: holder.funding,
     remoteFunding: counterparty.funding,
-    revocation: deriveRevocationKey(counterparty.revocation, point),
-    localDelayed: derivePublicKey(holder.delayedPayment, point),
-    localHtlc: derivePublicKey(holder.htlc, point),
-    remoteHtlc: derivePublicKey(counterparty.htlc, point),
+    revocation: deriveRevocationKey(counterparty.revocation, point, revoking),
+    localDelayed: derivePublicKey(holder.delayedPayment, point, own.holder?.delayedPayment),
+    localHtlc: derivePublicKey(holder.htlc, point, own.holder?.htlc),
+    remoteHtlc: derivePublicKey(counterparty.htlc, point, own.counterparty?.htlc),
     remotePayment: counterparty.payment,
   }
 }

@@ -13,6 +13,7 @@ export {
   deriveRevocationKey,
   deriveRevocationSecret,
   deriveSecret,
+  revealedPoint,
 } from './derive.js'
 export {
   type Balance,

@@ -9,7 +9,7 @@ import { equalBytes } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import type { Outpoint } from '../script/transaction.js'
 import { type Msat, type Sat, toSat } from '../units.js'
-import { commitmentPoint } from './derive.js'
+import { revealedPoint } from './derive.js'
 import {
   EMPTY_SECRETS,
   FIRST_SECRET_INDEX,
@@ -246,7 +246,7 @@ export function allowClosing(state: SignerState, share: { readonly balance: Msat
 
 function isSecretOf(secret: Uint8Array, point: Uint8Array): boolean {
   try {
-    return equalBytes(commitmentPoint(secret), point)
+    return equalBytes(revealedPoint(secret), point)
   } catch {
     return false
   }

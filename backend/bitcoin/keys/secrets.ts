@@ -40,7 +40,7 @@ export function commitmentSecrets(seed: Uint8Array): (commitmentNumber: bigint) 
 /** Bits of an index in which neighbours differ. */
 const STEM_BITS = 8n
 
-/** What was received of the peer's secrets: plain data, never changed in place. */
+/** What was received of the peer's secrets: plain data, frozen, so that what is written of it can be kept with it. */
 export interface SecretStore {
   /** At position b the latest secret whose index ends in exactly b zero bits, from which later ones follow. */
   readonly entries: readonly (SecretEntry | undefined)[]
@@ -74,9 +74,9 @@ export function insertSecret(store: SecretStore, { index, secret }: SecretEntry)
     }
   }
   const entries = Array.from({ length: Math.max(store.entries.length, place + 1) }, (_, b) =>
-    b === place ? { index, secret } : store.entries[b],
+    b === place ? Object.freeze({ index, secret }) : store.entries[b],
   )
-  return { entries, next: index - 1n }
+  return Object.freeze({ entries, next: index - 1n })
 }
 
 /** The secret of an index, or undefined if it has not come yet. */

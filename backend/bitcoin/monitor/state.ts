@@ -11,10 +11,10 @@ import { equalBytes } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import {
   type CommitmentState,
-  commitmentPoint,
   EMPTY_SECRETS,
   FIRST_SECRET_INDEX,
   insertSecret,
+  revealedPoint,
   type SecretStore,
   secretIndexOf,
 } from '../keys/index.js'
@@ -242,7 +242,7 @@ function revoked(
   const [current, next] = state.counterparty
   demand(number === revokedOf(state), `their commitment ${revokedOf(state)} is revoked next, not ${number}`)
   if (current === undefined || next === undefined) throw broken(`their commitment ${number} has no successor`)
-  demand(equalBytes(commitmentPoint(secret), current.point), `not the secret of their commitment ${number}`)
+  demand(equalBytes(revealedPoint(secret), current.point), `not the secret of their commitment ${number}`)
   const secrets = insertSecret(state.secrets, { index: secretIndexOf(number), secret })
   return pruned({ ...state, secrets, counterparty: [next] })
 }

@@ -228,15 +228,14 @@ export class Core implements SwitchChannels, Commands {
   }
 
   /**
-   * Makes ahead what a channel's next steps need. What is wrong with that shows when it is needed.
+   * Makes ahead a part of what a channel's next steps need. What is wrong with that shows when it is needed.
    *
    * @returns whether there is more to be made
    */
   prepare({ state, stopped, peer }: Entry): boolean {
     if (stopped !== undefined || !isLive(state)) return false
     try {
-      prepare(state, this.env)
-      return this.#machines.htlcs.prepare?.(peer, state.book.htlcs) ?? false
+      return prepare(state, this.env) || (this.#machines.htlcs.prepare?.(peer, state.book.htlcs) ?? false)
     } catch {
       return false
     }

@@ -24,17 +24,21 @@ export interface CommitmentKeys {
   readonly remotePayment: Uint8Array
 }
 
-/** See above. */
-export interface CommitmentScripts {
+/** Those that are the same in all commitments of a holder. */
+export interface FixedScripts {
   /** The witness script of the output that it spends. */
   readonly funding: Uint8Array
-  /** Its witness script is that of the outputs of HTLC transactions, too. */
-  readonly toLocal: WitnessOutput
   /** Without witness script where the form pays to a key. */
   readonly toRemote: { readonly script: Uint8Array; readonly witnessScript?: Uint8Array }
   /** Where the form has a pair of them. */
   readonly localAnchor?: WitnessOutput
   readonly remoteAnchor?: WitnessOutput
+}
+
+/** See above. */
+export interface CommitmentScripts extends FixedScripts {
+  /** Its witness script is that of the outputs of HTLC transactions, too. */
+  readonly toLocal: WitnessOutput
   readonly htlcs: HtlcScripts
 }
 
@@ -44,18 +48,37 @@ export interface WitnessOutput {
   readonly witnessScript: Uint8Array
 }
 
-/** Makes them. @throws PerkunasError INVALID_ARGUMENT if the funding keys are the same */
-export function commitmentScripts(given: {
+/** What they are made of. */
+interface ScriptsGiven {
   readonly format: CommitmentFormat
   readonly keys: CommitmentKeys
   readonly toSelfDelay: number
-}): CommitmentScripts {
+}
+
+/**
+ * Makes them.
+ *
+ * @param fixed of the same holder, for whoever made them before
+ * @throws PerkunasError INVALID_ARGUMENT if the funding keys are the same
+ */
+export function commitmentScripts(
+  given: ScriptsGiven,
+  fixed: FixedScripts = fixedScripts(given),
+): CommitmentScripts {
   const { format, keys, toSelfDelay } = given
-  const { anchors, oneBlockDelay } = FORMATS[format]
   const delayed = { revocation: keys.revocation, delayed: keys.localDelayed, delay: toSelfDelay }
   return {
-    funding: fundingScript(keys.localFunding, keys.remoteFunding),
+    ...fixed,
     toLocal: paidTo(delayedScript(delayed)),
+    htlcs: htlcScripts({ ...keys, delayed: FORMATS[format].oneBlockDelay }),
+  }
+}
+
+/** Makes those that never change. @throws PerkunasError INVALID_ARGUMENT if the funding keys are the same */
+export function fixedScripts({ format, keys }: Omit<ScriptsGiven, 'toSelfDelay'>): FixedScripts {
+  const { anchors, oneBlockDelay } = FORMATS[format]
+  return {
+    funding: fundingScript(keys.localFunding, keys.remoteFunding),
     toRemote: oneBlockDelay
       ? paidTo(toRemoteScript(keys.remotePayment))
       : { script: p2wpkh(keys.remotePayment) },
@@ -63,7 +86,6 @@ export function commitmentScripts(given: {
       localAnchor: paidTo(anchorScript(keys.localFunding)),
       remoteAnchor: paidTo(anchorScript(keys.remoteFunding)),
     }),
-    htlcs: htlcScripts({ ...keys, delayed: oneBlockDelay }),
   }
 }
 

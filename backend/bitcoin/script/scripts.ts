@@ -1,7 +1,7 @@
 // The scripts of BOLT 3, by the names that it gives them.
-import { Script } from '@scure/btc-signer'
 import { concat, equalBytes } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
+import { assemble } from './assemble.js'
 import { hash160, ripemd160, sha256 } from './hash.js'
 
 /** Pay-to-anchor (BIP 433): anybody may spend it, with an empty witness. */
@@ -19,7 +19,7 @@ export function p2wpkh(publicKey: Uint8Array): Uint8Array {
 
 /** What a signature for {@link p2wpkh} commits to (BIP 143, "scriptCode"). */
 export function p2wpkhScriptCode(publicKey: Uint8Array): Uint8Array {
-  return Script.encode(['DUP', 'HASH160', hash160(publicKey), 'EQUALVERIFY', 'CHECKSIG'])
+  return assemble('DUP', 'HASH160', hash160(publicKey), 'EQUALVERIFY', 'CHECKSIG')
 }
 
 /**
@@ -35,7 +35,7 @@ export function fundingScript(one: Uint8Array, other: Uint8Array): Uint8Array {
     })
   }
   const [first, second] = compareBytes(one, other) < 0 ? [one, other] : [other, one]
-  return Script.encode(['OP_2', first, second, 'OP_2', 'CHECKMULTISIG'])
+  return assemble(2, first, second, 2, 'CHECKMULTISIG')
 }
 
 /**
@@ -50,7 +50,7 @@ export function delayedScript(keys: {
   readonly delay: number
 }): Uint8Array {
   const { revocation, delayed, delay } = keys
-  return Script.encode([
+  return assemble(
     'IF',
     revocation,
     'ELSE',
@@ -60,17 +60,17 @@ export function delayedScript(keys: {
     delayed,
     'ENDIF',
     'CHECKSIG',
-  ])
+  )
 }
 
 /** The output to_remote where there are anchors: spendable after one block. @see BOLT 3, "to_remote Output" */
 export function toRemoteScript(remotePayment: Uint8Array): Uint8Array {
-  return Script.encode([remotePayment, 'CHECKSIGVERIFY', 1, 'CHECKSEQUENCEVERIFY'])
+  return assemble(remotePayment, 'CHECKSIGVERIFY', 1, 'CHECKSEQUENCEVERIFY')
 }
 
 /** An anchor: of its owner at once, of anybody after 16 blocks. @see BOLT 3, "to_local_anchor and to_remote_anchor" */
 export function anchorScript(funding: Uint8Array): Uint8Array {
-  return Script.encode([funding, 'CHECKSIG', 'IFDUP', 'NOTIF', 16, 'CHECKSEQUENCEVERIFY', 'ENDIF'])
+  return assemble(funding, 'CHECKSIG', 'IFDUP', 'NOTIF', 16, 'CHECKSEQUENCEVERIFY', 'ENDIF')
 }
 
 /** The keys in the HTLC outputs of one commitment. */
@@ -94,7 +94,7 @@ export interface HtlcScripts {
 
 /** Prepares {@link HtlcScripts}. */
 export function htlcScripts({ revocation, localHtlc, remoteHtlc, delayed }: HtlcScriptKeys): HtlcScripts {
-  const start = Script.encode([
+  const start = assemble(
     'DUP',
     'HASH160',
     hash160(revocation),
@@ -107,34 +107,25 @@ export function htlcScripts({ revocation, localHtlc, remoteHtlc, delayed }: Htlc
     'SIZE',
     32,
     'EQUAL',
-  ])
+  )
   const end = delayed ? [0x68, 0x51, 0xb2, 0x75, 0x68] : [0x68, 0x68]
   // NOTIF: no preimage of 32 bytes on the stack, so it is the holder's HTLC-timeout transaction.
   const offeredStart = concat(
     start,
-    Script.encode(['NOTIF', 'DROP', 'OP_2', 'SWAP', localHtlc, 'OP_2', 'CHECKMULTISIG', 'ELSE', 'HASH160']),
+    assemble('NOTIF', 'DROP', 2, 'SWAP', localHtlc, 2, 'CHECKMULTISIG', 'ELSE', 'HASH160'),
     Uint8Array.of(0x14),
   )
   const offeredEnd = Uint8Array.from([0x88, 0xac, ...end])
   // IF: the preimage is there, so it is the holder's HTLC-success transaction.
-  const receivedStart = concat(start, Script.encode(['IF', 'HASH160']), Uint8Array.of(0x14))
-  const receivedMiddle = Script.encode([
-    'EQUALVERIFY',
-    'OP_2',
-    'SWAP',
-    localHtlc,
-    'OP_2',
-    'CHECKMULTISIG',
-    'ELSE',
-    'DROP',
-  ])
+  const receivedStart = concat(start, assemble('IF', 'HASH160'), Uint8Array.of(0x14))
+  const receivedMiddle = assemble('EQUALVERIFY', 2, 'SWAP', localHtlc, 2, 'CHECKMULTISIG', 'ELSE', 'DROP')
   const receivedEnds = new Map<number, Uint8Array>()
   const receivedEnd = (cltvExpiry: number) => {
     const known = receivedEnds.get(cltvExpiry)
     if (known !== undefined) return known
     const made = concat(
       receivedMiddle,
-      Script.encode([cltvExpiry, 'CHECKLOCKTIMEVERIFY', 'DROP', 'CHECKSIG']),
+      assemble(cltvExpiry, 'CHECKLOCKTIMEVERIFY', 'DROP', 'CHECKSIG'),
       Uint8Array.from(end),
     )
     receivedEnds.set(cltvExpiry, made)

@@ -93,7 +93,7 @@ function fakeSigner(
     commitmentPoint: keys.pointOf,
     localCommitment: (state) => build('local', state, keys.pointOf(state.number)),
     remoteCommitment: (state, point) => build('remote', state, point),
-    prepare() {},
+    prepare: () => false,
     takeBack() {},
     signRemote(record, state, point) {
       const commitment = build('remote', state, point)

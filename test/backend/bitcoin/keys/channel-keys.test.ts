@@ -79,6 +79,9 @@ describe('channel keys', () => {
             remotePayment: secp256k1.publicKey(counterparty.payment),
             revocation: secp256k1.publicKey(deriveRevocationSecret(counterparty.revocation, secret)),
           })
+          const points = [basepointsOf(holder), basepointsOf(counterparty), point] as const
+          expect(commitmentKeys(...points, { holder: { ...holder, point: secret } })).to.deep.equal(keys)
+          expect(commitmentKeys(...points, { counterparty })).to.deep.equal(keys)
         },
       ),
       { numRuns: 25 },
