@@ -40,6 +40,12 @@ export const MAX_ENCODED_BYTES = 4 * 1024 * 1024
 
 /** Codec of bare values of a schema, for records and parts of messages. */
 export function schemaCodec<T>(schema: Schema<T>, options: CodecOptions = {}): Codec<T> {
+  const { encode, decode } = briefCodec(schema, options)
+  return { encode: (value) => encode(value).slice(), decode }
+}
+
+/** The same for who copies at once what is encoded: with the next value of any codec other bytes are there. */
+export function briefCodec<T>(schema: Schema<T>, options: CodecOptions = {}): Codec<T> {
   const { maxBytes = MAX_ENCODED_BYTES } = options
   return {
     encode: (value) => write((out) => schema.write(value, out), maxBytes),
@@ -88,7 +94,7 @@ export function messageCodec<const D extends readonly MessageDefinition[]>(
           argument: 'kind',
         })
       }
-      return write((out) => kind.write(message, out), maxBytes)
+      return write((out) => kind.write(message, out), maxBytes).slice()
     },
     decode: (bytes) => {
       const wire = read(bytes, maxBytes)
@@ -125,12 +131,13 @@ function headerOf(wire: unknown): { readonly name: string; readonly version: num
 /** Of all codecs: none is left before what it writes is taken out. */
 const writer = new Writer()
 
+/** @returns a view of what was written, which holds until something else is */
 function write(fill: (out: Writer) => void, maxBytes: number): Uint8Array {
   const start = writer.at
   try {
     fill(writer)
     checkSize(writer.at - start, maxBytes)
-    return writer.since(start)
+    return writer.viewSince(start)
   } catch (error) {
     if (!(error instanceof PerkunasError) || !('path' in error.facts)) throw error
     throw new PerkunasError(

@@ -31,7 +31,12 @@ export class Writer {
 
   /** A copy of what was written from there on. */
   since(start: number): Uint8Array {
-    return this.#bytes.slice(start, this.#at)
+    return this.viewSince(start).slice()
+  }
+
+  /** What was written from there on, until something else is. */
+  viewSince(start: number): Uint8Array {
+    return this.#bytes.subarray(start, this.#at)
   }
 
   /** Drops what was written from there on. */

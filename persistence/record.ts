@@ -19,7 +19,7 @@ export interface RecordSpec<T> {
   readonly name: string
   /** Of the payload's form, 1 to 65 535. Raise it with every change of form, and add a migration. */
   readonly version: number
-  /** Value to payload, in the form of `version`. */
+  /** Value to payload, in the form of `version`; it is copied before anything else is encoded. */
   encode(value: T): Uint8Array
   /** Payload in the form of `version` to value; throws if it is not one. */
   decode(payload: Uint8Array): T

@@ -1,12 +1,13 @@
 // What the rows of all machines of a node have in common: their form in the store, and how one that is wrong is refused.
 import { isError, PerkunasError } from '../../channel/errors.js'
-import { type Schema, schemaCodec } from '../../peer/index.js'
+import { briefCodec } from '../../peer/codec.js'
+import type { Schema } from '../../peer/index.js'
 import { defineRecord, type RecordType } from '../../persistence/index.js'
 import { isNewerRecord } from '../../persistence/record.js'
 
 /** A row of version 1. @param maxBytes of its payload; 16 MiB if nothing else is said */
 export function rowType<T>(name: string, schema: Schema<T>, maxBytes = 16 * 1024 * 1024): RecordType<T> {
-  return defineRecord({ name, version: 1, ...schemaCodec(schema, { maxBytes }) })
+  return defineRecord({ name, version: 1, ...briefCodec(schema, { maxBytes }) })
 }
 
 /** The key index in a row's key. @throws PerkunasError INVALID_RECORD */

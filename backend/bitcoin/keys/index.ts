@@ -13,7 +13,6 @@ export {
   deriveRevocationKey,
   deriveRevocationSecret,
   deriveSecret,
-  revealedPoint,
 } from './derive.js'
 export {
   type Balance,

@@ -9,12 +9,12 @@
 // in which one number is looked up once one of them is on chain; see rows.ts.
 import { equalBytes } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
+import { revealedPoint } from '../keys/derive.js'
 import {
   type CommitmentState,
   EMPTY_SECRETS,
   FIRST_SECRET_INDEX,
   insertSecret,
-  revealedPoint,
   type SecretStore,
   secretIndexOf,
 } from '../keys/index.js'

@@ -27,18 +27,23 @@ export type ScriptPart = keyof typeof OPCODES | number | Uint8Array
 
 /** The parts one after the other, numbers and data in their shortest form. */
 export function assemble(...parts: readonly ScriptPart[]): Uint8Array {
-  const bytes: number[] = []
-  for (const part of parts) {
-    if (typeof part === 'string') bytes.push(OPCODES[part])
-    else if (typeof part !== 'number') bytes.push(part.length, ...part)
-    else if (part <= 16) bytes.push(part === 0 ? 0 : 0x50 + part)
-    else {
-      const digits = numberBytes(part)
-      bytes.push(digits.length, ...digits)
-    }
+  let at = 0
+  const push = (data: ArrayLike<number>) => {
+    space[at] = data.length
+    space.set(data, at + 1)
+    at += 1 + data.length
   }
-  return Uint8Array.from(bytes)
+  for (const part of parts) {
+    if (typeof part === 'string') space[at++] = OPCODES[part]
+    else if (typeof part !== 'number') push(part)
+    else if (part <= 16) space[at++] = part === 0 ? 0 : 0x50 + part
+    else push(numberBytes(part))
+  }
+  return space.slice(0, at)
 }
+
+/** In which scripts are made: none that can be spent is longer. */
+const space = new Uint8Array(10_000)
 
 /** Little-endian; the highest bit is the sign. */
 function numberBytes(value: number): readonly number[] {
