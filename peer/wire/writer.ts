@@ -8,21 +8,30 @@ export const MAX_MESSAGE_BYTES = 65_535
 const MAX_U64 = 0xffff_ffff_ffff_ffffn
 const MAX_S64 = 0x7fff_ffff_ffff_ffffn
 
+/** Room for what is written next, so that not each message has to grow its own. */
+let spare: Uint8Array<ArrayBuffer> | undefined
+
 /** Bytes that grow as they are written, up to {@link MAX_MESSAGE_BYTES}, and what is being written, for its errors. */
 export class Writer {
-  #bytes = new Uint8Array(512)
-  #view = new DataView(this.#bytes.buffer)
+  #bytes: Uint8Array<ArrayBuffer>
+  #view: DataView
   #at = 0
   /** What is being written, such as `init.networks`. */
   path: string
 
   constructor(path: string) {
+    // Whoever writes a part of a message meanwhile finds none, and begins with one of his own.
+    this.#bytes = spare ?? new Uint8Array(2048)
+    spare = undefined
+    this.#view = new DataView(this.#bytes.buffer)
     this.path = path
   }
 
-  /** What has been written. */
+  /** What has been written. Nothing may follow. */
   done(): Uint8Array {
-    return this.#bytes.slice(0, this.#at)
+    const written = this.#bytes.slice(0, this.#at)
+    spare = this.#bytes
+    return written
   }
 
   u8(value: number): void {
