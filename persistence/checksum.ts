@@ -8,11 +8,14 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   return rest
 })
 
-/** Continues the checksum of what came before, 0 at the beginning, with some more bytes. */
-type Crc32 = (bytes: Uint8Array, before: number) => number
+const utf8 = new TextEncoder()
+
+/** Continues the checksum of what came before, 0 at the beginning, with some more bytes, or with a text's UTF-8 bytes. */
+type Crc32 = (part: Uint8Array | string, before: number) => number
 
 /** Without any help. */
-export const crc32ByByte: Crc32 = (bytes, before) => {
+export const crc32ByByte: Crc32 = (part, before) => {
+  const bytes = typeof part === 'string' ? utf8.encode(part) : part
   let rest = ~before
   for (let i = 0; i < bytes.length; i++) {
     rest = (TABLE[(rest ^ (bytes[i] ?? 0)) & 0xff] ?? 0) ^ (rest >>> 8)
@@ -22,8 +25,8 @@ export const crc32ByByte: Crc32 = (bytes, before) => {
 
 const continued: Crc32 = byZlib() ?? crc32ByByte
 
-/** The checksum of byte strings put end to end, 0 to 2^32 - 1. */
-export function crc32(...parts: readonly Uint8Array[]): number {
+/** The checksum of byte strings and UTF-8 texts put end to end, 0 to 2^32 - 1. */
+export function crc32(...parts: readonly (Uint8Array | string)[]): number {
   let sum = 0
   for (const part of parts) sum = continued(part, sum)
   return sum

@@ -10,7 +10,6 @@
 // the disk can write a right hash too.
 import { isError, PerkunasError } from '../channel/errors.js'
 import { crc32 } from './checksum.js'
-import { encodeKey } from './keys.js'
 import type { ScanOptions, Store, Write } from './store.js'
 
 /** What a kind of record is made of. `encode` and `decode` fit the codecs of messages. */
@@ -106,7 +105,7 @@ export function sealEnvelope(key: string, { name, version, payload }: Envelope):
   view.setUint16(2 + name.length, version)
   sealed.set(payload, 4 + name.length)
   const end = sealed.length - 4
-  view.setUint32(end, crc32(encodeKey(key), sealed.subarray(0, end)))
+  view.setUint32(end, crc32(key, sealed.subarray(0, end)))
   return sealed
 }
 
@@ -126,7 +125,7 @@ export function openEnvelope(key: string, bytes: Uint8Array): Envelope {
   if (
     format !== FORMAT ||
     bytes.length < OVERHEAD + nameLength ||
-    view.getUint32(end) !== crc32(encodeKey(key), bytes.subarray(0, end))
+    view.getUint32(end) !== crc32(key, bytes.subarray(0, end))
   ) {
     throw invalid(key, 'damaged: the checksum is not that of its key and content')
   }

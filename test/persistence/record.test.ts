@@ -52,6 +52,16 @@ function refusal(open: () => unknown): string {
 }
 
 describe('record: checksum', () => {
+  it('of a text -> that of its UTF-8 bytes, by zlib and byte by byte', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 100 }), (text) => {
+        const expected = crc32ByByte(new TextEncoder().encode(text), 0)
+        expect(crc32(text)).to.equal(expected)
+        expect(crc32ByByte(text, 0)).to.equal(expected)
+      }),
+    )
+  })
+
   it('by zlib and byte by byte -> the same, in one piece or in several', () => {
     expect(crc32ByByte(new TextEncoder().encode('123456789'), 0)).to.equal(0xcbf43926)
     fc.assert(
