@@ -24,8 +24,8 @@ import { blockHeight } from '../units.js'
 import type { NodeEffect } from './effects.js'
 import type { Consequence, HtlcSwitch, SwitchChannels, Unwish, Wish } from './switch.js'
 
-/** Onions that are taken off ahead, or session keys made, before others have their turn: less than a millisecond. */
-const ONIONS_AHEAD = 4
+/** Onions that are taken off ahead, or session keys made, before others have their turn: a quarter of a millisecond. */
+const ONIONS_AHEAD = 2
 
 /** What a desk needs of its node. */
 export interface DeskOptions {

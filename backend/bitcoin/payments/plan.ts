@@ -112,8 +112,9 @@ export function faultOfForm(request: PayRequest): PerkunasError<'INVALID_ARGUMEN
     ? FIELDS[request.kind]
     : undefined
   if (fields === undefined) return argument('request', 'an unknown kind of request')
-  const extra = contentOf(request).find(([name]) => name !== 'kind' && !fields.includes(name))
-  if (extra !== undefined) return argument('request', `${extra[0]} is not part of it`)
+  for (const [name, value] of Object.entries(request))
+    if (value !== undefined && name !== 'kind' && !fields.includes(name))
+      return argument('request', `${name} is not part of it`)
   const { timeout } = request
   if (timeout !== undefined && !(Number.isSafeInteger(timeout) && timeout >= 0))
     return argument('timeout', 'milliseconds expected')
