@@ -1,5 +1,6 @@
 // What a client's user holds of a channel, however its parties come to agree.
 import type { Observable } from 'rxjs'
+import type { NamesOf } from '../channel/arguments.js'
 import type {
   ChannelID,
   Draft,
@@ -40,8 +41,15 @@ export interface SettleOptions extends ChannelCallOptions {
   readonly locks?: 'wait' | 'refuse' | 'dispute'
 }
 
+/** The names of {@link ChannelCallOptions}. */
+export const CALL_NAMES: NamesOf<ChannelCallOptions> = { signal: true, timeout: true }
+/** The names of {@link SettleOptions}. */
+export const SETTLE_NAMES: NamesOf<SettleOptions> = { ...CALL_NAMES, locks: true }
+
 /**
  * A channel of ours.
+ *
+ * Each call that takes options throws INVALID_ARGUMENT before any effect if one of them is unknown.
  *
  * What a ledger's channels can do is in its `Capabilities`: where an allocation is `free` every update is possible; where
  * it is `typed`, updates pay from one side to the other, and locks do the rest. What a channel can't do throws UNSUPPORTED.

@@ -1,18 +1,22 @@
 // What a program holds: one client, whatever protocol its ledger's channels speak.
 import { type Observable, Subject } from 'rxjs'
+import { demandMethods, demandNames, demandObject } from '../channel/arguments.js'
 import { type ChannelID, PerkunasError } from '../channel/index.js'
 import type { Bus, PeerID } from '../peer/index.js'
 import type { Channel } from './channel.js'
 import { systemClock, systemEntropy } from './environment.js'
 import {
+  ALLOCATION_NAMES,
+  CLIENT_NAMES,
   type ClientOptions,
   defaultTimeouts,
+  PROPOSAL_NAMES,
   type ProposalHandler,
   type ProposalOptions,
   reject,
   type UpdateHandler,
 } from './options.js'
-import type { ProtocolHost, ProtocolOptions, RunningProtocol } from './protocol.js'
+import { PROTOCOL_NAMES, type ProtocolHost, type ProtocolOptions, type RunningProtocol } from './protocol.js'
 import { Unanimous } from './unanimous.js'
 
 /** Negotiates channels, keeps them, and lets nothing get lost. */
@@ -24,7 +28,7 @@ export class Client {
   #handleProposal: ProposalHandler = () => reject('this participant takes no proposals')
   #handleUpdate: UpdateHandler = () => reject('this participant takes no updates')
 
-  /** @throws PerkunasError INVALID_ARGUMENT for means that are missing, or that the ledger's protocol can't use */
+  /** @throws PerkunasError INVALID_ARGUMENT for means that are missing, unknown, or that the ledger's protocol can't use */
   constructor(options: ClientOptions | ProtocolOptions) {
     checkMeans(options)
     const { bus, store, clock = systemClock, entropy = systemEntropy } = options
@@ -110,6 +114,9 @@ export class Client {
       const message = 'options: an object with peers, allocation and challengeDuration expected'
       throw new PerkunasError('INVALID_ARGUMENT', message, { argument: 'options' })
     }
+    demandNames(options, PROPOSAL_NAMES)
+    if (options.allocation !== undefined)
+      demandNames(options.allocation, ALLOCATION_NAMES, 'options.allocation')
     return this.#protocol.propose(options)
   }
 
@@ -149,13 +156,18 @@ function isUnanimous(options: ClientOptions | ProtocolOptions): options is Clien
 }
 
 function checkMeans(options: ClientOptions | ProtocolOptions): void {
+  demandObject(options, 'options')
   const { bus, store, backend, wallet } = options
   const missing = (name: string) =>
     new PerkunasError('INVALID_ARGUMENT', `a client needs a ${name}`, { argument: name })
   for (const [name, means] of Object.entries({ bus, store, backend })) {
     if (means === undefined) throw missing(name)
   }
+  demandObject(backend, 'options.backend')
+  demandMethods(store, 'options.store', ['get', 'scan', 'commit'])
   if (!('protocol' in backend) && wallet === undefined) throw missing('wallet')
+  demandNames(options, 'protocol' in backend ? PROTOCOL_NAMES : CLIENT_NAMES)
+  demandNames(options.timeouts ?? {}, defaultTimeouts, 'options.timeouts')
 }
 
 function checkHandler(handler: unknown): void {

@@ -1,5 +1,6 @@
 // The controller of one channel: it feeds the channel's conversation and reflects it. No protocol here.
 import { defer, type Observable, startWith } from 'rxjs'
+import { demandNames, SIGNAL } from '../channel/arguments.js'
 import {
   type Amount,
   apply,
@@ -22,7 +23,15 @@ import {
   stateOf,
 } from '../channel/index.js'
 import type { PeerID } from '../peer/index.js'
-import { asAborted, type Channel, type ChannelCallOptions, unsupported } from './channel.js'
+import {
+  asAborted,
+  CALL_NAMES,
+  type Channel,
+  type ChannelCallOptions,
+  SETTLE_NAMES,
+  type SettleOptions,
+  unsupported,
+} from './channel.js'
 import { allSignatures, type ChannelState, currentOf, newestOf } from './conversation.js'
 import type { ChannelRuntime } from './runtime.js'
 import type { Streams } from './streams.js'
@@ -154,6 +163,7 @@ export class UnanimousChannel implements Channel {
   }
 
   async forceUpdate(edit: (draft: Draft) => void, options: ChannelCallOptions = {}): Promise<State> {
+    demandNames(options, CALL_NAMES)
     const letGo = this.#runtime.hold()
     try {
       return await this.#force(edit, options)
@@ -175,10 +185,12 @@ export class UnanimousChannel implements Channel {
   }
 
   async watch(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    demandNames(options, SIGNAL)
     await this.#until(({ record }) => record.machine.phase === 'withdrawn', options.signal)
   }
 
-  async settle(options: ChannelCallOptions = {}): Promise<void> {
+  async settle(options: SettleOptions = {}): Promise<void> {
+    demandNames(options, SETTLE_NAMES)
     const { signal } = options
     const { phase } = this
     if (phase === 'acting' || phase === 'signing') {
@@ -292,6 +304,7 @@ export class UnanimousChannel implements Channel {
   }
 
   async #update(edit: (draft: Draft) => void, options: ChannelCallOptions): Promise<State> {
+    demandNames(options, CALL_NAMES)
     const { clock } = this.#runtime.world
     const { signal, timeout = this.#host.timeouts.update } = options
     const deadline = clock.now() + timeout

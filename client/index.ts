@@ -1,5 +1,11 @@
 // Clients and channels: proposals, updates, disputes, and the runtime that makes them real.
-export type { Channel, ChannelCallOptions, SettleOptions } from './channel.js'
+export {
+  CALL_NAMES,
+  type Channel,
+  type ChannelCallOptions,
+  SETTLE_NAMES,
+  type SettleOptions,
+} from './channel.js'
 export { Client } from './client.js'
 export type { Clock, Entropy } from './environment.js'
 export type { ChannelProposal } from './messages.js'

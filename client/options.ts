@@ -1,4 +1,6 @@
 // What a client is given and asked for: its means, proposals, and the answers of its user.
+
+import { demandNames, type NamesOf } from '../channel/arguments.js'
 import type {
   Address,
   AddressMap,
@@ -92,6 +94,40 @@ export interface ProposalOptions {
   readonly signal?: AbortSignal
 }
 
+/** The names of {@link CommonOptions}. */
+export const COMMON_NAMES: NamesOf<CommonOptions> = {
+  bus: true,
+  store: true,
+  timeouts: true,
+  clock: true,
+  entropy: true,
+}
+/** The names of {@link ClientOptions}. */
+export const CLIENT_NAMES: NamesOf<ClientOptions> = {
+  ...COMMON_NAMES,
+  backend: true,
+  wallet: true,
+  leases: true,
+  address: true,
+  apps: true,
+  watcher: true,
+  warmChannels: true,
+}
+/** The names of {@link ProposalOptions}. */
+export const PROPOSAL_NAMES: NamesOf<ProposalOptions> = {
+  peers: true,
+  allocation: true,
+  challengeDuration: true,
+  agreement: true,
+  app: true,
+  data: true,
+  aux: true,
+  participant: true,
+  signal: true,
+}
+/** What an allocation may say that is proposed. */
+export const ALLOCATION_NAMES: NamesOf<Allocation> = { assets: true, balances: true, locked: true }
+
 /** Says what we think of a proposal: `accept()` or `reject(reason)`. */
 export type ProposalHandler = (proposal: ChannelProposal) => ProposalDecision | Promise<ProposalDecision>
 
@@ -107,12 +143,16 @@ export interface UpdateRequest {
 /** Says what we think of a proposed state: `accept()` or `reject(reason)`. It has passed all rules already. */
 export type UpdateHandler = (update: UpdateRequest) => Decision | Promise<Decision>
 
-/** A handler's yes. */
+const ACCEPT_NAMES: NamesOf<{ readonly participant?: AddressMap }> = { participant: true }
+
+/** A handler's yes. @throws PerkunasError INVALID_ARGUMENT if an option is unknown */
 export function accept(
   options: { readonly participant?: AddressMap } | ChannelProposal | UpdateRequest = {},
 ): ProposalDecision & { readonly accept: true } {
   // `handleProposals(accept)` hands in the proposal, whose participant is its proposer.
-  const participant = 'participant' in options && !('kind' in options) ? options.participant : undefined
+  const isRequest = 'kind' in options || 'proposed' in options
+  if (!isRequest) demandNames(options, ACCEPT_NAMES)
+  const participant = !isRequest && 'participant' in options ? options.participant : undefined
   return { accept: true, ...(participant && { participant }) }
 }
 

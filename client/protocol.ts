@@ -2,6 +2,7 @@
 //
 // `Client` runs one protocol: the unanimous one, or the one of its backend. Whatever the protocol, users see proposals,
 // updates and channels in the same form, and none of them sees another protocol's words.
+import type { NamesOf } from '../channel/arguments.js'
 import type { Capabilities, ChannelID, PerkunasError } from '../channel/index.js'
 import type { Bus } from '../peer/index.js'
 import type { Store } from '../persistence/index.js'
@@ -9,7 +10,13 @@ import type { Wallet } from '../wallet/index.js'
 import type { Channel } from './channel.js'
 import type { Clock, Entropy } from './environment.js'
 import type { ChannelProposal } from './messages.js'
-import type { CommonOptions, ProposalOptions, Timeouts, UpdateRequest } from './options.js'
+import {
+  COMMON_NAMES,
+  type CommonOptions,
+  type ProposalOptions,
+  type Timeouts,
+  type UpdateRequest,
+} from './options.js'
 import type { ProposalDecision } from './sessions.js'
 import type { Decision } from './world.js'
 
@@ -66,3 +73,6 @@ export interface ProtocolOptions extends CommonOptions {
   /** Not asked: such a backend holds its keys itself. */
   readonly wallet?: Wallet
 }
+
+/** The names of {@link ProtocolOptions}: what else clients may be made of has no meaning on such a ledger. */
+export const PROTOCOL_NAMES: NamesOf<ProtocolOptions> = { ...COMMON_NAMES, backend: true, wallet: true }

@@ -1,4 +1,5 @@
 // What a bus over connections is made of, and what it puts up with.
+import type { NamesOf } from '../channel/arguments.js'
 import type { PerkunasError } from '../channel/errors.js'
 import type { Clock } from './clock.js'
 import type { ConnectionLimits } from './connection.js'
@@ -49,3 +50,18 @@ export interface PeerBusOptions {
   /** Is told why a connection, opened or not, came to its end; for logs. `peer` is absent before authentication. */
   readonly onFailure?: (peer: PeerID | undefined, error: PerkunasError) => void
 }
+
+/** The names of {@link PeerBusOptions}. */
+export const BUS_NAMES: NamesOf<PeerBusOptions> = {
+  identity: true,
+  dialers: true,
+  addresses: true,
+  limits: true,
+  init: true,
+  understands: true,
+  clock: true,
+  random: true,
+  onFailure: true,
+}
+/** The names of what it is to say in `init`. */
+export const INIT_NAMES: NamesOf<NonNullable<PeerBusOptions['init']>> = { features: true, networks: true }

@@ -1,4 +1,5 @@
 // Named, versioned messages over schemas: `[name, version, ...fields]` in canonical msgpack.
+import { demandNames, type NamesOf } from '../channel/arguments.js'
 import { PerkunasError } from '../channel/errors.js'
 import { unpack } from './msgpack.js'
 import { Writer } from './msgpack-writer.js'
@@ -35,10 +36,12 @@ export interface CodecOptions {
   readonly maxBytes?: number
 }
 
+const OPTION_NAMES: NamesOf<CodecOptions> = { maxBytes: true }
+
 /** Default limit of an encoding: 4 MiB, what a connection takes as one message by default. */
 export const MAX_ENCODED_BYTES = 4 * 1024 * 1024
 
-/** Codec of bare values of a schema, for records and parts of messages. */
+/** Codec of bare values of a schema, for records and parts of messages. @throws PerkunasError INVALID_ARGUMENT if an option is unknown */
 export function schemaCodec<T>(schema: Schema<T>, options: CodecOptions = {}): Codec<T> {
   const { encode, decode } = briefCodec(schema, options)
   return { encode: (value) => encode(value).slice(), decode }
@@ -46,6 +49,7 @@ export function schemaCodec<T>(schema: Schema<T>, options: CodecOptions = {}): C
 
 /** The same for who copies at once what is encoded: with the next value of any codec other bytes are there. */
 export function briefCodec<T>(schema: Schema<T>, options: CodecOptions = {}): Codec<T> {
+  demandNames(options, OPTION_NAMES)
   const { maxBytes = MAX_ENCODED_BYTES } = options
   return {
     encode: (value) => write((out) => schema.write(value, out), maxBytes),
@@ -76,6 +80,7 @@ export function messageCodec<const D extends readonly MessageDefinition[]>(
   options: CodecOptions = {},
 ): Codec<MessageOf<D[number]>> {
   type Message = MessageOf<D[number]>
+  demandNames(options, OPTION_NAMES)
   const { maxBytes = MAX_ENCODED_BYTES } = options
   const kinds = new Map(
     definitions.map(({ name, version, fields }) => [
@@ -112,12 +117,13 @@ export function messageCodec<const D extends readonly MessageDefinition[]>(
 /**
  * Name and version of an encoded message, to choose the codec of a past version.
  *
- * @throws PerkunasError INVALID_MESSAGE or TOO_LARGE
+ * @throws PerkunasError INVALID_MESSAGE or TOO_LARGE; INVALID_ARGUMENT if an option is unknown
  */
 export function messageHeader(
   bytes: Uint8Array,
   options: CodecOptions = {},
 ): { readonly name: string; readonly version: number } {
+  demandNames(options, OPTION_NAMES)
   return headerOf(read(bytes, options.maxBytes ?? MAX_ENCODED_BYTES))
 }
 

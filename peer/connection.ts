@@ -1,5 +1,6 @@
 // One authenticated connection with a peer: BOLT 1 over a sealed session. Introduces itself, keeps the connection
 // alive, holds the peer to its limits, splits and joins long payloads.
+import { demandNames, type NamesOf } from '../channel/arguments.js'
 import { PerkunasError } from '../channel/errors.js'
 import { type Clock, systemClock } from './clock.js'
 import {
@@ -89,6 +90,16 @@ export interface ConnectionHandlers {
   onClose(connection: Connection, error: PerkunasError | undefined): void
 }
 
+const OPTION_NAMES: NamesOf<ConnectionOptions> = {
+  identity: true,
+  remote: true,
+  introduce: true,
+  understands: true,
+  limits: true,
+  clock: true,
+  entropy: true,
+}
+
 /** How many bytes we ask a peer to answer a ping with. */
 const PONG_BYTES = 0
 
@@ -115,9 +126,11 @@ export class Connection {
   /**
    * Takes over a stream and begins the handshake.
    *
-   * @throws PerkunasError INVALID_ARGUMENT if `remote` is no public key
+   * @throws PerkunasError INVALID_ARGUMENT if `remote` is no public key, or an option is unknown
    */
   constructor(stream: Stream, options: ConnectionOptions, handlers: ConnectionHandlers) {
+    demandNames(options, OPTION_NAMES)
+    demandNames(options.limits ?? {}, CONNECTION_LIMITS, 'options.limits')
     const { identity, remote, clock = systemClock, entropy = randomSecret } = options
     const limits = { ...CONNECTION_LIMITS, ...options.limits }
     const now = clock.now()

@@ -1,5 +1,6 @@
 // A network of buses in memory for tests: no keys, no bytes on a wire, but the same promises as the real
 // bus, and everything that may go wrong with it at the test's command.
+import { demandNames, type NamesOf } from '../channel/arguments.js'
 import { PerkunasError } from '../channel/errors.js'
 import type { Bus, MessageHandler, PeerHandler } from './bus.js'
 import type { PeerID } from './identity.js'
@@ -32,6 +33,8 @@ export interface MemoryNetworkOptions {
   readonly schedule?: (task: () => void) => void
 }
 
+const OPTION_NAMES: NamesOf<MemoryNetworkOptions> = { schedule: true }
+
 /** What is on its way from one bus to another. */
 interface Pipe {
   readonly queue: Uint8Array[]
@@ -41,8 +44,9 @@ interface Pipe {
   busy: boolean
 }
 
-/** Makes an empty network. */
+/** Makes an empty network. @throws PerkunasError INVALID_ARGUMENT if an option is unknown */
 export function memoryNetwork(options: MemoryNetworkOptions = {}): MemoryNetwork {
+  demandNames(options, OPTION_NAMES)
   return new Network(options.schedule ?? nextTurn)
 }
 

@@ -1,4 +1,5 @@
 // Streams in memory: two ends of a pipe, and a place where dialers and listeners meet. For tests and simulation.
+import { demandNames, type NamesOf } from '../channel/arguments.js'
 import { PerkunasError } from '../channel/errors.js'
 import type { PeerID } from './identity.js'
 import type { Dialer, Listener, Stream, StreamReceiver } from './stream.js'
@@ -13,6 +14,8 @@ export interface MemoryStreamOptions {
   readonly highWaterMark?: number
 }
 
+const OPTION_NAMES: NamesOf<MemoryStreamOptions> = { schedule: true, highWaterMark: true }
+
 /** One end of a pipe, with what only a test may do. */
 export interface MemoryStream extends Stream {
   /** Bytes that were written here and not yet taken by the other end. */
@@ -21,8 +24,9 @@ export interface MemoryStream extends Stream {
   stall(): void
 }
 
-/** Two ends of a pipe. */
+/** Two ends of a pipe. @throws PerkunasError INVALID_ARGUMENT if an option is unknown */
 export function memoryStreams(options: MemoryStreamOptions = {}): readonly [MemoryStream, MemoryStream] {
+  demandNames(options, OPTION_NAMES)
   const a = new End(options)
   const b = new End(options)
   a.connect(b)
@@ -163,8 +167,9 @@ export interface MemoryTransport {
   onPipe(handler: (dialled: MemoryStream, accepted: MemoryStream) => void): void
 }
 
-/** Makes a place where streams in memory can be dialled. */
+/** Makes a place where streams in memory can be dialled. @throws PerkunasError INVALID_ARGUMENT if an option is unknown */
 export function memoryTransport(options: MemoryStreamOptions = {}): MemoryTransport {
+  demandNames(options, OPTION_NAMES)
   const { schedule = nextTurn } = options
   const listening = new Map<string, (stream: Stream) => void>()
   const watchers: ((dialled: MemoryStream, accepted: MemoryStream) => void)[] = []

@@ -1,10 +1,11 @@
 // The bus over real connections: dials, listens, authenticates, keeps one connection per peer and brings it back.
+import { demandNames } from '../channel/arguments.js'
 import { isError, PerkunasError } from '../channel/errors.js'
 import { Backoff } from './backoff.js'
 import type { Bus, MessageHandler, PeerEvent, PeerHandler } from './bus.js'
-import { BUS_LIMITS, type BusLimits, type PeerBusOptions } from './bus-options.js'
+import { BUS_LIMITS, BUS_NAMES, type BusLimits, INIT_NAMES, type PeerBusOptions } from './bus-options.js'
 import { type Clock, systemClock } from './clock.js'
-import { CONNECTION_LIMITS, Connection } from './connection.js'
+import { CONNECTION_LIMITS, Connection, type ConnectionLimits } from './connection.js'
 import { Dispatch, type RawHandler } from './dispatch.js'
 import type { Init } from './framing.js'
 import { faultOfPeerID, type Identity, isPeerID, type PeerID } from './identity.js'
@@ -47,6 +48,7 @@ export class PeerBus implements Bus {
   readonly identity: Identity
   readonly #options: PeerBusOptions
   readonly #limits: BusLimits
+  readonly #connectionLimits: Partial<ConnectionLimits>
   readonly #clock: Clock
   readonly #peers = new Map<PeerID, Peer>()
   readonly #listeners = new Set<Listener>()
@@ -60,7 +62,11 @@ export class PeerBus implements Bus {
   #onEmpty: (() => void) | undefined
   #closing: Promise<void> | undefined
 
+  /** @throws PerkunasError INVALID_ARGUMENT for options that are missing, unknown, or can't be meant */
   constructor(options: PeerBusOptions) {
+    demandNames(options, BUS_NAMES)
+    demandNames(options.limits ?? {}, { ...BUS_LIMITS, ...CONNECTION_LIMITS }, 'options.limits')
+    demandNames(options.init ?? {}, INIT_NAMES, 'options.init')
     if (options.identity === undefined) {
       const message = 'a bus needs an identity, such as createIdentity() makes'
       throw new PerkunasError('INVALID_ARGUMENT', message, { argument: 'identity' })
@@ -70,6 +76,9 @@ export class PeerBus implements Bus {
     this.#links = new Links(this.id)
     this.#options = options
     this.#limits = { ...BUS_LIMITS, ...options.limits }
+    const { maxIncoming, maxHandshakes, backoffMin, backoffMax, stableAfter, ...connection } =
+      options.limits ?? {}
+    this.#connectionLimits = connection
     this.#clock = options.clock ?? systemClock
     for (const [id, address] of Object.entries(options.addresses ?? {})) {
       if (!isPeerID(id)) {
@@ -272,7 +281,7 @@ export class PeerBus implements Bus {
         'no address of that peer is known (`addresses` or `connect` of the bus give one), and it has not called'
       throw unreachable(peer.id, 'noAddress', why)
     }
-    const { maxQueueBytes } = { ...CONNECTION_LIMITS, ...this.#options.limits }
+    const { maxQueueBytes } = { ...CONNECTION_LIMITS, ...this.#connectionLimits }
     if (peer.outbox.bytes + (payload?.length ?? 0) > maxQueueBytes && !peer.outbox.isEmpty) {
       throw new PerkunasError('PEER_OVERLOADED', `too much waits for ${peer.id}`, { peer: peer.id })
     }
@@ -358,7 +367,7 @@ export class PeerBus implements Bus {
   }
 
   #connect(stream: Stream, dialled?: Peer): Connection {
-    const { identity, understands, limits, clock } = this.#options
+    const { identity, understands, clock } = this.#options
     const connection = new Connection(
       stream,
       {
@@ -366,7 +375,7 @@ export class PeerBus implements Bus {
         introduce: (id) => this.#introduce(connection, id),
         ...(dialled === undefined ? {} : { remote: dialled.id }),
         ...(understands === undefined ? {} : { understands }),
-        ...(limits === undefined ? {} : { limits }),
+        limits: this.#connectionLimits,
         ...(clock === undefined ? {} : { clock }),
       },
       {

@@ -1,5 +1,6 @@
 // Streams over TCP: the only file that knows Node.js sockets.
 import { createServer, type Server, type Socket, connect as tcpConnect } from 'node:net'
+import { demandNames, type NamesOf } from '../channel/arguments.js'
 import { PerkunasError, type UnreachableReason } from '../channel/errors.js'
 import type { PeerID } from './identity.js'
 import type { Dialer, Listener, Stream, StreamReceiver } from './stream.js'
@@ -13,8 +14,19 @@ export interface TcpListenerOptions {
   readonly port?: number
 }
 
-/** A dialer of `tcp://host:port`; IPv6 hosts in brackets. Times out after `timeout` milliseconds (10 000). */
-export function tcpDialer({ timeout = 10_000 }: { readonly timeout?: number } = {}): Dialer {
+/** How to dial. */
+export interface TcpDialerOptions {
+  /** Milliseconds until a connection must be there. Default 10 000. */
+  readonly timeout?: number
+}
+
+const LISTENER_NAMES: NamesOf<TcpListenerOptions> = { host: true, port: true }
+const DIALER_NAMES: NamesOf<TcpDialerOptions> = { timeout: true }
+
+/** A dialer of `tcp://host:port`; IPv6 hosts in brackets. @throws PerkunasError INVALID_ARGUMENT if an option is unknown */
+export function tcpDialer(options: TcpDialerOptions = {}): Dialer {
+  demandNames(options, DIALER_NAMES)
+  const { timeout = 10_000 } = options
   return {
     scheme: 'tcp',
     dial: async (peer: PeerID, address: string, signal?: AbortSignal) => {
@@ -44,8 +56,13 @@ export function tcpDialer({ timeout = 10_000 }: { readonly timeout?: number } = 
   }
 }
 
-/** A listener on a TCP port. `listen` throws INVALID_ARGUMENT, with the cause, if the port can't be had. */
+/**
+ * A listener on a TCP port. `listen` throws INVALID_ARGUMENT, with the cause, if the port can't be had.
+ *
+ * @throws PerkunasError INVALID_ARGUMENT if an option is unknown
+ */
 export function tcpListener(options: TcpListenerOptions = {}): Listener {
+  demandNames(options, LISTENER_NAMES)
   return new TcpListener(options)
 }
 

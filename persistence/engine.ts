@@ -1,5 +1,6 @@
 // What all stores have in common, so that an engine is only reading and one atomic write: arguments are
 // checked and copied, commits are grouped, a failure is final, closing is orderly.
+import { demandNames, type NamesOf } from '../channel/arguments.js'
 import { isError, PerkunasError } from '../channel/errors.js'
 import { checkKey, checkPrefix } from './keys.js'
 import { type Entry, MAX_VALUE_BYTES, type ScanOptions, type Store, type Write } from './store.js'
@@ -205,7 +206,11 @@ async function release(scan: AsyncIterator<Entry> | Iterator<Entry>): Promise<vo
   }
 }
 
-function checkScan(prefix: string, { after, limit }: ScanOptions): void {
+const SCAN_NAMES: NamesOf<ScanOptions> = { after: true, limit: true }
+
+function checkScan(prefix: string, options: ScanOptions): void {
+  demandNames(options, SCAN_NAMES)
+  const { after, limit } = options
   checkPrefix(prefix, 'prefix')
   if (after !== undefined) checkPrefix(after, 'after')
   if (limit !== undefined && !(Number.isSafeInteger(limit) && limit > 0)) {

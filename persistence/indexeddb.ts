@@ -1,5 +1,6 @@
 // The store of a browser: one IndexedDB database with one object store. Keys are stored as UTF-8 bytes,
 // which IndexedDB orders as all our stores do; its string keys would be ordered by UTF-16 units.
+import { demandNames, type NamesOf } from '../channel/arguments.js'
 import { PerkunasError } from '../channel/errors.js'
 import { type Engine, EngineStore } from './engine.js'
 import type { Factory, IDBase, KeyRanges, Request, Transaction } from './idb-types.js'
@@ -11,6 +12,8 @@ export interface IndexedDBOptions {
   readonly indexedDB?: Factory
   readonly IDBKeyRange?: KeyRanges
 }
+
+const OPTION_NAMES: NamesOf<IndexedDBOptions> = { indexedDB: true, IDBKeyRange: true }
 
 const ENTRIES = 'entries'
 /** One key: how often the database was opened. */
@@ -35,9 +38,11 @@ export class IndexedDBStore extends EngineStore {
    * Opens a database, or makes it.
    *
    * @param name of the database, unique within the page's origin
-   * @throws PerkunasError UNSUPPORTED where there is no IndexedDB, STORE_FAILED if the database can't be opened
+   * @throws PerkunasError UNSUPPORTED where there is no IndexedDB, STORE_FAILED if the database can't be opened,
+   *   INVALID_ARGUMENT if an option is unknown
    */
   static async open(name: string, options: IndexedDBOptions = {}): Promise<IndexedDBStore> {
+    demandNames(options, OPTION_NAMES)
     const factory = options.indexedDB ?? globalOf<Factory>('indexedDB')
     const ranges = options.IDBKeyRange ?? globalOf<KeyRanges>('IDBKeyRange')
     const { database, term } = await openDatabase(name, factory)

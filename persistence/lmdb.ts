@@ -1,4 +1,5 @@
 // The default store of a process of its own: LMDB behind a journal, which makes a commit durable by one flush.
+import { demandNames, type NamesOf } from '../channel/arguments.js'
 import { PerkunasError } from '../channel/errors.js'
 import { type Engine, EngineStore } from './engine.js'
 import { ReadOnlyEngine } from './journal-reader.js'
@@ -21,6 +22,8 @@ export interface LmdbOptions {
   readonly readOnly?: boolean
 }
 
+const OPTION_NAMES: NamesOf<LmdbOptions> = { blockUpTo: true, readOnly: true }
+
 /**
  * A durable store in a directory.
  *
@@ -35,9 +38,11 @@ export interface LmdbOptions {
 export class LmdbStore extends EngineStore {
   /**
    * @param path of a directory, made if it does not exist, unless it is only read
-   * @throws PerkunasError STORE_FAILED if it can't be made or opened, or holds a file that is foreign or was cut off; INVALID_ARGUMENT if the path is empty or none
+   * @throws PerkunasError STORE_FAILED if it can't be made or opened, or holds a file that is foreign or was cut off; INVALID_ARGUMENT if the path is empty or none, or an option is unknown
    */
-  constructor(path: string, { blockUpTo = 1, readOnly = false }: LmdbOptions = {}) {
+  constructor(path: string, options: LmdbOptions = {}) {
+    demandNames(options, OPTION_NAMES)
+    const { blockUpTo = 1, readOnly = false } = options
     // Without one the library would make a temporary directory, and everything be lost with it.
     if (typeof path !== 'string' || path === '') {
       const message = `the path of a directory for the LMDB store expected, got ${JSON.stringify(path)}`

@@ -1,5 +1,6 @@
 // The store of operators who run several processes: one schema of a PostgreSQL database. A commit is one statement,
 // hence one transaction, which the server has flushed to its disk before it answers.
+import { demandNames, type NamesOf } from '../channel/arguments.js'
 import { isError, PerkunasError } from '../channel/errors.js'
 import { type Engine, EngineStore } from './engine.js'
 import { decodeKey, encodeKey, prefixEnd } from './keys.js'
@@ -24,6 +25,9 @@ export interface PostgresOptions {
    */
   readonly share?: { readonly ttl?: number }
 }
+
+const OPTION_NAMES: NamesOf<PostgresOptions> = { schema: true, readOnly: true, patience: true, share: true }
+const SHARE_NAMES: NamesOf<NonNullable<PostgresOptions['share']>> = { ttl: true }
 
 /**
  * A durable store in a PostgreSQL database. Needs the package `pg`, and a role that may make the schema or owns it.
@@ -54,9 +58,11 @@ export class PostgresStore extends EngineStore {
 
   /**
    * @param url postgres://user:password@host:port/database, with the options of libpq that the package `pg` knows
-   * @throws PerkunasError STORE_FAILED if it can't be opened, or not in a durable way; INVALID_ARGUMENT if it is no such URL
+   * @throws PerkunasError STORE_FAILED if it can't be opened, or not in a durable way; INVALID_ARGUMENT if it is no such URL, or an option is unknown
    */
   static async open(url: string, options: PostgresOptions = {}): Promise<PostgresStore> {
+    demandNames(options, OPTION_NAMES)
+    if (options.share !== undefined) demandNames(options.share, SHARE_NAMES, 'options.share')
     const { schema = 'perkunas', readOnly = false, patience = 10_000 } = options
     const name = `PostgreSQL store ${schema}`
     // With none, the package `pg` would open whatever database is the user's own, and find no channels there.

@@ -8,6 +8,7 @@
 // stops the restore instead. The key is part of it because a page at the wrong place is whole in itself.
 // CRC-32 rather than a hash: 2 us for 1 kB against 7 us, and damage is not an attacker: who can write to
 // the disk can write a right hash too.
+import { demandNames, type NamesOf } from '../channel/arguments.js'
 import { isError, PerkunasError } from '../channel/errors.js'
 import { crc32 } from './checksum.js'
 import type { ScanOptions, Store, Write } from './store.js'
@@ -62,7 +63,7 @@ const NAME = /^[a-z0-9./-]{1,64}$/
 /**
  * Defines a kind of record.
  *
- * @throws PerkunasError INVALID_ARGUMENT if name, version or migrations are not as {@link RecordSpec} demands
+ * @throws PerkunasError INVALID_ARGUMENT if name, version or migrations are not as {@link RecordSpec} demands, or it has more
  */
 export function defineRecord<T>(spec: RecordSpec<T>): RecordType<T> {
   checkSpec(spec)
@@ -161,7 +162,17 @@ function migrate<T>(spec: RecordSpec<T>, key: string, { name, version, payload }
   return migrated
 }
 
-function checkSpec<T>({ name, version, migrations = {} }: RecordSpec<T>): void {
+const SPEC_NAMES: NamesOf<RecordSpec<unknown>> = {
+  name: true,
+  version: true,
+  encode: true,
+  decode: true,
+  migrations: true,
+}
+
+function checkSpec<T>(spec: RecordSpec<T>): void {
+  demandNames(spec, SPEC_NAMES, 'spec')
+  const { name, version, migrations = {} } = spec
   if (!NAME.test(name)) refuse('name', `1 to 64 of a-z, 0-9, '.', '/', '-' expected, got ${name}`)
   if (!(Number.isInteger(version) && version >= 1 && version <= 0xffff)) {
     refuse('version', `1 to 65 535 expected, got ${version}`)

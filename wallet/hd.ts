@@ -2,6 +2,7 @@
 import { HDKey } from '@scure/bip32'
 import { generateMnemonic, mnemonicToSeed, mnemonicToSeedWebcrypto, validateMnemonic } from '@scure/bip39'
 import { wordlist as english } from '@scure/bip39/wordlists/english.js'
+import { demandNames, type NamesOf } from '../channel/arguments.js'
 import { PerkunasError } from '../channel/errors.js'
 import { type KeyAccount, Keyring, unknownAccount } from './keyring.js'
 import type { Address, Wallet } from './wallet.js'
@@ -24,6 +25,14 @@ export interface HDWalletOptions {
   readonly path?: string
   /** How many accounts have been handed out before: `newAccount` goes on after them. 0 if not given. */
   readonly accounts?: number
+}
+
+const OPTION_NAMES: NamesOf<HDWalletOptions> = {
+  mnemonic: true,
+  wordlist: true,
+  passphrase: true,
+  path: true,
+  accounts: true,
 }
 
 // How far an address is looked for beyond the accounts that are known (BIP 44's gap limit).
@@ -50,9 +59,10 @@ export class HDWallet implements Wallet {
 
   /**
    * @throws PerkunasError INVALID_KEY_MATERIAL if the mnemonic's words or checksum are wrong; INVALID_ARGUMENT if the
-   *   path or the number of accounts is
+   *   path or the number of accounts is, or an option is unknown
    */
   static async open(options: HDWalletOptions): Promise<HDWallet> {
+    demandNames(options, OPTION_NAMES)
     const { passphrase = '', path = DEFAULT_PATH, accounts = 0 } = options
     const mnemonic = String(options.mnemonic)
       .trim()

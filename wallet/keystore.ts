@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { decryptKeystoreJson, encryptKeystoreJson } from 'ethers/wallet'
+import { demandNames, type NamesOf } from '../channel/arguments.js'
 import { fromHex, isHex, toHex } from '../channel/bytes.js'
 import { PerkunasError } from '../channel/errors.js'
 import { type KeyAccount, Keyring, unknownAccount } from './keyring.js'
@@ -30,6 +31,8 @@ export interface KeystoreOptions {
   /** For files that are written; {@link STANDARD_COST} if not given. Those that are read say their own. */
   readonly scrypt?: ScryptCost
 }
+
+const OPTION_NAMES: NamesOf<KeystoreOptions> = { directory: true, password: true, scrypt: true }
 
 // A file is a few hundred bytes. What says more, or wants a gigabyte of memory, would only stop the process.
 const MAX_FILE = 65_536
@@ -71,9 +74,11 @@ export class KeystoreWallet implements Wallet {
   /**
    * Reads the directory and tries the password, so that no account is made with a mistyped one.
    *
-   * @throws PerkunasError INVALID_KEY_MATERIAL if the password opens none of the three oldest files; INVALID_ARGUMENT if the scrypt cost is
+   * @throws PerkunasError INVALID_KEY_MATERIAL if the password opens none of the three oldest files; INVALID_ARGUMENT if the scrypt cost is, or an option is unknown
    */
   static async open(options: KeystoreOptions): Promise<KeystoreWallet> {
+    demandNames(options, OPTION_NAMES)
+    demandNames(options.scrypt ?? {}, STANDARD_COST, 'options.scrypt')
     for (const name of ['directory', 'password'] as const) {
       if (typeof options[name] === 'string' && (name === 'password' || options[name] !== '')) continue
       throw new PerkunasError('INVALID_ARGUMENT', `a keystore needs a ${name}`, { argument: name })

@@ -1,5 +1,6 @@
 // BOLT 9: what a node, a channel or an invoice can do, as bits. Sets are the bitmaps that messages hold: big-endian, bit 0
 // the lowest of the last byte. Each feature has two bits: the even one demands it, the odd one offers it.
+import { demandNames } from '../../channel/arguments.js'
 import { PerkunasError } from '../../channel/errors.js'
 import { bitmapOf, bitsOf, hasBit } from '../../peer/wire/bits.js'
 
@@ -136,9 +137,10 @@ export function offers(bitmap: Uint8Array, feature: FeatureName): boolean {
 /**
  * What to show in one place: the bits of those features of a policy that belong there.
  *
- * @throws PerkunasError INVALID_ARGUMENT if the policy has a feature without one that it needs
+ * @throws PerkunasError INVALID_ARGUMENT if the policy has a feature that nobody knows, or one without one that it needs
  */
 export function featuresFor(context: FeatureContext, policy: FeaturePolicy): Uint8Array {
+  demandNames(policy, FEATURES, 'features')
   const bits: number[] = []
   for (const name of FEATURE_NAMES) {
     const demand = policy[name]

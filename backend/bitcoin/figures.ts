@@ -1,4 +1,5 @@
 // Figures that our own user gives, who need not have been compiled against our types: held against their bounds at the door.
+import { demandNames } from '../../channel/arguments.js'
 import { PerkunasError } from '../../channel/errors.js'
 
 /** Whether it is a whole number within bounds, both included. */
@@ -21,14 +22,14 @@ export function isOneOf(value: unknown, ...choices: readonly unknown[]): boolean
  *
  * @param argument by which errors name them
  * @param holds for each choice whether it can be meant
- * @throws PerkunasError INVALID_ARGUMENT if they are no object, or one of them can't be meant
+ * @throws PerkunasError INVALID_ARGUMENT if they are no object, or one of them is unknown or can't be meant
  */
 export function chosen<T extends object>(
   argument: string,
   { defaults, wanted }: { readonly defaults: T; readonly wanted: Partial<T> | undefined },
   holds: (policy: T) => Readonly<Record<keyof T, boolean>>,
 ): T {
-  if (wanted !== undefined && (typeof wanted !== 'object' || wanted === null)) throw unmeant(argument)
+  if (wanted !== undefined) demandNames(wanted, defaults, argument)
   const policy: T = { ...defaults, ...wanted }
   const fault = Object.entries(holds(policy)).find(([, isSo]) => !isSo)
   if (fault !== undefined) throw unmeant(`${argument}.${fault[0]}`)

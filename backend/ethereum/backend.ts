@@ -1,4 +1,5 @@
 // The Ethereum backend: one deployment of the contracts on one chain, used by one party.
+import { demandNames, type NamesOf } from '../../channel/arguments.js'
 import {
   type Address,
   type Asset,
@@ -11,11 +12,12 @@ import {
 import type { Wallet } from '../../wallet/index.js'
 import { EthereumAdjudicator } from './adjudicator.js'
 import { address, asset } from './assets.js'
-import { type ConnectOptions, connect } from './connect.js'
+import { CALL_NAMES } from './chain.js'
+import { CONNECT_NAMES, type ConnectOptions, connectWith } from './connect.js'
 import type { Deployment, Generation } from './contracts.js'
 import { newDepositor } from './depositor.js'
 import { EventFeed } from './events.js'
-import { EthereumFunder, type FunderOptions } from './funder.js'
+import { EthereumFunder, FUNDER_NAMES, type FunderOptions } from './funder.js'
 import { CHALLENGE_DURATION, EthereumRules, MAX_ETHEREUM_ASSETS, MAX_ETHEREUM_PARTICIPANTS } from './rules.js'
 import type { TransactionSender } from './transactions.js'
 import { KNOWN_CONTRACTS, type KnownContracts, verifyContracts } from './verify.js'
@@ -37,6 +39,18 @@ export interface EthereumOptions extends ConnectOptions {
   /** Code that is trusted beside {@link KNOWN_CONTRACTS}. */
   readonly knownContracts?: KnownContracts
   readonly funding?: FunderOptions
+}
+
+const OPTION_NAMES: NamesOf<EthereumOptions> = {
+  ...CONNECT_NAMES,
+  adjudicator: true,
+  holders: true,
+  wallet: true,
+  receiver: true,
+  challengeDuration: true,
+  firstBlock: true,
+  knownContracts: true,
+  funding: true,
 }
 
 /** A backend on one chain. Two parties in one process have one each. */
@@ -66,6 +80,8 @@ export class EthereumBackend implements Backend {
    * @throws PerkunasError LEDGER_UNREACHABLE, INVALID_CONTRACT, INVALID_ARGUMENT
    */
   static async connect(options: EthereumOptions, callOptions: CallOptions = {}): Promise<EthereumBackend> {
+    demandNames(options, OPTION_NAMES)
+    demandNames(callOptions, CALL_NAMES, 'callOptions')
     if (!Array.isArray(options.holders) || options.wallet === undefined) {
       const argument = options.wallet === undefined ? 'wallet' : 'holders'
       throw new PerkunasError('INVALID_ARGUMENT', `an Ethereum backend needs ${argument}`, { argument })
@@ -73,12 +89,14 @@ export class EthereumBackend implements Backend {
     const adjudicator = address(options.adjudicator)
     const holders = options.holders.map(address)
     const { firstBlock = 0, challengeDuration = CHALLENGE_DURATION, funding = {} } = options
+    demandNames(funding, FUNDER_NAMES, 'options.funding')
+    demandNames(challengeDuration, CHALLENGE_DURATION, 'options.challengeDuration')
     if (!Number.isSafeInteger(firstBlock) || firstBlock < 0) {
       throw new PerkunasError('INVALID_ARGUMENT', `the height of a block expected, got ${firstBlock}`, {
         argument: 'firstBlock',
       })
     }
-    const sender = await connect(options, callOptions)
+    const sender = await connectWith(options, callOptions)
     const { chain } = sender
     try {
       const known = { ...KNOWN_CONTRACTS, ...options.knownContracts }

@@ -1,5 +1,6 @@
 // One chain through one node: requests that outlive a node's restart, and one poll of the newest block that
 // everybody who waits shares.
+import { demandNames, type NamesOf } from '../../channel/arguments.js'
 import { type Address, type CallOptions, type Hex, isError, PerkunasError } from '../../channel/index.js'
 import { bytes, integer, isObject, list, number, object, quantity } from './json.js'
 import { type Rpc, RpcError, unreachable } from './rpc.js'
@@ -50,6 +51,15 @@ export interface ChainOptions {
 /** How to read: in the newest block unless a height is given. */
 export type ReadOptions = CallOptions & { readonly block?: number }
 
+/** The names of {@link ChainOptions}. */
+export const CHAIN_NAMES: NamesOf<ChainOptions> = {
+  pollingInterval: true,
+  patience: true,
+  finalityDepth: true,
+}
+/** The names of `CallOptions`. */
+export const CALL_NAMES: NamesOf<CallOptions> = { signal: true, deadline: true }
+
 interface Waiter {
   resolve(head: Head): void
   reject(error: unknown): void
@@ -72,12 +82,13 @@ export class Chain {
   #wake: (() => void) | undefined
   #asking = 0
 
-  /** @param id EIP-155 */
+  /** @param id EIP-155 @throws PerkunasError INVALID_ARGUMENT if an option is unknown */
   constructor(
     readonly rpc: Rpc,
     readonly id: bigint,
     readonly options: ChainOptions,
   ) {
+    demandNames(options, CHAIN_NAMES)
     this.finalityDepth = options.finalityDepth
     this.#stopHeads = rpc.onHead?.(() => {
       this.#news = true

@@ -1,11 +1,12 @@
 // Opening a chain: from what a user has (a node's address, a provider, keys) to what the backend works with.
 import { AbstractSigner, type JsonRpcApiProvider, parseEther } from 'ethers'
+import { demandNames, type NamesOf } from '../../channel/arguments.js'
 import { type CallOptions, PerkunasError } from '../../channel/index.js'
-import { Chain, type ChainOptions } from './chain.js'
+import { CALL_NAMES, CHAIN_NAMES, Chain, type ChainOptions } from './chain.js'
 import { integer } from './json.js'
 import { RpcError, rpcOf, rpcOfProvider, unreachable } from './rpc.js'
 import { accountSigner, type DigestSigner, ethersSigner, type TransactionSigner } from './signer.js'
-import { type SenderOptions, TransactionSender } from './transactions.js'
+import { SENDER_NAMES, type SenderOptions, TransactionSender } from './transactions.js'
 
 /** How to reach a chain, and who pays there. */
 export interface ConnectOptions extends Partial<ChainOptions> {
@@ -16,6 +17,15 @@ export interface ConnectOptions extends Partial<ChainOptions> {
   /** For one request, in milliseconds. */
   readonly requestTimeout?: number
   readonly transactions?: Partial<SenderOptions>
+}
+
+/** The names of {@link ConnectOptions}. */
+export const CONNECT_NAMES: NamesOf<ConnectOptions> = {
+  provider: true,
+  signer: true,
+  requestTimeout: true,
+  transactions: true,
+  ...CHAIN_NAMES,
 }
 
 const REQUEST_TIMEOUT = 30_000
@@ -36,7 +46,18 @@ export async function connect(
   options: ConnectOptions,
   callOptions: CallOptions = {},
 ): Promise<TransactionSender> {
+  demandNames(options, CONNECT_NAMES)
+  demandNames(callOptions, CALL_NAMES, 'callOptions')
+  return connectWith(options, callOptions)
+}
+
+/** As {@link connect}, with names that are checked already. */
+export async function connectWith(
+  options: ConnectOptions,
+  callOptions: CallOptions,
+): Promise<TransactionSender> {
   checkOptions(options)
+  demandNames(options.transactions ?? {}, SENDER_NAMES, 'options.transactions')
   const { provider, requestTimeout = REQUEST_TIMEOUT } = options
   const rpc = typeof provider === 'string' ? rpcOf(provider, requestTimeout) : rpcOfProvider(provider)
   try {

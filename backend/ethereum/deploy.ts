@@ -1,7 +1,9 @@
 // Putting contracts on a chain.
 import { Interface, type InterfaceAbi } from 'ethers'
+import { demandNames, type NamesOf } from '../../channel/arguments.js'
 import { type Address, type CallOptions, type Hex, isHex, PerkunasError } from '../../channel/index.js'
 import * as artifacts from './artifacts/index.js'
+import { CALL_NAMES } from './chain.js'
 import type { TransactionSender } from './transactions.js'
 
 /** A compiled contract: creation code without constructor arguments, and the interface that has these. */
@@ -21,15 +23,19 @@ export interface DeployedContracts {
   readonly firstBlock: number
 }
 
+const DEPLOY_NAMES: NamesOf<CallOptions & { readonly tokens?: unknown }> = { ...CALL_NAMES, tokens: true }
+
 /**
  * Deploys an adjudicator, a holder of ETH, and one for each token.
  *
- * @throws PerkunasError TRANSACTION_FAILED and whatever else sending may throw
+ * @throws PerkunasError INVALID_ARGUMENT if an option is unknown, TRANSACTION_FAILED and whatever else sending may throw
  */
 export async function deployContracts(
   sender: TransactionSender,
-  { tokens = [], ...options }: CallOptions & { readonly tokens?: readonly Address[] } = {},
+  callOptions: CallOptions & { readonly tokens?: readonly Address[] } = {},
 ): Promise<DeployedContracts> {
+  demandNames(callOptions, DEPLOY_NAMES)
+  const { tokens = [], ...options } = callOptions
   const adjudicator = await deployContract(sender, artifacts.Adjudicator, [], options)
   const bound = [adjudicator.address]
   const ethHolder = await deployContract(sender, artifacts.AssetHolderETH, bound, options)
@@ -50,6 +56,7 @@ export async function deployContracts(
  * Deploys one contract; returns where it is when that is final.
  *
  * @param values constructor arguments
+ * @throws PerkunasError as {@link deployContracts}
  */
 export async function deployContract(
   sender: TransactionSender,
@@ -57,6 +64,7 @@ export async function deployContract(
   values: readonly unknown[] = [],
   options: CallOptions = {},
 ): Promise<{ readonly address: Address; readonly block: number; readonly gasUsed: bigint }> {
+  demandNames(options, CALL_NAMES)
   const encoded = new Interface(artifact.abi).encodeDeploy(values)
   const data = `0x${artifact.bytecode.slice(2)}${encoded.slice(2)}`
   if (!isHex(data)) {

@@ -1,5 +1,7 @@
 // Funding a channel: each participant deposits its share of each asset, and waits until all have (Perun on Ethereum,
 // "Fund"). Who has deposited what is read from the holders, not gathered from logs.
+
+import { demandNames, type NamesOf } from '../../channel/arguments.js'
 import {
   type Amount,
   type CallOptions,
@@ -25,6 +27,9 @@ export interface FunderOptions {
   readonly last?: boolean | ((request: FundingRequest) => boolean)
 }
 
+/** The names of {@link FunderOptions}. */
+export const FUNDER_NAMES: NamesOf<FunderOptions> = { last: true }
+
 /** One participant's share of one asset that is not there yet. */
 interface Missing {
   readonly asset: number
@@ -36,11 +41,14 @@ export class EthereumFunder implements Funder {
   /** One at a time for each channel looks at what is held and deposits. */
   readonly #turns = new Map<ChannelID, Promise<unknown>>()
 
+  /** @throws PerkunasError INVALID_ARGUMENT if an option is unknown */
   constructor(
     readonly deployment: Deployment,
     readonly depositor: Depositor,
     readonly options: FunderOptions = {},
-  ) {}
+  ) {
+    demandNames(options, FUNDER_NAMES)
+  }
 
   async fund(request: FundingRequest, options: CallOptions = {}): Promise<void> {
     const fault = faultOfAgreement(request.state, request.agreement)

@@ -1,4 +1,5 @@
 // The pure rules of channels on Ethereum: IDs, what is signed, and what the contracts would not take.
+import { demandNames, type NamesOf } from '../../channel/arguments.js'
 import {
   type Address,
   type AddressMap,
@@ -49,6 +50,8 @@ export const MAX_ETHEREUM_LOCKED = 32
 /** Most of an asset in one channel: what a holder can keep for one participant, 112 bits. */
 export const MAX_ETHEREUM_AMOUNT = 2n ** 112n - 1n
 
+const OPTION_NAMES: NamesOf<RulesOptions> = { chainID: true, holders: true, challengeDuration: true }
+
 const MAX_CONTRACT_DURATION = 2n ** 32n - 1n
 
 /** The rules of one chain and its allowed holders. */
@@ -59,8 +62,10 @@ export class EthereumRules implements LedgerRules {
   /** What channels may have, by {@link Asset.id}. */
   readonly #assets: ReadonlySet<Hex>
 
-  /** @throws PerkunasError INVALID_ARGUMENT if the contracts don't take challenge durations of that band */
+  /** @throws PerkunasError INVALID_ARGUMENT if the contracts don't take challenge durations of that band, or an option is unknown */
   constructor(readonly options: RulesOptions) {
+    demandNames(options, OPTION_NAMES)
+    demandNames(options.challengeDuration, CHALLENGE_DURATION, 'options.challengeDuration')
     const { min, max } = options.challengeDuration
     if (min < 1n || min > max || max > MAX_CONTRACT_DURATION) {
       throw new PerkunasError(

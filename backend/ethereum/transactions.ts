@@ -1,6 +1,7 @@
 // Sending transactions of one account on one chain, so that each is mined once and none blocks the next: nonces,
 // fees, replacement, rebroadcast, reorgs.
 import type { Interface, TransactionLike } from 'ethers'
+import { demandNames, type NamesOf } from '../../channel/arguments.js'
 import { type Address, type CallOptions, fromHex, PerkunasError, toHex } from '../../channel/index.js'
 import { keccak256 } from '../../wallet/index.js'
 import { broadcast, broadcastFirst, isInChain, type Signed, whereabouts } from './broadcast.js'
@@ -35,6 +36,16 @@ export const SENDER_DEFAULTS: SenderOptions = Object.freeze({
   gasMargin: 20,
   timeout: 1_800_000,
 })
+
+/** The names of {@link SenderOptions}. */
+export const SENDER_NAMES: NamesOf<SenderOptions> = {
+  bumpAfterBlocks: true,
+  bumpAfter: true,
+  maxFeePerGas: true,
+  gasMargin: true,
+  timeout: true,
+  interfaces: true,
+}
 
 /** A transaction under way. All its variants have one nonce, so at most one is mined. */
 interface Pending {
@@ -75,11 +86,13 @@ export class TransactionSender {
     | { readonly count: number; readonly block: number; readonly time: number; readonly tries: number }
     | undefined
 
+  /** @throws PerkunasError INVALID_ARGUMENT if an option is unknown */
   constructor(
     readonly chain: Chain,
     readonly signer: TransactionSigner,
     options: Partial<SenderOptions> = {},
   ) {
+    demandNames(options, SENDER_NAMES)
     this.address = signer.address
     this.#options = { ...SENDER_DEFAULTS, ...options }
     this.#trial = { chain, from: signer.address, interfaces: options.interfaces ?? [] }

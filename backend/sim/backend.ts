@@ -1,4 +1,5 @@
 // The simulated ledger as one party uses it.
+import { demandNames, type NamesOf } from '../../channel/arguments.js'
 import {
   type Address,
   type Backend,
@@ -29,6 +30,15 @@ export interface SimBackendOptions {
   readonly fundInOrder?: boolean
 }
 
+const OPTION_NAMES: NamesOf<SimBackendOptions> = {
+  ledger: true,
+  account: true,
+  wallet: true,
+  receiver: true,
+  finalityDepth: true,
+  fundInOrder: true,
+}
+
 /** {@link Backend} on a {@link SimLedger}. */
 export class SimBackend implements Backend {
   readonly capabilities: Capabilities
@@ -39,7 +49,9 @@ export class SimBackend implements Backend {
   readonly node: SimNode
   readonly #closing = new AbortController()
 
+  /** @throws PerkunasError INVALID_ARGUMENT if an option is unknown */
   constructor(options: SimBackendOptions) {
+    demandNames(options, OPTION_NAMES)
     const { account, wallet, receiver = account, finalityDepth = 1, fundInOrder: inOrder = false } = options
     const node = options.ledger instanceof SimLedger ? new SimNode(options.ledger) : options.ledger
     const closed = this.#closing.signal

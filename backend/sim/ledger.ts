@@ -1,4 +1,5 @@
 // A ledger in memory with blocks, a clock and reorgs. Nothing in it is random or looks at the computer's time.
+import { demandNames, type NamesOf } from '../../channel/arguments.js'
 import {
   type Address,
   type AppResolver,
@@ -67,6 +68,14 @@ export type Whereabouts =
   /** Lost in a reorg, or never there. */
   | { readonly kind: 'unknown' }
 
+const OPTION_NAMES: NamesOf<LedgerOptions> = {
+  apps: true,
+  autoMine: true,
+  blockTime: true,
+  genesisTime: true,
+  state: true,
+}
+
 /** An event with its place. */
 export interface Log {
   readonly event: SimEvent
@@ -87,7 +96,11 @@ export class SimLedger {
   readonly #waitWatchers = new Set<(deadline: bigint) => void>()
   #mineScheduled = false
 
+  /** @throws PerkunasError INVALID_ARGUMENT if an option is unknown */
+  /** @throws PerkunasError INVALID_ARGUMENT if an option is unknown */
   constructor(options: LedgerOptions = {}) {
+    demandNames(options, OPTION_NAMES)
+    demandNames(options, OPTION_NAMES)
     this.apps = options.apps ?? appResolver()
     this.#autoMine = options.autoMine ?? 'microtask'
     this.#blockTime = options.blockTime ?? 1n

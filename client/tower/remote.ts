@@ -3,6 +3,7 @@
 //
 // What waits is not states but channels: the state is looked up when it is its channel's turn, so that a thousand
 // updates while the tower is away cost one message, and no memory.
+import { demandNames, type NamesOf } from '../../channel/arguments.js'
 import {
   type Adjudicator,
   type ChannelID,
@@ -39,6 +40,17 @@ export interface RemoteWatcherOptions {
   readonly onError?: (error: PerkunasError) => void
 }
 
+const OPTION_NAMES: NamesOf<RemoteWatcherOptions> = {
+  bus: true,
+  tower: true,
+  address: true,
+  adjudicator: true,
+  wait: true,
+  patience: true,
+  clock: true,
+  onError: true,
+}
+
 /** States on their way to the tower at once. */
 const MAX_IN_FLIGHT = 32
 const PATIENCE = 30_000
@@ -67,7 +79,9 @@ export class RemoteWatcher implements Watcher {
   readonly #unsubscribe: (() => void)[]
   #inFlight = 0
 
+  /** @throws PerkunasError INVALID_ARGUMENT if an option is unknown */
   constructor(options: RemoteWatcherOptions) {
+    demandNames(options, OPTION_NAMES)
     const { bus, tower, address } = options
     this.#options = options
     this.#clock = options.clock ?? systemClock

@@ -1,5 +1,6 @@
 // A watchtower: keeps the newest states that its clients give it, and refutes older ones on their behalf while they
 // are away. It needs a key only for what transactions cost, none of any channel.
+import { demandNames, type NamesOf } from '../../channel/arguments.js'
 import {
   type Backend,
   type ChannelID,
@@ -57,6 +58,16 @@ export interface TowerOptions {
 
 /** What each client gets unless told otherwise. */
 export const TOWER_LIMITS: TowerLimits = { channels: 10_000, bytes: 64 * 1024 * 1024, signatures: 512 }
+
+const OPTION_NAMES: NamesOf<TowerOptions> = {
+  bus: true,
+  store: true,
+  backend: true,
+  clients: true,
+  limits: true,
+  clock: true,
+  onEvent: true,
+}
 
 /** Requests of one client that are on their way to the disk, before it has to wait. */
 const MAX_IN_FLIGHT = 64
@@ -128,9 +139,12 @@ export class Tower {
   /**
    * Reads what the store holds, goes on with it, and serves clients.
    *
-   * @throws PerkunasError INVALID_RECORD if a record is damaged or of a newer version, and what the store throws
+   * @throws PerkunasError INVALID_RECORD if a record is damaged or of a newer version, INVALID_ARGUMENT if an option is unknown, and
+   *   what the store throws
    */
   static async open(options: TowerOptions): Promise<Tower> {
+    demandNames(options, OPTION_NAMES)
+    demandNames(options.limits ?? {}, TOWER_LIMITS, 'options.limits')
     const tower = new Tower(options)
     const guards: Guard[] = []
     for await (const one of stored(options.store)) {

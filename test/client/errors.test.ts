@@ -12,7 +12,7 @@ import {
   type StateApp,
   transfer,
 } from '../../channel/index.js'
-import { accept, reject } from '../../client/index.js'
+import { accept, type Channel, type ProposalOptions, reject } from '../../client/index.js'
 import { createIdentity } from '../../peer/index.js'
 import {
   failure,
@@ -306,6 +306,49 @@ describe('client: handlers and edits that are misunderstood', () => {
       const { code, message } = await failure(call)
       expect([code, message]).deep.equals(['CLOSED', 'the client is closed'])
     }
+  })
+
+  it('an unknown option of a call -> INVALID_ARGUMENT that names it, before any effect; the same right is taken', async () => {
+    const world = await group(2)
+    const [channel] = await open(world)
+    if (channel === undefined) throw new Error('a channel')
+    const { client, bus } = who(world, 0)
+    const refused = async (owner: object, method: string, ...given: readonly unknown[]) => {
+      const call = async (): Promise<unknown> => Reflect.apply(Reflect.get(owner, method), owner, given)
+      const error = await call().catch((cause: unknown) => cause)
+      return isError(error, 'INVALID_ARGUMENT') && error.facts.argument
+    }
+    const { state } = channel
+    expect(await refused(channel, 'update', give, { timeuot: 5 })).equals('options.timeuot')
+    expect(await refused(channel, 'forceUpdate', give, { timeuot: 5 })).equals('options.timeuot')
+    expect(await refused(channel, 'settle', { lock: 'refuse' })).equals('options.lock')
+    expect(await refused(channel, 'watch', { timeout: 5 })).equals('options.timeout')
+    const allocation = { assets: state.allocation.assets, balances: state.allocation.balances }
+    const proposal = { peers: [who(world, 1).peer], allocation, challengeDuration: 3600n }
+    expect(await refused(client, 'proposeChannel', { ...proposal, challenge: 5n })).equals(
+      'options.challenge',
+    )
+    const locking = { ...proposal, allocation: { ...allocation, lock: [] } }
+    expect(await refused(client, 'proposeChannel', locking)).equals('options.allocation.lock')
+    expect([channel.state, channel.phase, client.channels().length]).deep.equals([state, 'acting', 1])
+    expect(bus.id).equals(client.id)
+
+    const { signal } = new AbortController()
+    const options = {
+      ...proposal,
+      allocation: { ...allocation, locked: [] },
+      agreement: allocation.balances,
+      app: undefined,
+      data: undefined,
+      aux: undefined,
+      participant: undefined,
+      signal,
+    } satisfies Readonly<Record<keyof ProposalOptions, unknown>>
+    const another: Channel = await Reflect.apply(client.proposeChannel, client, [options])
+    expect(another.phase).equals('acting')
+    expect((await channel.update(give, { signal, timeout: 5_000 })).version).equals(1n)
+    await channel.settle({ signal, timeout: 5_000, locks: 'wait' })
+    await channel.watch({ signal })
   })
 
   it('a client without one of its means -> INVALID_ARGUMENT that names it', async () => {

@@ -121,7 +121,7 @@ describe('project: mistakes of new users', () => {
       'a keystore without a directory',
       () => loosely(KeystoreWallet.open, KeystoreWallet, { path: directory, password: 'x' }),
       'INVALID_ARGUMENT',
-      'a keystore needs a directory',
+      'options.path: unknown option; known are directory, password, scrypt',
     ],
     [
       'a store whose path is not set, which would be lost with the process',

@@ -2,6 +2,7 @@
 //
 // New blocks are found by asking for the tip, which costs the node some microseconds. Its ZMQ interface was rejected: the
 // package for it needs a native module, and what it tells must be asked for again anyway, since it may lose messages.
+import { demandNames } from '../../../channel/arguments.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import { displayID, type Outpoint } from '../script/index.js'
 import { type BlockHeight, feeratePerKw } from '../units.js'
@@ -21,7 +22,7 @@ import {
   whole,
   wrong,
 } from './json.js'
-import { BitcoinRpc, RpcError, type RpcOptions, unexpected } from './json-rpc.js'
+import { BitcoinRpc, RPC_NAMES, RpcError, type RpcOptions, unexpected } from './json-rpc.js'
 import { isNetwork } from './network.js'
 import type {
   BroadcastResult,
@@ -56,8 +57,9 @@ export class BitcoindSource implements ChainSource {
   readonly name: string
   readonly #rpc: BitcoinRpc
 
-  /** Connects at the first call. @throws PerkunasError INVALID_ARGUMENT if the address is not one of HTTP */
+  /** Connects at the first call. @throws PerkunasError INVALID_ARGUMENT if the address is not one of HTTP, there are no credentials, or an option is unknown */
   constructor(options: RpcOptions) {
+    demandNames(options, RPC_NAMES)
     this.#rpc = new BitcoinRpc(options)
     this.name = this.#rpc.http.name
   }

@@ -1,5 +1,6 @@
 // The chain by an Esplora server's HTTP API (Blockstream's, and mempool.space's, which has it too), of which nothing is
 // trusted that can be checked: blocks are by whoever follows the chain, transactions and hashes are here.
+import { demandNames, type NamesOf } from '../../../channel/arguments.js'
 import { equalBytes, toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import {
@@ -14,7 +15,7 @@ import { MAX_BLOCK_BYTES } from './block.js'
 import { type Outgoing, oneByOne, refusalOf, toOutgoing } from './broadcast.js'
 import { MAXIMUM_FEERATE, MINIMUM_FEERATE } from './fees.js'
 import { decodeHeader, displayHash, HEADER_BYTES } from './header.js'
-import { type HttpOptions, HttpServer } from './http.js'
+import { HTTP_NAMES, type HttpOptions, HttpServer } from './http.js'
 import { flag, height, object, positive, reversed, text, wrong } from './json.js'
 import { isNetwork, NETWORKS, type Network } from './network.js'
 import type {
@@ -34,6 +35,8 @@ export interface EsploraOptions extends HttpOptions {
   readonly url: string
 }
 
+const OPTION_NAMES: NamesOf<EsploraOptions> = { url: true, ...HTTP_NAMES }
+
 const SHORT = 100_000
 
 /** A {@link ChainSource} over Esplora's HTTP API. Polled less often than a node of one's own: some servers count requests. */
@@ -42,8 +45,9 @@ export class EsploraSource implements ChainSource {
   readonly #http: HttpServer
   #network: Network | undefined
 
-  /** Connects at the first call. @throws PerkunasError INVALID_ARGUMENT if the address is not one of HTTP */
+  /** Connects at the first call. @throws PerkunasError INVALID_ARGUMENT if the address is not one of HTTP, or an option is unknown */
   constructor(options: EsploraOptions) {
+    demandNames(options, OPTION_NAMES)
     this.#http = new HttpServer(options.url, options)
     this.name = this.#http.name
   }

@@ -1,4 +1,5 @@
 // HTTP to somebody who may be gone, slow, or mean: every answer is bounded in time and size, and so is the patience.
+import type { NamesOf } from '../../../channel/arguments.js'
 import { isError, PerkunasError } from '../../../channel/errors.js'
 import { pause } from './pause.js'
 
@@ -9,6 +10,9 @@ export interface HttpOptions {
   /** For how long a call is tried again while there is no answer. Default 10 000. */
   readonly patience?: number
 }
+
+/** The names of {@link HttpOptions}. */
+export const HTTP_NAMES: NamesOf<HttpOptions> = { timeout: true, patience: true }
 
 /** One question. */
 export interface HttpRequest {

@@ -1,7 +1,8 @@
 // JSON-RPC to bitcoind over HTTP, several calls in one request where they belong together.
 import { base64 } from '@scure/base'
+import { demandNames, type NamesOf } from '../../../channel/arguments.js'
 import { PerkunasError } from '../../../channel/errors.js'
-import { type HttpOptions, HttpServer } from './http.js'
+import { HTTP_NAMES, type HttpOptions, HttpServer } from './http.js'
 import { isObject, type JsonObject, list, wrong } from './json.js'
 
 /** How to be let in: by the node's cookie file, which it writes anew at each start, or by name and password. */
@@ -15,6 +16,10 @@ export interface RpcOptions extends HttpOptions {
   readonly url: string
   readonly credentials: Credentials
 }
+
+/** The names of {@link RpcOptions}. */
+export const RPC_NAMES: NamesOf<RpcOptions> = { url: true, credentials: true, ...HTTP_NAMES }
+const CREDENTIAL_NAMES: NamesOf<Credentials> = { cookieFile: true, user: true, password: true }
 
 /** One call. */
 export interface RpcCall {
@@ -166,7 +171,9 @@ export class BitcoinRpc {
 
 /** Whoever calls need not have been compiled against our types. @throws PerkunasError INVALID_ARGUMENT */
 function demandCredentials(given: unknown): void {
-  const { cookieFile, user, password }: Partial<Record<string, unknown>> = isObject(given) ? given : {}
+  const credentials: Partial<Record<string, unknown>> = isObject(given) ? given : {}
+  demandNames(credentials, CREDENTIAL_NAMES, 'credentials')
+  const { cookieFile, user, password } = credentials
   if (typeof cookieFile === 'string' || (typeof user === 'string' && typeof password === 'string')) return
   throw badCredentials('a cookieFile, or a user and a password expected')
 }

@@ -3,6 +3,7 @@
 // The source need not be honest. A block is told only if its header was worked for, follows the one before it, and commits to
 // what is in the block; a branch is left only for one with at least as much work. So the source can keep us waiting, which
 // the status shows, but not lead us away for less than the work of all blocks that it replaces.
+import { demandNames, type NamesOf } from '../../../channel/arguments.js'
 import { isError, PerkunasError } from '../../../channel/errors.js'
 import { type BlockHeight, blockHeight } from '../units.js'
 import { type DecodedBlock, decodeBlock } from './block.js'
@@ -43,6 +44,15 @@ export interface TrackerOptions {
   readonly now?: () => number
 }
 
+const OPTION_NAMES: NamesOf<TrackerOptions> = {
+  source: true,
+  network: true,
+  from: true,
+  pollingInterval: true,
+  onStatus: true,
+  now: true,
+}
+
 /** A tip so old says that something may be wrong with the source: an eclipse, or a node that is stuck. */
 const STALE_SECONDS = 2 * 60 * 60
 /** Blocks that are fetched at once. */
@@ -65,7 +75,9 @@ export class ChainTracker {
   /** It was on our network once: another one is a fault then, and before it what our user meant to give us is something else. */
   #wasOurs = false
 
+  /** @throws PerkunasError INVALID_ARGUMENT if an option is unknown */
   constructor(options: TrackerOptions) {
+    demandNames(options, OPTION_NAMES)
     this.#options = options
     const { from } = options
     if (typeof from === 'object') this.#headers = new Headers(from)

@@ -1,5 +1,6 @@
 // What our own side says of channels: held against what can be meant where it is said, since what comes of it later can't be
 // refused any more.
+import { demandNames, type NamesOf } from '../../../channel/arguments.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import { isAmount, isCount } from '../figures.js'
 import type { BlockDelta, FeeratePerKw, Msat, Sat } from '../units.js'
@@ -13,14 +14,21 @@ const MAX_REFERENCE = 250
 /** What records of text don't hold. */
 const NO_TEXT = /^\uFEFF|\p{Surrogate}/u
 const MAX_U16 = 0xffff
+const EXPOSURE_NAMES: NamesOf<ChannelPolicy['maxDustExposure']> = { fixed: true, perFeerate: true }
 const MAX_U32 = 0xffff_ffff
 
 /**
  * A node's policy: the defaults, and what its user wants otherwise.
  *
- * @throws PerkunasError INVALID_ARGUMENT if a figure is none, or bounds are the wrong way round
+ * @throws PerkunasError INVALID_ARGUMENT if a name is unknown, a figure is none, or bounds are the wrong way round
  */
 export function channelPolicy(wanted: Partial<ChannelPolicy> = {}): ChannelPolicy {
+  demandNames(wanted, CHANNEL_POLICY, 'policy')
+  const { toSelfDelay = {}, minimumDepth = {}, maxInFlightMillionths = {}, maxDustExposure = {} } = wanted
+  demandNames(toSelfDelay, CHANNEL_POLICY.toSelfDelay, 'policy.toSelfDelay')
+  demandNames(minimumDepth, CHANNEL_POLICY.minimumDepth, 'policy.minimumDepth')
+  demandNames(maxInFlightMillionths, CHANNEL_POLICY.maxInFlightMillionths, 'policy.maxInFlightMillionths')
+  demandNames(maxDustExposure, EXPOSURE_NAMES, 'policy.maxDustExposure')
   const policy: ChannelPolicy = { ...CHANNEL_POLICY, ...wanted }
   const name = faultyPart(policy)
   if (name === undefined) return policy

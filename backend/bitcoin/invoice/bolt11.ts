@@ -1,5 +1,6 @@
 // BOLT 11: payment requests of one use, signed by the payee.
 import { sha256 } from '@noble/hashes/sha2.js'
+import { demandNames } from '../../../channel/arguments.js'
 import { concat, fromHex, toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import type { PeerID } from '../../../peer/identity.js'
@@ -8,6 +9,7 @@ import { checkFeatures } from './features.js'
 import {
   DEFAULT_EXPIRY,
   DEFAULT_MIN_FINAL_CLTV_EXPIRY_DELTA,
+  FIELD_OPTION_NAMES,
   type FieldOptions,
   type FieldValues,
   joinFields,
@@ -56,9 +58,11 @@ export interface SignedWords {
  *
  * @throws PerkunasError TOO_LARGE beyond 7089 characters; INVALID_MESSAGE, whose reason is one of those of
  *   `decodeBech32`, `parsePrefix`, `splitFields`, `readFields`, `checkFeatures`, or too-short, signature-not-recoverable,
- *   high-s-with-node-id, bad-signature. Never another error, whatever the text.
+ *   high-s-with-node-id, bad-signature. Never another error, whatever the text; INVALID_ARGUMENT if an
+ *   option is unknown.
  */
 export function decodeInvoice(text: string, options: FieldOptions = {}): Invoice {
+  demandNames(options, FIELD_OPTION_NAMES)
   const { prefix, words } = decodeBech32(text, 'invoice')
   const head = parsePrefix(prefix)
   const end = words.length - SIGNATURE_WORDS

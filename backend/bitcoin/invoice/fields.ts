@@ -1,6 +1,7 @@
 // The tagged fields of a BOLT 11 invoice. They are kept as they came, in their order, also those that nobody here
 // knows: the signature is over all of them, and an invoice that was read must come out the same.
 
+import type { NamesOf } from '../../../channel/arguments.js'
 import { fromHex, toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import type { PeerID } from '../../../peer/identity.js'
@@ -103,6 +104,9 @@ export interface FieldOptions {
    */
   readonly wrongLengths?: 'refuse' | 'skip'
 }
+
+/** The names of {@link FieldOptions}. */
+export const FIELD_OPTION_NAMES: NamesOf<FieldOptions> = { wrongLengths: true }
 
 /**
  * Cuts the words between timestamp and signature into fields.

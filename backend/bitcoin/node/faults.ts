@@ -1,4 +1,5 @@
 // What goes wrong around a node, as errors with a code.
+import { invalidArgument } from '../../../channel/arguments.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import { faultOfPeerID } from '../../../peer/index.js'
 
@@ -14,30 +15,10 @@ export function notSynced(what: string): PerkunasError<'LEDGER_UNREACHABLE'> {
   return new PerkunasError('LEDGER_UNREACHABLE', message, { ledger: 'bitcoin' })
 }
 
-/** @throws PerkunasError INVALID_ARGUMENT if it is no object: whoever calls need not have been compiled against our types */
-export function demandObject(value: unknown, argument: string): void {
-  if (typeof value === 'object' && value !== null) return
-  throw new PerkunasError('INVALID_ARGUMENT', `${argument}: an object expected`, { argument })
-}
-
-/** @throws PerkunasError INVALID_ARGUMENT if it is no object with these methods, as a promise of one is none */
-export function demandMethods(value: unknown, argument: string, methods: readonly string[]): void {
-  if (value instanceof Promise) throw invalidArgument(argument, 'the object itself, no promise of it')
-  if (typeof value !== 'object' || value === null) return demandObject(value, argument)
-  const missing = methods.find((method) => typeof Reflect.get(value, method) !== 'function')
-  if (missing !== undefined) throw invalidArgument(argument, `an object with a method ${missing}`)
-}
-
 /** @throws PerkunasError INVALID_ARGUMENT if it is no name of a channel */
 export function demandChannel(channel: unknown): void {
   if (typeof channel === 'bigint') return
   throw invalidArgument('channel', 'the name of a channel here, a bigint')
-}
-
-/** @throws PerkunasError INVALID_ARGUMENT if it is no function */
-export function demandFunction(value: unknown, argument: string): void {
-  if (typeof value === 'function') return
-  throw invalidArgument(argument, 'a function')
 }
 
 /** @throws PerkunasError INVALID_ARGUMENT if it is no node ID, or the address no text */
@@ -45,11 +26,6 @@ export function demandPeer(peer: unknown, address: unknown): void {
   const fault = faultOfPeerID(peer)
   if (fault !== undefined) throw new PerkunasError('INVALID_ARGUMENT', fault, { argument: 'peer' })
   if (address !== undefined && typeof address !== 'string') throw invalidArgument('address', 'text')
-}
-
-/** What a caller gave is nothing that can be meant. */
-export function invalidArgument(argument: string, expected: string): PerkunasError<'INVALID_ARGUMENT'> {
-  return new PerkunasError('INVALID_ARGUMENT', `${argument} must be ${expected}`, { argument })
 }
 
 /** Anything, with the place where it happened. */

@@ -1,5 +1,13 @@
 // A Lightning node: its parts put together, and what its user calls. The order of what happens is in `turns.ts`.
 import { type Observable, Subject } from 'rxjs'
+import {
+  demandFunction,
+  demandNames,
+  demandObject,
+  invalidArgument,
+  type NamesOf,
+  SIGNAL,
+} from '../../../channel/arguments.js'
 import { toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import type { PeerID } from '../../../peer/index.js'
@@ -16,16 +24,15 @@ import {
 } from './chain-view.js'
 import type { NodeEvent } from './effects.js'
 import type { Entry } from './entries.js'
+import { asHandlerError, demandChannel, demandPeer, unknownChannel } from './faults.js'
 import {
-  asHandlerError,
-  demandChannel,
-  demandFunction,
-  demandObject,
-  demandPeer,
-  invalidArgument,
-  unknownChannel,
-} from './faults.js'
-import { demandOptions, type LightningNodeOptions, type OpenHandler, type OpenOptions } from './options.js'
+  demandOptions,
+  type LightningNodeOptions,
+  NODE_NAMES,
+  OPEN_NAMES,
+  type OpenHandler,
+  type OpenOptions,
+} from './options.js'
 import { type NodeParts, nodeParts } from './parts.js'
 import type { NodePayments } from './payments.js'
 import type { QuarantinedChannel } from './quarantine.js'
@@ -38,6 +45,14 @@ import { type ChannelView, viewOfEntry } from './views.js'
 
 /** Between ticks, in milliseconds. */
 const TICK = 60_000
+const PEER_NAMES: NamesOf<{ readonly peer: PeerID; readonly address?: string }> = {
+  peer: true,
+  address: true,
+}
+const CLOSE_NAMES: NamesOf<{ readonly script?: Uint8Array; readonly isIdle?: boolean }> = {
+  script: true,
+  isIdle: true,
+}
 
 /** See above. All methods may be called at any time; each takes effect in the turn that it gets into. */
 export class LightningNode implements AsyncDisposable {
@@ -110,14 +125,17 @@ export class LightningNode implements AsyncDisposable {
    *
    * @param options of a node that does not run
    * @param peer `address`: if the bus does not know it
-   * @throws PerkunasError ABORTED if none came, or none that was made with this seed
+   * @throws PerkunasError INVALID_ARGUMENT if an option is unknown; ABORTED if none came, or none that was made with this seed
    */
-  static retrieve(
+  static async retrieve(
     options: Pick<LightningNodeOptions, 'bus' | 'seed'>,
     peer: { readonly peer: PeerID; readonly address?: string },
-    { signal }: { readonly signal?: AbortSignal } = {},
+    callOptions: { readonly signal?: AbortSignal } = {},
   ): Promise<Uint8Array> {
-    return retrieved(options, peer, signal)
+    demandNames(options, NODE_NAMES)
+    demandNames(peer, PEER_NAMES, 'peer')
+    demandNames(callOptions, SIGNAL, 'callOptions')
+    return retrieved(options, peer, callOptions.signal)
   }
 
   /** Payments over its channels. */
@@ -248,8 +266,13 @@ export class LightningNode implements AsyncDisposable {
    *   the wallet throws; LEDGER_UNREACHABLE while the chain is not known up to now and will not be in half a minute. Aborted, it
    *   goes on if it was too late.
    */
-  async open(options: OpenOptions, { signal }: { signal?: AbortSignal } = {}): Promise<ChannelView> {
-    demandObject(options, 'options')
+  async open(
+    options: OpenOptions,
+    callOptions: { readonly signal?: AbortSignal } = {},
+  ): Promise<ChannelView> {
+    demandNames(options, OPEN_NAMES)
+    demandNames(callOptions, SIGNAL, 'callOptions')
+    const { signal } = callOptions
     const { peer, address, capacity, push = msat(0n), shutdownScript, ...others } = options
     demandPeer(peer, address)
     const unmeant = faultOfRequest({ ...options, shutdownScript: shutdownScript ?? new Uint8Array() })
@@ -313,8 +336,10 @@ export class LightningNode implements AsyncDisposable {
    */
   async close(
     channel: bigint,
-    { script, isIdle = false }: { readonly script?: Uint8Array; readonly isIdle?: boolean } = {},
+    options: { readonly script?: Uint8Array; readonly isIdle?: boolean } = {},
   ): Promise<void> {
+    demandNames(options, CLOSE_NAMES)
+    const { script, isIdle = false } = options
     if (script !== undefined && !(script instanceof Uint8Array)) throw invalidArgument('script', 'bytes')
     if (script !== undefined) this.#parts.scripts.add(script)
     await this.#input(channel, { kind: 'shutdown', isIdle, ...(script === undefined ? {} : { script }) })

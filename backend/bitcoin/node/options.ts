@@ -1,4 +1,12 @@
 // What a node is made of, and what our user decides.
+import {
+  demandFunction,
+  demandMethods,
+  demandNames,
+  demandObject,
+  invalidArgument,
+  type NamesOf,
+} from '../../../channel/arguments.js'
 import type { Hex } from '../../../channel/bytes.js'
 import type { Clock, PeerID } from '../../../peer/index.js'
 import type { Store } from '../../../persistence/index.js'
@@ -11,7 +19,6 @@ import { type PaymentsPolicy, paymentsPolicy } from '../payments/index.js'
 import { resolverPolicy } from '../resolver/policy.js'
 import type { BlockDelta, FeeratePerKw, Msat, Sat } from '../units.js'
 import type { OnchainWallet } from '../wallet/index.js'
-import { demandFunction, demandMethods, demandObject, invalidArgument } from './faults.js'
 import type { NodeBus, NodeChain } from './ports.js'
 import type { HtlcSwitch } from './switch.js'
 
@@ -53,14 +60,36 @@ export interface LightningNodeOptions {
   readonly entropy?: (bytes: number) => Uint8Array
 }
 
+/** The names of {@link LightningNodeOptions}. */
+export const NODE_NAMES: NamesOf<LightningNodeOptions> = {
+  bus: true,
+  store: true,
+  chain: true,
+  wallet: true,
+  seed: true,
+  policy: true,
+  admission: true,
+  resolver: true,
+  payments: true,
+  htlcs: true,
+  steps: true,
+  onBackup: true,
+  clock: true,
+  now: true,
+  schedule: true,
+  entropy: true,
+}
+
 /**
  * Holds all of our user's choices against what can be meant, before anything is read, written or said.
  *
  * @throws PerkunasError INVALID_ARGUMENT
  */
 export function demandOptions(options: LightningNodeOptions): void {
+  demandNames(options, NODE_NAMES)
   demandMeans(options)
-  for (const part of ['bus', 'store'] as const) demandObject(options[part], `options.${part}`)
+  demandObject(options.bus, 'options.bus')
+  demandMethods(options.store, 'options.store', ['get', 'scan', 'commit'])
   channelPolicy(options.policy)
   admissionLimits(options.admission)
   resolverPolicy(options.resolver)
@@ -107,6 +136,20 @@ export interface OpenOptions {
    * `option_zeroconf`. Without it that is the peer's to decide, and some do if they trust us.
    */
   readonly isZeroConf?: boolean
+}
+
+/** The names of {@link OpenOptions}. */
+export const OPEN_NAMES: NamesOf<OpenOptions> = {
+  peer: true,
+  address: true,
+  capacity: true,
+  push: true,
+  feerate: true,
+  isAnnounced: true,
+  toSelfDelay: true,
+  shutdownScript: true,
+  isUpfront: true,
+  isZeroConf: true,
 }
 
 /** A channel that a peer wants to open to us. */

@@ -1,5 +1,6 @@
 // What a node's user does with payments, by turns of the node.
 import { concat, defer, from, type Observable, Subject } from 'rxjs'
+import { demandNames, demandObject, type NamesOf } from '../../../channel/arguments.js'
 import { type Hex, isHex, toHex } from '../../../channel/bytes.js'
 import { isError, PerkunasError } from '../../../channel/errors.js'
 import { NETWORKS } from '../chain/index.js'
@@ -20,10 +21,29 @@ import {
 } from '../payments/index.js'
 import { sha256 } from '../script/index.js'
 import { type Answer, Desk } from './desk.js'
-import { demandObject } from './faults.js'
 import type { Commands } from './input.js'
 import type { LightningNodeOptions } from './options.js'
 import type { Restored } from './restore.js'
+
+/** A payment that is listed may be asked for as it is. */
+const PAYMENT_NAMES: NamesOf<OutgoingPayment> = {
+  id: true,
+  request: true,
+  peer: true,
+  paymentHash: true,
+  amount: true,
+  recipient: true,
+  since: true,
+  parts: true,
+  tried: true,
+  avoided: true,
+  status: true,
+  isAcknowledged: true,
+}
+const PAY_NAMES: NamesOf<{ readonly signal?: AbortSignal; readonly isSettled?: boolean }> = {
+  signal: true,
+  isSettled: true,
+}
 
 /** What payments need of their node. */
 export interface PaymentsHost {
@@ -109,9 +129,11 @@ export class NodePayments {
    */
   async pay(
     payment: { readonly id: PaymentID; readonly request: PayRequest },
-    { signal, isSettled = true }: { readonly signal?: AbortSignal; readonly isSettled?: boolean } = {},
+    options: { readonly signal?: AbortSignal; readonly isSettled?: boolean } = {},
   ): Promise<OutgoingPayment> {
-    demandObject(payment, 'payment')
+    demandNames(payment, PAYMENT_NAMES, 'payment')
+    demandNames(options, PAY_NAMES)
+    const { signal, isSettled = true } = options
     const { id } = payment
     this.#demandReadable(`out/${id}`)
     const end = this.#awaited.get(id) ?? { waiting: 0 }

@@ -1,4 +1,5 @@
 // A chain source as a node follows it: blocks that are checked and in order, fees, and what becomes of transactions.
+import { demandMethods, demandNames, type NamesOf } from '../../../channel/arguments.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import {
   type ChainSource,
@@ -10,7 +11,6 @@ import {
 } from '../chain/index.js'
 import { demandNetwork } from '../chain/network.js'
 import { decodeTransaction, encodeTransaction } from '../script/index.js'
-import { demandObject } from './faults.js'
 import type { ChainStatus, NodeChain } from './ports.js'
 
 /** What {@link sourceChain} is made from. */
@@ -26,15 +26,23 @@ export interface SourceChainOptions {
   readonly onStatus?: (status: TrackerStatus) => void
 }
 
+const OPTION_NAMES: NamesOf<SourceChainOptions> = {
+  source: true,
+  network: true,
+  pollingInterval: true,
+  patience: true,
+  onStatus: true,
+}
+
 /**
  * See above. A source that is on another network ends the node's start with INVALID_ARGUMENT.
  *
  * @throws PerkunasError INVALID_ARGUMENT
  */
 export function sourceChain(options: SourceChainOptions): NodeChain {
-  demandObject(options, 'options')
+  demandNames(options, OPTION_NAMES)
   const { source, network, pollingInterval, patience = PATIENCE, onStatus } = options
-  demandObject(source, 'source')
+  demandMethods(source, 'source', ['chainInfo', 'rawBlock', 'feeTable', 'broadcast'])
   demandNetwork(network)
   return {
     chainHash: NETWORKS[network].genesis,

@@ -1,4 +1,5 @@
 // Invoices of ours (BOLT 11): stored before they are handed out, so that what is paid on one is known.
+import { demandNames, type NamesOf } from '../../../channel/arguments.js'
 import { fromHex, type Hex, isHex, toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import { MAX_EXPIRY_DISTANCE } from '../channel/policy.js'
@@ -12,6 +13,19 @@ import { freshBytes } from './secrets.js'
 import type { IncomingPayment, PaymentsState } from './state.js'
 import { type PaymentsStep, refused, to } from './step.js'
 import { lookUp, put } from './table.js'
+
+const REQUEST_NAMES: NamesOf<InvoiceRequest> = {
+  amount: true,
+  description: true,
+  expiry: true,
+  minFinalCltvExpiryDelta: true,
+  preimage: true,
+  paymentHash: true,
+  isHeld: true,
+  paymentMetadata: true,
+  fallbacks: true,
+  routes: true,
+}
 
 /** Makes an invoice and awaits its payment. */
 export function invoiceCreated(
@@ -38,7 +52,7 @@ export function invoiceCreated(
 }
 
 function invoiced(request: InvoiceRequest, context: PaymentsContext): IncomingPayment {
-  if (typeof request !== 'object' || request === null) throw argument('request', 'an object expected')
+  demandNames(request, REQUEST_NAMES, 'request')
   const { entropy, policy, now, node, currency } = context
   const { amount, description, expiry = policy.invoiceExpiry, paymentMetadata } = request
   const { minFinalCltvExpiryDelta = policy.minFinalCltvExpiryDelta, fallbacks, routes } = request

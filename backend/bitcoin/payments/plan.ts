@@ -1,4 +1,5 @@
 // What a request to pay comes to, before anything is sent: who gets how much for which hash, or why nobody does.
+import { faultOfNames, type NamesOf } from '../../../channel/arguments.js'
 import { fromHex, type Hex, isHex, toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import { isPeerID, type PeerID } from '../../../peer/index.js'
@@ -87,19 +88,20 @@ function contentOf(request: PayRequest): readonly (readonly [string, unknown])[]
     .sort(([a], [b]) => (a < b ? -1 : 1))
 }
 
-const FIELDS: Readonly<Record<PayRequest['kind'], readonly string[]>> = {
-  invoice: ['invoice', 'amount', 'timeout'],
-  spontaneous: ['peer', 'channel', 'amount', 'timeout'],
-  hash: [
-    'peer',
-    'channel',
-    'paymentHash',
-    'amount',
-    'paymentSecret',
-    'paymentMetadata',
-    'finalCltvExpiryDelta',
-    'timeout',
-  ],
+const NAMES: { readonly [K in PayRequest['kind']]: NamesOf<Extract<PayRequest, { readonly kind: K }>> } = {
+  invoice: { kind: true, invoice: true, amount: true, timeout: true },
+  spontaneous: { kind: true, peer: true, channel: true, amount: true, timeout: true },
+  hash: {
+    kind: true,
+    peer: true,
+    channel: true,
+    paymentHash: true,
+    amount: true,
+    paymentSecret: true,
+    paymentMetadata: true,
+    finalCltvExpiryDelta: true,
+    timeout: true,
+  },
 }
 
 /**
@@ -108,13 +110,9 @@ const FIELDS: Readonly<Record<PayRequest['kind'], readonly string[]>> = {
  */
 export function faultOfForm(request: PayRequest): PerkunasError<'INVALID_ARGUMENT'> | undefined {
   if (typeof request !== 'object' || request === null) return argument('request', 'an object expected')
-  const fields: readonly string[] | undefined = Object.hasOwn(FIELDS, request.kind)
-    ? FIELDS[request.kind]
-    : undefined
-  if (fields === undefined) return argument('request', 'an unknown kind of request')
-  for (const [name, value] of Object.entries(request))
-    if (value !== undefined && name !== 'kind' && !fields.includes(name))
-      return argument('request', `${name} is not part of it`)
+  if (!Object.hasOwn(NAMES, request.kind)) return argument('request', 'an unknown kind of request')
+  const unknown = faultOfNames(request, NAMES[request.kind], 'request')
+  if (unknown !== undefined) return unknown
   const { timeout } = request
   if (timeout !== undefined && !(Number.isSafeInteger(timeout) && timeout >= 0))
     return argument('timeout', 'milliseconds expected')

@@ -1,4 +1,5 @@
 // What we ask of payments: every figure that is ours to choose, with its default, and the bounds that are not.
+import { demandNames } from '../../../channel/arguments.js'
 import { chosen, isAmount, isCount, isOneOf } from '../figures.js'
 import { type BlockDelta, blockDelta, type Msat, msat } from '../units.js'
 
@@ -53,6 +54,7 @@ export const MAX_PARTS = 483
 
 /** A node's choices: the defaults, and what its user wants otherwise. @throws PerkunasError INVALID_ARGUMENT */
 export function paymentsPolicy(wanted?: Partial<PaymentsPolicy>): PaymentsPolicy {
+  if (wanted?.maxOpen !== undefined) demandNames(wanted.maxOpen, PAYMENTS_POLICY.maxOpen, 'payments.maxOpen')
   return chosen('payments', { defaults: PAYMENTS_POLICY, wanted }, (policy) => ({
     maxParts: isCount(policy.maxParts, 1, MAX_PARTS),
     maxOpen: isCount(policy.maxOpen?.outgoing, 0, MAX) && isCount(policy.maxOpen?.incoming, 0, MAX),

@@ -1,4 +1,5 @@
 // Bitcoin as a client's ledger: Lightning channels (BOLT 2, 3, 5) with a protocol of their own.
+import { demandNames, type NamesOf } from '../../../channel/arguments.js'
 import type { Asset, Capabilities, Hex } from '../../../channel/index.js'
 import { PerkunasError } from '../../../channel/index.js'
 import type { ChannelProtocol, ProtocolBackend, ProtocolHost } from '../../../client/index.js'
@@ -19,12 +20,13 @@ import { demandMeans } from '../node/options.js'
 import { type PaymentsPolicy, paymentsPolicy } from '../payments/index.js'
 import { type ChannelChoices, demandChoices } from './choices.js'
 import { earlyBus } from './early-bus.js'
-import { bitcoinAsset, CHALLENGE_DURATION } from './proposal.js'
+import { bitcoinAsset, CHALLENGE_DURATION, challengeDurationOn } from './proposal.js'
 import { LightningProtocol } from './running.js'
 
 /**
  * What Lightning channels can do, as long as a policy says nothing else of {@link Capabilities.updatesInFlight}: so many HTLCs
- * does each side take of the other by default (`max_accepted_htlcs`). How many a channel carries is up to its peer.
+ * does each side take of the other by default (`max_accepted_htlcs`). How many a channel carries is up to its peer. What a
+ * challenge duration may be is narrower outside regtest: see {@link BitcoinBackend.capabilities}.
  */
 export const LIGHTNING_CAPABILITIES: Capabilities = {
   participants: { min: 2, max: 2 },
@@ -62,9 +64,28 @@ export type BitcoinBackendOptions = Pick<
     readonly payments?: Partial<Omit<PaymentsPolicy, 'spontaneous' | 'unknown'>>
   }
 
+const OPTION_NAMES: NamesOf<BitcoinBackendOptions> = {
+  chain: true,
+  wallet: true,
+  seed: true,
+  policy: true,
+  admission: true,
+  steps: true,
+  schedule: true,
+  now: true,
+  onBackup: true,
+  zeroConf: true,
+  shutdown: true,
+  recover: true,
+  payments: true,
+}
+
 /** Bitcoin for `Client`: amounts in thousandths of a satoshi, deadlines in blocks. */
 export class BitcoinBackend implements ProtocolBackend {
-  /** As {@link LIGHTNING_CAPABILITIES}, with the policy's number of HTLCs: so many of the peer's are taken at a time. */
+  /**
+   * As {@link LIGHTNING_CAPABILITIES}, with the policy's number of HTLCs: so many of the peer's are taken at a time. Outside
+   * regtest a challenge duration of ours is no shorter than the policy's `toSelfDelay.min`, 144 blocks by default.
+   */
   readonly capabilities: Capabilities
   readonly protocol: ChannelProtocol
   /** The asset of its channels. */
@@ -76,14 +97,17 @@ export class BitcoinBackend implements ProtocolBackend {
 
   /** @throws PerkunasError INVALID_ARGUMENT for what can't be meant */
   constructor(options: BitcoinBackendOptions) {
+    demandNames(options, OPTION_NAMES)
     demandMeans(options)
     demandChoices(options)
-    const { maxAcceptedHtlcs } = channelPolicy(options.policy)
+    const policy = channelPolicy(options.policy)
     admissionLimits(options.admission)
     paymentsPolicy(options.payments)
     demandNoDecision(options.payments ?? {})
-    this.capabilities = { ...LIGHTNING_CAPABILITIES, updatesInFlight: maxAcceptedHtlcs }
     const { chainHash } = options.chain
+    const challengeDuration = challengeDurationOn(chainHash, policy)
+    const updatesInFlight = policy.maxAcceptedHtlcs
+    this.capabilities = { ...LIGHTNING_CAPABILITIES, challengeDuration, updatesInFlight }
     this.asset = bitcoinAsset(chainHash)
     const { zeroConf, shutdown } = options
     const choices: ChannelChoices = { ...(zeroConf && { zeroConf }), ...(shutdown && { shutdown }) }
@@ -102,7 +126,10 @@ export class BitcoinBackend implements ProtocolBackend {
           return this.#node
         }
         const reach = async (peer: PeerID) => raw.reach?.(peer)
-        return new LightningProtocol({ asset: this.asset, self: bus.id, choices, start, reach }, host)
+        return new LightningProtocol(
+          { asset: this.asset, self: bus.id, challengeDuration, choices, start, reach },
+          host,
+        )
       },
     }
   }

@@ -1,5 +1,6 @@
 // The controller of one Lightning channel: what `Channel` promises, by the commands of a node. No protocol here.
 import { concat, defer, from, type Observable, Subject, startWith } from 'rxjs'
+import { demandNames, type NamesOf, SIGNAL } from '../../../channel/arguments.js'
 import { equalBytes } from '../../../channel/bytes.js'
 import {
   type ChannelID,
@@ -18,13 +19,15 @@ import {
   type State,
   toHex,
 } from '../../../channel/index.js'
-import type {
-  Channel,
-  ChannelCallOptions,
-  ChannelEvent,
-  Clock,
-  Entropy,
-  SettleOptions,
+import {
+  CALL_NAMES,
+  type Channel,
+  type ChannelCallOptions,
+  type ChannelEvent,
+  type Clock,
+  type Entropy,
+  SETTLE_NAMES,
+  type SettleOptions,
 } from '../../../client/index.js'
 import type { PeerID } from '../../../peer/index.js'
 import type { MonitorEvent } from '../monitor/index.js'
@@ -53,6 +56,17 @@ import {
 } from './refusals.js'
 import { Unheard } from './unheard.js'
 import { locksOf, type Seen, sidesOf, stateOf } from './view.js'
+
+/** A lock may be made of another one. */
+const LOCK_NAMES: NamesOf<HashTimeLock> = {
+  kind: true,
+  id: true,
+  from: true,
+  asset: true,
+  amount: true,
+  hash: true,
+  deadline: true,
+}
 
 /** What a channel needs of the protocol that it belongs to. */
 export interface LightningChannelHost {
@@ -216,6 +230,7 @@ export class LightningChannel implements Channel {
 
   /** As many as the channel carries HTLCs go on side by side. */
   async update(edit: (draft: Draft) => void, options: ChannelCallOptions = {}): Promise<State> {
+    demandNames(options, CALL_NAMES)
     if (this.#host.ended !== undefined) throw this.#host.ended
     if (options.signal?.aborted) throw aborted('update', options.signal.reason)
     this.#demandActing()
@@ -239,6 +254,8 @@ export class LightningChannel implements Channel {
   }
 
   async lock(request: LockRequest, options: ChannelCallOptions = {}): Promise<HashTimeLock> {
+    demandNames(request, LOCK_NAMES, 'request')
+    demandNames(options, CALL_NAMES)
     const { hash, amount, deadline, asset = 0 } = request
     if (!isHex(hash, 32)) throw invalid('hash', 'a SHA-256 of 32 bytes')
     if (asset !== 0) throw invalid('asset', '0, the only asset')
@@ -292,6 +309,7 @@ export class LightningChannel implements Channel {
     if (!isHex(preimage, 32)) throw invalid('preimage', '32 bytes')
     if (toHex(sha256(fromHex(preimage))) !== held.hash)
       throw invalid('preimage', `what hashes to ${held.hash}`)
+    demandNames(options, CALL_NAMES)
     return this.#call('release', options, undefined, async (signal) => {
       await this.#host.node.payments.release(held.hash, fromHex(preimage))
       return this.#gone(lock, signal)
@@ -300,6 +318,7 @@ export class LightningChannel implements Channel {
 
   async cancel(lock: Hex, _reason: string, options: ChannelCallOptions = {}): Promise<State> {
     const held = this.#heldLock(lock)
+    demandNames(options, CALL_NAMES)
     return this.#call('cancel', options, undefined, async (signal) => {
       await this.#host.node.payments.cancel(held.hash)
       return this.#gone(lock, signal)
@@ -307,10 +326,12 @@ export class LightningChannel implements Channel {
   }
 
   async watch(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    demandNames(options, SIGNAL)
     await this.#call('watch', options, undefined, (signal) => this.#over(signal))
   }
 
   async settle(options: SettleOptions = {}): Promise<void> {
+    demandNames(options, SETTLE_NAMES)
     const { locks = 'wait', timeout = this.#host.timeouts.settlement } = options
     if (!['wait', 'refuse', 'dispute'].includes(locks)) throw invalid('locks', 'wait, refuse or dispute')
     await this.#call('settle', options, undefined, async (signal) => {

@@ -1,8 +1,8 @@
 // What our user chooses of channels beyond what a proposal says: which are used before their funding is confirmed, and where
 // closings pay us.
+import { demandFunction, demandNames, type NamesOf } from '../../../channel/arguments.js'
 import { PerkunasError } from '../../../channel/index.js'
 import type { PeerID } from '../../../peer/index.js'
-import { demandFunction, demandObject } from '../node/faults.js'
 import type { InboundChannel, OpenOptions } from '../node/index.js'
 import type { Sat } from '../units.js'
 
@@ -49,9 +49,12 @@ export interface ChannelChoices {
   readonly shutdown?: (channel: BeginningChannel) => ShutdownChoice | Promise<ShutdownChoice>
 }
 
-/** @throws PerkunasError INVALID_ARGUMENT if they are no functions: whoever calls need not have been compiled against our types */
+const ZERO_CONF_NAMES: NamesOf<ZeroConfChoice> = { trusts: true, demands: true }
+const SHUTDOWN_NAMES: NamesOf<ShutdownChoice> = { script: true, isUpfront: true }
+
+/** @throws PerkunasError INVALID_ARGUMENT if they are no functions, or a name is unknown: whoever calls need not have been compiled against our types */
 export function demandChoices({ zeroConf, shutdown }: ChannelChoices): void {
-  if (zeroConf !== undefined) demandObject(zeroConf, 'options.zeroConf')
+  if (zeroConf !== undefined) demandNames(zeroConf, ZERO_CONF_NAMES, 'options.zeroConf')
   const given = {
     'options.zeroConf.trusts': zeroConf?.trusts,
     'options.zeroConf.demands': zeroConf?.demands,
@@ -90,9 +93,8 @@ export async function takingChoices(
   return closingOf(await shutdown?.({ peer, opener: 'remote', capacity }))
 }
 
-function closingOf({
-  script,
-  isUpfront = false,
-}: ShutdownChoice = {}): Pick<OpenOptions, 'shutdownScript' | 'isUpfront'> {
+function closingOf(choice: ShutdownChoice = {}): Pick<OpenOptions, 'shutdownScript' | 'isUpfront'> {
+  demandNames(choice, SHUTDOWN_NAMES, 'shutdown')
+  const { script, isUpfront = false } = choice
   return { ...(script === undefined ? {} : { shutdownScript: script }), isUpfront }
 }

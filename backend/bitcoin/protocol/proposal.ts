@@ -3,6 +3,7 @@ import { isLocking } from '../../../channel/allocation.js'
 import {
   type Asset,
   type Balances,
+  type Capabilities,
   EMPTY,
   type Hex,
   NO_APP,
@@ -12,6 +13,8 @@ import {
 } from '../../../channel/index.js'
 import type { ChannelProposal, ProposalOptions } from '../../../client/index.js'
 import { faultOfPeerID, type PeerID } from '../../../peer/index.js'
+import { NETWORKS } from '../chain/index.js'
+import type { ChannelPolicy } from '../channel/index.js'
 import { type BlockDelta, blockDelta, type Msat, msat, type Sat, toMsat, toSat } from '../units.js'
 import { invalid, unsupported } from './refusals.js'
 
@@ -21,9 +24,33 @@ export const BITCOIN = 2
 /** A challenge duration in blocks: how long the other side's share is held back after a force-close (`to_self_delay`). */
 export const CHALLENGE_DURATION = { min: 1n, max: 2016n } as const
 
+/**
+ * The same on a chain: elsewhere than on regtest no less than our policy's `toSelfDelay.min`, 144 by default. Who is away for
+ * longer than that can be cheated by an old commitment.
+ *
+ * @param chainHash BOLT 7's `chain_hash`
+ */
+export function challengeDurationOn(
+  chainHash: Hex,
+  { toSelfDelay }: Pick<ChannelPolicy, 'toSelfDelay'>,
+): Capabilities['challengeDuration'] {
+  if (chainHash === NETWORKS.regtest.genesis) return CHALLENGE_DURATION
+  const { min, max } = CHALLENGE_DURATION
+  const least = BigInt(toSelfDelay.min)
+  return { min: least < min ? min : least > max ? max : least, max }
+}
+
 /** The asset of all Lightning channels on a chain: thousandths of a satoshi. @param chainHash BOLT 7's `chain_hash` */
 export function bitcoinAsset(chainHash: Hex): Asset {
   return { backend: BITCOIN, id: chainHash }
+}
+
+/** Who proposes, and what may be proposed. */
+export interface OpeningBounds {
+  /** Our node ID. */
+  readonly self: PeerID
+  readonly asset: Asset
+  readonly challengeDuration: Capabilities['challengeDuration']
 }
 
 /** What a proposal comes to. */
@@ -43,7 +70,10 @@ export interface Opening {
  *
  * @throws PerkunasError INVALID_ARGUMENT, INVALID_PARAMS, INVALID_AMOUNT, UNSUPPORTED
  */
-export function openingOf(options: ProposalOptions, self: PeerID, asset: Asset): Opening {
+export function openingOf(
+  options: ProposalOptions,
+  { self, asset, challengeDuration: bounds }: OpeningBounds,
+): Opening {
   const { peers, allocation, challengeDuration, agreement, ...rest }: Partial<ProposalOptions> = options
   const { app = NO_APP, data = EMPTY, aux = NO_AUX } = rest
   if (!Array.isArray(peers) || peers.length !== 1) {
@@ -71,7 +101,7 @@ export function openingOf(options: ProposalOptions, self: PeerID, asset: Asset):
       `the peer's share of the funding, since the opener brings in all of it (agreement [[${total}n, 0n]]),`,
     )
   }
-  return { peer: peer as PeerID, capacity: toSat(total), push, delay: delayOf(challengeDuration) }
+  return { peer: peer as PeerID, capacity: toSat(total), push, delay: delayOf(challengeDuration, bounds) }
 }
 
 /** What a peer asks for. */
@@ -134,8 +164,10 @@ function rowOf(rows: Balances | undefined, argument: string): readonly [own: Msa
   throw invalid(argument, 'one row of two amounts, ours first,')
 }
 
-function delayOf(challengeDuration: bigint | undefined): BlockDelta {
-  const { min, max } = CHALLENGE_DURATION
+function delayOf(
+  challengeDuration: bigint | undefined,
+  { min, max }: Capabilities['challengeDuration'],
+): BlockDelta {
   if (typeof challengeDuration !== 'bigint') throw noBigint('challengeDuration', challengeDuration)
   if (challengeDuration >= min && challengeDuration <= max) {
     return blockDelta(Number(challengeDuration))

@@ -1,6 +1,6 @@
 // A Lightning node as the protocol of a client: proposals open channels, updates are payments to the neighbour, and its
 // channels are the client's.
-import { type Asset, type ChannelID, isError, PerkunasError, toHex } from '../../../channel/index.js'
+import { type ChannelID, isError, PerkunasError, toHex } from '../../../channel/index.js'
 import type {
   Channel,
   Decision,
@@ -16,15 +16,12 @@ import { channelIDOf, LightningChannel, type LightningChannelHost } from './chan
 import { type ChannelChoices, isTrusted, openingChoices, takingChoices } from './choices.js'
 import { lockedIn, unlocked } from './outcome.js'
 import { isOpen } from './phase.js'
-import { openingOf, proposalOf } from './proposal.js'
+import { type OpeningBounds, openingOf, proposalOf } from './proposal.js'
 import { aborted } from './refusals.js'
 import { lockOf, proposalOfHtlc } from './view.js'
 
 /** What the protocol of one client is made of. */
-export interface LightningProtocolOptions {
-  readonly asset: Asset
-  /** Who we are to our peers. */
-  readonly self: PeerID
+export interface LightningProtocolOptions extends OpeningBounds {
   readonly choices: ChannelChoices
   /** Brings the node back or begins a new one. */
   start(host: ProtocolHost): Promise<LightningNode>
@@ -55,8 +52,8 @@ export class LightningProtocol implements RunningProtocol {
     const { timeouts, clock } = this.#host
     const { signal } = options
     if (this.#ended !== undefined) throw this.#ended
-    const { self, asset, choices } = this.#options
-    const { peer, capacity, push, delay } = openingOf(options, self, asset)
+    const { choices } = this.#options
+    const { peer, capacity, push, delay } = openingOf(options, this.#options)
     if (signal?.aborted) throw aborted('proposeChannel', signal.reason)
     const node = await this.#started()
     const chosen = await openingChoices(choices, { peer, capacity })

@@ -4,12 +4,13 @@
 // and its locks are gone if either of us dies before we know of them. What is reserved is locked in the node as well, so that
 // nobody else who uses the wallet spends it.
 import { base64 } from '@scure/base'
+import { demandMethods, demandNames, type NamesOf } from '../../../channel/arguments.js'
 import { toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import type { Store } from '../../../persistence/index.js'
 import type { RpcOptions } from '../chain/index.js'
 import { bitcoins, flag, hexBytes, isObject, list, object, text, whole } from '../chain/json.js'
-import { BitcoinRpc, RpcError, unexpected } from '../chain/json-rpc.js'
+import { BitcoinRpc, RPC_NAMES, RpcError, unexpected } from '../chain/json-rpc.js'
 import { outpointKey } from '../chain/outpoint.js'
 import { displayID, type Outpoint } from '../script/index.js'
 import { blockHeight, type Sat, sat } from '../units.js'
@@ -27,6 +28,8 @@ export interface BitcoindWalletOptions extends RpcOptions {
   /** Of the keys in the store; default `bitcoin-wallet/`. */
   readonly prefix?: string
 }
+
+const OPTION_NAMES: NamesOf<BitcoindWalletOptions> = { ...RPC_NAMES, wallet: true, store: true, prefix: true }
 
 const WALLET_NOT_FOUND = -18
 const ALREADY_LOADED = -35
@@ -47,10 +50,12 @@ export class BitcoindWallet extends BookingWallet {
   /**
    * Opens a wallet, or makes one.
    *
-   * @throws PerkunasError LEDGER_UNREACHABLE; INVALID_RECORD, STORE_FAILED; UNSUPPORTED if the node has no wallets, or it is
+   * @throws PerkunasError INVALID_ARGUMENT; LEDGER_UNREACHABLE; INVALID_RECORD, STORE_FAILED; UNSUPPORTED if the node has no wallets, or it is
    *   one without private keys
    */
   static async open(options: BitcoindWalletOptions): Promise<BitcoindWallet> {
+    demandNames(options, OPTION_NAMES)
+    demandMethods(options.store, 'options.store', ['get', 'scan', 'commit'])
     const rpc = new BitcoinRpc(options)
     const reservations = await Reservations.open(options.store, options.prefix ?? 'bitcoin-wallet/')
     const wallet = new BitcoindWallet(rpc, options.wallet, reservations)

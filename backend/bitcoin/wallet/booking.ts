@@ -1,5 +1,6 @@
 // What all wallets do alike: choose coins, keep them for who asked, hand transactions to be signed. Where coins come from and
 // who signs is each wallet's own.
+import { demandNames, type NamesOf } from '../../../channel/arguments.js'
 import { isError, PerkunasError } from '../../../channel/errors.js'
 import { outpointKey } from '../chain/outpoint.js'
 import {
@@ -26,6 +27,23 @@ import type {
   ReservedInputs,
   WalletAddress,
 } from './wallet.js'
+
+const FUND_NAMES: NamesOf<FundRequest> = {
+  purpose: true,
+  outputs: true,
+  feerate: true,
+  keep: true,
+  confirmations: true,
+  locktime: true,
+  sequence: true,
+}
+const INPUTS_NAMES: NamesOf<InputsRequest> = {
+  purpose: true,
+  amount: true,
+  feerate: true,
+  keep: true,
+  parent: true,
+}
 
 /** A wallet that lacks its coins and its keys. */
 export abstract class BookingWallet implements OnchainWallet {
@@ -56,6 +74,7 @@ export abstract class BookingWallet implements OnchainWallet {
 
   fund(request: FundRequest): Promise<Funded> {
     return this.inTurn(async () => {
+      demandNames(request, FUND_NAMES, 'request')
       checkOutputs(request.outputs)
       const { outputs, feerate, keep = sat(0n), confirmations = 1 } = request
       const coins = await this.#free(confirmations)
@@ -85,6 +104,7 @@ export abstract class BookingWallet implements OnchainWallet {
 
   reserveInputs(request: InputsRequest): Promise<ReservedInputs> {
     return this.inTurn(async () => {
+      demandNames(request, INPUTS_NAMES, 'request')
       const { amount, feerate, keep = sat(0n), parent } = request
       const free = await this.#free(1)
       const worth = ({ amount: value, kind }: Coin) => value - feeFor(feerate, INPUT_WEIGHT[kind])

@@ -1,5 +1,6 @@
 // A wallet of our own: keys from a seed, coins from the chain's blocks, everything else in the store. A block's changes and the
 // place where the chain was read up to are one commit, so a crash loses nothing and counts nothing twice.
+import { demandMethods, demandNames, type NamesOf } from '../../../channel/arguments.js'
 import { fromHex, toHex } from '../../../channel/bytes.js'
 import { isError, PerkunasError } from '../../../channel/errors.js'
 import { object, schemaCodec, uint } from '../../../peer/index.js'
@@ -45,6 +46,18 @@ export interface HdWalletOptions {
   readonly prefix?: string
   /** Where to look for coins from, the first time: a height before the seed's first use, or from now on if it is new. */
   readonly birthday: BlockHeight | 'tip'
+}
+
+const OPTION_NAMES: NamesOf<HdWalletOptions> = {
+  seed: true,
+  network: true,
+  store: true,
+  prefix: true,
+  birthday: true,
+}
+const FOLLOW_NAMES: NamesOf<Pick<TrackerOptions, 'pollingInterval' | 'onStatus'>> = {
+  pollingInterval: true,
+  onStatus: true,
 }
 
 /** So many keys beyond the last one that was used or handed out are looked for (BIP 44's gap limit). */
@@ -112,8 +125,10 @@ export class HdWallet extends BookingWallet {
    * @throws PerkunasError INVALID_ARGUMENT, INVALID_KEY_MATERIAL; INVALID_RECORD, STORE_FAILED
    */
   static async open(options: HdWalletOptions): Promise<HdWallet> {
+    demandNames(options, OPTION_NAMES)
     const { store, network, birthday } = options
     demandNetwork(network)
+    demandMethods(store, 'options.store', ['get', 'scan', 'commit'])
     if (birthday !== 'tip' && !(Number.isSafeInteger(birthday) && birthday >= 0)) {
       const message = `birthday: a height or 'tip' expected, got ${String(birthday)}`
       throw new PerkunasError('INVALID_ARGUMENT', message, { argument: 'birthday' })
@@ -148,6 +163,7 @@ export class HdWallet extends BookingWallet {
     source: ChainSource,
     options: Pick<TrackerOptions, 'pollingInterval' | 'onStatus'> = {},
   ): Promise<void> {
+    demandNames(options, FOLLOW_NAMES)
     this.demandOpen()
     const tracker = new ChainTracker({ ...options, source, network: this.#options.network, from: this.from })
     this.#trackers.add(tracker)

@@ -31,18 +31,19 @@ export interface Party {
 export const RICH = 1_000n
 
 /** A ledger with two assets and some parties, who are the participants of one channel's params. */
-export function simWorld(
-  options: LedgerOptions & { readonly parties?: number; readonly finalityDepth?: number } = {},
-) {
+export function simWorld({
+  parties: size = 2,
+  finalityDepth = 1,
+  ...options
+}: LedgerOptions & { readonly parties?: number; readonly finalityDepth?: number } = {}) {
   const ledger = new SimLedger(options)
   const assets: readonly [Asset, Asset] = [ledger.createAsset(), ledger.createAsset()]
-  const parties = Array.from({ length: options.parties ?? 2 }, (_, index): Party => {
+  const parties = Array.from({ length: size }, (_, index): Party => {
     const secret = sha256(utf8ToBytes(`party ${index}`))
     const address = addressOf(secp256k1.publicKey(secret))
     const sign = (message: Uint8Array) => signPersonal(message, secret)
     const node = new SimNode(ledger)
     const wallet = new MemoryWallet([secret])
-    const { finalityDepth = 1 } = options
     const open = () => new SimBackend({ ledger: node, account: address, wallet, finalityDepth })
     const backend = open()
     for (const asset of assets) ledger.mint(asset, address, RICH)

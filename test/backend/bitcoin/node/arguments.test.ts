@@ -2,10 +2,13 @@
 import { randomBytes } from 'node:crypto'
 import { expect } from 'chai'
 import { LightningNode, type OpenOptions } from '../../../../backend/bitcoin/node/index.js'
-import { msat, sat } from '../../../../backend/bitcoin/units.js'
-import { PerkunasError } from '../../../../channel/errors.js'
+import { blockDelta, feeratePerKw, msat, sat } from '../../../../backend/bitcoin/units.js'
+import { isError, PerkunasError } from '../../../../channel/errors.js'
 import { MemoryStore } from '../../../../persistence/index.js'
 import { type TestNode, TestWorld } from './world.js'
+
+/** All that a type has, so that none is forgotten. */
+type AllOf<T> = Readonly<Record<keyof T, unknown>>
 
 const WISHES: Readonly<Record<string, object>> = {
   'push below nothing': { push: -1n },
@@ -19,7 +22,6 @@ const WISHES: Readonly<Record<string, object>> = {
   'a feerate that nobody relays': { feerate: 1 },
   'a feerate beyond its field': { feerate: 2 ** 33 },
   'a script that is text': { shutdownScript: 'x' },
-  'no type of channel': { type: { commitments: 'x', scidAlias: false, zeroconf: false } },
 }
 
 describe('LightningNode: arguments', () => {
@@ -73,6 +75,35 @@ describe('LightningNode: arguments', () => {
     }
     expect(a.stopped).to.equal(undefined)
     expect([a.channel(0n)?.phase, a.channel(0n)?.stopped]).to.deep.equal(['normal', undefined])
+  })
+
+  it('an unknown option -> INVALID_ARGUMENT that names it; the same right is taken', async () => {
+    const peer = bob.id
+    const wish = { peer, capacity: sat(1_000_000n) }
+    for (const [method, given, argument] of [
+      ['open', [{ ...wish, pushed: 5n }], 'options.pushed'],
+      ['open', [{ ...wish, type: { commitments: 'x', scidAlias: false, zeroconf: false } }], 'options.type'],
+      ['open', [wish, { signl: 5 }], 'callOptions.signl'],
+      ['close', [0n, { isIdel: true }], 'options.isIdel'],
+    ] as const) {
+      const error: unknown = await Reflect.apply(Reflect.get(a, method), a, given).catch((e: unknown) => e)
+      expect(isError(error, 'INVALID_ARGUMENT') && error.facts.argument).to.equal(argument)
+    }
+    expect(a.channel(0n)?.phase).to.equal('normal')
+    const opened: OpenOptions = {
+      peer,
+      address: 'bob',
+      capacity: sat(100_000n),
+      push: msat(0n),
+      feerate: feeratePerKw(1000),
+      isAnnounced: false,
+      toSelfDelay: blockDelta(144),
+      shutdownScript: new Uint8Array([0x51, 0x02, 0x4e, 0x73]),
+      isUpfront: false,
+      isZeroConf: false,
+    } satisfies AllOf<OpenOptions>
+    expect((await a.open(opened)).phase).not.to.equal('normal')
+    await a.close(0n, { script: new Uint8Array([0x51, 0x02, 0x4e, 0x73]), isIdle: true })
   })
 
   for (const [name, options] of Object.entries<object>({

@@ -2,7 +2,12 @@
 import { inspect } from 'node:util'
 import { expect } from 'chai'
 import type { LightningNode, NodeEvent } from '../../../../backend/bitcoin/node/index.js'
-import type { OutgoingPayment, PaymentEvent, PayRequest } from '../../../../backend/bitcoin/payments/index.js'
+import type {
+  InvoiceRequest,
+  OutgoingPayment,
+  PaymentEvent,
+  PayRequest,
+} from '../../../../backend/bitcoin/payments/index.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
 import { blockDelta, type Msat, msat, sat } from '../../../../backend/bitcoin/units.js'
 import { type Hex, toHex } from '../../../../channel/bytes.js'
@@ -234,6 +239,45 @@ describe('LightningNode: payments', () => {
       )
       expect(isError(error, 'INVALID_ARGUMENT'), inspect(junk)).equals(true)
     }
+  })
+
+  it('an unknown option -> INVALID_ARGUMENT that names it; all that there are are taken', async () => {
+    const { payments } = a.running
+    const keysend = { kind: 'spontaneous', peer: b.id, amount: msat(1_000n) }
+    const payment = { id: id(200), request: keysend }
+    const before = payments.list()
+    const description = { kind: 'text', text: 'x' }
+    for (const [call, given, argument] of [
+      [payments.invoice, [{ description, amont: 5n }], 'request.amont'],
+      [payments.pay, [{ ...payment, timeout: 5 }], 'payment.timeout'],
+      [payments.pay, [{ ...payment, request: { ...keysend, timout: 5 } }], 'request.timout'],
+      [payments.pay, [{ ...payment, request: { ...keysend, paymentHash: id(1) } }], 'request.paymentHash'],
+      [payments.pay, [payment, { isSetled: true }], 'options.isSetled'],
+    ] as const) {
+      const error: unknown = await Reflect.apply(call, payments, given).catch((cause: unknown) => cause)
+      expect(isError(error, 'INVALID_ARGUMENT') && error.facts.argument).equals(argument)
+    }
+    expect(payments.list()).deep.equals(before)
+    const all = {
+      amount: msat(1_000n),
+      description,
+      expiry: 60,
+      minFinalCltvExpiryDelta: blockDelta(42),
+      preimage: new Uint8Array(32),
+      paymentHash: undefined,
+      isHeld: true,
+      paymentMetadata: new Uint8Array(1),
+      fallbacks: [],
+      routes: [],
+    } satisfies Readonly<Record<keyof InvoiceRequest, unknown>>
+    await Reflect.apply(payments.invoice, payments, [all])
+    const request = { ...keysend, timeout: 5_000, channel: undefined }
+    const paid: OutgoingPayment = await Reflect.apply(payments.pay, payments, [
+      { ...payment, request },
+      { signal: new AbortController().signal, isSettled: false },
+    ])
+    expect(paid.status.kind).equals('succeeded')
+    expect(await payments.pay(paid)).deep.includes({ id: paid.id, status: paid.status })
   })
 
   it('the end of a payment is told again after a restart until it is acknowledged', async () => {

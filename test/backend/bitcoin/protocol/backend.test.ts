@@ -1,5 +1,6 @@
 // What a Bitcoin backend says of itself before any client uses it.
 import { expect } from 'chai'
+import { NETWORKS } from '../../../../backend/bitcoin/chain/index.js'
 import { BitcoinBackend, LIGHTNING_CAPABILITIES } from '../../../../backend/bitcoin/protocol/index.js'
 import { sha256 } from '../../../../backend/bitcoin/script/index.js'
 import { PerkunasError } from '../../../../channel/errors.js'
@@ -18,6 +19,14 @@ describe('bitcoin: backend', () => {
     expect(LIGHTNING_CAPABILITIES.updatesInFlight).equals(50)
     const many = new BitcoinBackend({ ...means, policy: { maxAcceptedHtlcs: 483 } })
     expect(many.capabilities).deep.equals({ ...LIGHTNING_CAPABILITIES, updatesInFlight: 483 })
+  })
+
+  it('outside regtest challenge durations are those of its policy: a day or more if that says nothing', () => {
+    const { main } = NETWORKS
+    const real = { ...means, chain: Object.assign(new LedgerChain(ledger), { chainHash: main.genesis }) }
+    const bounds = (policy: object) => new BitcoinBackend({ ...real, policy }).capabilities.challengeDuration
+    expect(bounds({})).deep.equals({ min: 144n, max: 2016n })
+    expect(bounds({ toSelfDelay: { min: 12, max: 24 } })).deep.equals({ min: 12n, max: 2016n })
   })
 
   for (const [name, options, argument] of [

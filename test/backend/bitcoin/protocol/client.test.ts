@@ -50,6 +50,32 @@ describe('bitcoin: clients', () => {
     expect((await refused()).facts).deep.equals({ peer: stranger, reason: 'noDialer' })
   })
 
+  it('an unknown option of a call of a channel -> INVALID_ARGUMENT that names it, and nothing happens', async () => {
+    await using two = await Two.begin()
+    two.second.handleProposals(accept)
+    const channel = await two.open()
+    const { state } = channel
+    const hash = toHex(sha256(new Uint8Array(32)))
+    const lock = { hash, amount: msat(1_000n), deadline: 100n }
+    for (const [method, given, argument] of [
+      ['update', [() => undefined, { timeuot: 5 }], 'options.timeuot'],
+      ['lock', [{ ...lock, expiry: 5n }], 'request.expiry'],
+      ['lock', [lock, { timeuot: 5 }], 'options.timeuot'],
+      ['watch', [{ timeout: 5 }], 'options.timeout'],
+      ['settle', [{ lock: 'refuse' }], 'options.lock'],
+    ] as const) {
+      const error = await failure(Reflect.apply(Reflect.get(channel, method), channel, given))
+      expect([error.code, error.facts]).deep.equals(['INVALID_ARGUMENT', { argument }])
+    }
+    expect([channel.state, channel.phase]).deep.equals([state, 'acting'])
+    const { signal } = new AbortController()
+    await channel.update((draft) => transfer(draft, { from: 0, to: 1, amount: msat(1_000_000n) }), {
+      signal,
+      timeout: 20_000,
+    })
+    expect(channel.state).not.equals(state)
+  })
+
   it('a bus that does not show what the backend says -> no client over it', async () => {
     await using two = await Two.begin()
     const bus = new PeerBus({ identity: createIdentity(), dialers: [] })

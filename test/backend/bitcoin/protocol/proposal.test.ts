@@ -1,9 +1,13 @@
 // What Client.proposeChannel asks for, as a Lightning channel (BOLT 2, "Channel Establishment v1").
 import { inspect } from 'node:util'
 import { expect } from 'chai'
+import { NETWORKS } from '../../../../backend/bitcoin/chain/index.js'
+import { CHANNEL_POLICY } from '../../../../backend/bitcoin/channel/index.js'
 import {
   BITCOIN,
   bitcoinAsset,
+  CHALLENGE_DURATION,
+  challengeDurationOn,
   openingOf,
   proposalOf,
 } from '../../../../backend/bitcoin/protocol/proposal.js'
@@ -13,6 +17,7 @@ import type { ProposalOptions } from '../../../../client/index.js'
 const SELF: Hex = `0x02${'01'.padStart(64, '0')}`
 const PEER: Hex = `0x02${'02'.padStart(64, '0')}`
 const asset = bitcoinAsset(`0x${'06'.repeat(32)}`)
+const BOUNDS = { self: SELF, asset, challengeDuration: CHALLENGE_DURATION }
 
 function wish(changes: Partial<ProposalOptions> = {}): ProposalOptions {
   return {
@@ -29,7 +34,7 @@ function balances(...row: bigint[]): Partial<ProposalOptions> {
 
 describe('bitcoin: proposals', () => {
   it('an opener brings in all: capacity in satoshis, nothing pushed', () => {
-    expect(openingOf(wish(), SELF, asset)).deep.equals({
+    expect(openingOf(wish(), BOUNDS)).deep.equals({
       peer: PEER,
       capacity: 1_000_000n,
       push: 0n,
@@ -39,7 +44,7 @@ describe('bitcoin: proposals', () => {
 
   it('a gift is one only if the agreement says so', () => {
     const gift = balances(900_000_000n, 100_000_000n)
-    const { push, capacity } = openingOf(wish({ ...gift, agreement: [[1_000_000_000n, 0n]] }), SELF, asset)
+    const { push, capacity } = openingOf(wish({ ...gift, agreement: [[1_000_000_000n, 0n]] }), BOUNDS)
     expect([push, capacity]).deep.equals([100_000_000n, 1_000_000n])
     expect(code(wish(gift))).equals('UNSUPPORTED')
     expect(code(wish({ ...gift, agreement: [[900_000_000n, 100_000_000n]] }))).equals('UNSUPPORTED')
@@ -87,6 +92,27 @@ describe('bitcoin: proposals', () => {
     expect([[], undefined].map((locked) => code(locking(locked)))).deep.equals([undefined, undefined])
   })
 
+  it('outside regtest the policy has the shortest challenge duration: a day, unless our user says otherwise', () => {
+    const { main, regtest, signet } = NETWORKS
+    expect(challengeDurationOn(regtest.genesis, CHANNEL_POLICY)).deep.equals({ min: 1n, max: 2016n })
+    expect(challengeDurationOn(main.genesis, CHANNEL_POLICY)).deep.equals({ min: 144n, max: 2016n })
+    const brave = { toSelfDelay: { min: 6, max: 2016 } }
+    expect(challengeDurationOn(signet.genesis, brave)).deep.equals({ min: 6n, max: 2016n })
+    for (const [min, least] of [
+      [0, 1n],
+      [3000, 2016n],
+    ] as const) {
+      const odd = { toSelfDelay: { min, max: 3000 } }
+      expect(challengeDurationOn(main.genesis, odd)).deep.equals({ min: least, max: 2016n })
+    }
+    const bounds = { ...BOUNDS, challengeDuration: challengeDurationOn(main.genesis, CHANNEL_POLICY) }
+    expect(openingOf(wish({ challengeDuration: 144n }), bounds).delay).equals(144)
+    expect(() => openingOf(wish({ challengeDuration: 143n }), bounds))
+      .to.throw(PerkunasError, 'a challenge duration from 144 to 2016 blocks expected, got 143')
+      .with.property('code', 'INVALID_PARAMS')
+    expect(openingOf(wish({ challengeDuration: 143n }), BOUNDS).delay).equals(143)
+  })
+
   it('a number in place of a bigint -> INVALID_ARGUMENT that says so', () => {
     const { assets } = wish().allocation
     for (const [change, argument] of [
@@ -94,7 +120,7 @@ describe('bitcoin: proposals', () => {
       [{ allocation: { assets, balances: [[2_000_000, 0]] } }, 'balances'],
     ] as const) {
       const options: ProposalOptions = Object.assign(wish(), change)
-      expect(() => openingOf(options, SELF, asset))
+      expect(() => openingOf(options, BOUNDS))
         .to.throw(PerkunasError, `${argument}: bigint expected, got number`)
         .with.property('code', 'INVALID_ARGUMENT')
     }
@@ -120,8 +146,7 @@ describe('bitcoin: proposals', () => {
     const temporaryID: Hex = `0x${'ab'.repeat(32)}`
     const opening = openingOf(
       wish({ ...balances(900_000n, 100_000n), agreement: [[1_000_000n, 0n]] }),
-      SELF,
-      asset,
+      BOUNDS,
     )
     const shown = proposalOf({ ...opening, peer: SELF, temporaryID }, PEER, asset)
     expect(shown).deep.include({
@@ -137,7 +162,7 @@ describe('bitcoin: proposals', () => {
 
 function code(options: ProposalOptions): ErrorCode | undefined {
   try {
-    openingOf(options, SELF, asset)
+    openingOf(options, BOUNDS)
   } catch (error) {
     if (error instanceof PerkunasError) return error.code
     throw error
