@@ -1,6 +1,6 @@
 // The single values that messages and records consist of: numbers, amounts, bytes, texts.
 import { type Hex, toHex } from '../channel/bytes.js'
-import type { Writer } from './msgpack-writer.js'
+import { Writer } from './msgpack-writer.js'
 import type { Schema } from './schema.js'
 import { kindOf, refuse, tooLarge } from './schema-refusal.js'
 
@@ -135,9 +135,20 @@ export function literal<const V extends string | number | boolean | null>(expect
 
 /** One of a few texts. */
 export function oneOf<const V extends string>(...allowed: readonly V[]): Schema<V> {
-  const check = (value: unknown): V =>
-    allowed.find((known) => known === value) ?? refuse(`one of ${allowed.join(', ')} expected`)
-  return symmetric(check, (value, out) => out.text(value))
+  const known = new Map<unknown, { readonly value: V; readonly encoded: Uint8Array }>(
+    allowed.map((value) => [value, { value, encoded: encodedText(value) }]),
+  )
+  const find = (value: unknown) => known.get(value) ?? refuse(`one of ${allowed.join(', ')} expected`)
+  return {
+    write: (value, out) => out.raw(find(value).encoded),
+    fromWire: (wire) => find(wire).value,
+  }
+}
+
+function encodedText(value: string): Uint8Array {
+  const out = new Writer()
+  out.text(value)
+  return out.since(0)
 }
 
 /** A schema whose values are what msgpack has. */

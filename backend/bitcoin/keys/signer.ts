@@ -217,7 +217,8 @@ export function createSigner(
   const openerFirst = setup.opener === 'local' ? [basepoints, setup.remote] : [setup.remote, basepoints]
   const [openerPoints = basepoints, accepterPoints = basepoints] = openerFirst
   const factor = obscuringFactor(openerPoints.payment, accepterPoints.payment)
-  const secretOf = commitmentSecrets(secrets.commitmentSeed)
+  // Each is needed for its point and its keys, and then leaves.
+  const secretOf = remembered(KEPT_POINTS, commitmentSecrets(secrets.commitmentSeed))
   // Each is said to the peer, and needed again when the peer signs.
   const pointOf = remembered(KEPT_POINTS, (number: bigint) => commitmentPoint(secretOf(number)))
   // What a commitment has of its holder's point alone.
