@@ -1,7 +1,11 @@
 // Starts a real Ethereum node for tests, benchmarks and the demo: anvil, whose binary ships inside the platform
 // package of @foundry-rs/anvil. The package's install script and its launcher are not needed.
 import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
 
 /** How a node is started; everything has a default. */
 export interface AnvilOptions {
@@ -19,6 +23,8 @@ export interface AnvilOptions {
   readonly noMining?: boolean
   /** Hard fork by its lower-case name; by default anvil's own, the newest. */
   readonly hardfork?: string
+  /** What a node said to `anvil_dumpState`: this one has it from its first answer on. */
+  readonly state?: unknown
   /** Further command line arguments. */
   readonly args?: readonly string[]
 }
@@ -87,6 +93,8 @@ export async function startAnvil(options: AnvilOptions = {}): Promise<Anvil> {
   if (options.noMining === true) args.push('--no-mining')
   if (options.hardfork !== undefined) args.push('--hardfork', options.hardfork)
   args.push(...(options.args ?? []))
+  await using file = options.state === undefined ? undefined : stateFile(options.state)
+  if (file !== undefined) args.push('--load-state', file.path)
 
   const child = spawn(process.execPath, ['-e', keeper, '--', anvilBinary(), ...args], {
     stdio: ['pipe', 'pipe', 'pipe'],
@@ -116,6 +124,19 @@ export async function startAnvil(options: AnvilOptions = {}): Promise<Anvil> {
     rpc,
     stop,
     [Symbol.asyncDispose]: stop,
+  }
+}
+
+/** A state as anvil reads it, until it has. */
+function stateFile(state: unknown): AsyncDisposable & { readonly path: string } {
+  const directory = mkdtempSync(join(tmpdir(), 'perkunas-anvil-'))
+  const path = join(directory, 'state.json')
+  writeFileSync(path, gunzipSync(Buffer.from(String(state).slice(2), 'hex')))
+  return {
+    path,
+    async [Symbol.asyncDispose]() {
+      rmSync(directory, { recursive: true })
+    },
   }
 }
 

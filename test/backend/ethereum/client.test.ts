@@ -152,8 +152,7 @@ function lives(title: string, codes?: CreationCodes): void {
       await chain.anvil.stop()
       const settling = one.settle()
       await pay(other, 20)
-      const again = await startAnvil({ port: chain.anvil.port })
-      await again.rpc('anvil_loadState', [dump])
+      const again = await startAnvil({ port: chain.anvil.port, state: dump })
       await settling
       await pay(other, 5)
       await other.settle()

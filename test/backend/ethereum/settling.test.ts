@@ -1,8 +1,4 @@
 // Funding and settling beyond what every ledger must do: tokens, stingy receivers, absences, a node's restart.
-import { rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { gunzipSync } from 'node:zlib'
 import { expect } from 'chai'
 import { Interface } from 'ethers'
 import { ADJUDICATOR, HOLDER, TOKEN } from '../../../backend/ethereum/abi.js'
@@ -468,13 +464,9 @@ describe('ethereum: funding and settling', () => {
         subChannels: [],
         index: 0,
       })
-      const dump = Buffer.from(String(await first.anvil.rpc('anvil_dumpState')).slice(2), 'hex')
+      const dump = await first.anvil.rpc('anvil_dumpState')
       await first.anvil.stop()
-      // It has its state from the first answer on, as a node that comes back has.
-      const file = join(tmpdir(), `perkunas-${process.pid}-${transport}.json`)
-      writeFileSync(file, gunzipSync(dump))
-      const second = await startAnvil({ port: first.anvil.port, args: ['--load-state', file] })
-      rmSync(file)
+      const second = await startAnvil({ port: first.anvil.port, state: dump })
       await pass(second, 60n)
       await withdrawing
       expect((await events.next()).value).to.include({ kind: 'concluded', status: 'seen' })

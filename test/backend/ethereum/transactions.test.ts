@@ -516,8 +516,7 @@ describe('ethereum: transactions', () => {
       await inPool(sender, 1)
       await first.stop()
       // Its pool is gone with it: the transaction must be broadcast again.
-      const second = await startAnvil({ port: first.port })
-      await second.rpc('anvil_loadState', [state])
+      const second = await startAnvil({ port: first.port, state })
       await sending
       expect(await received(call, second)).to.equal(1n)
       await second.stop()
