@@ -166,14 +166,16 @@ export class Turns {
     this.#prepareNext()
   }
 
-  /** Uses the time in which peers are at work: one channel at a time, other tasks in between. */
+  /**
+   * Uses the time in which peers are at work: a part at a time, other tasks in between. All of one channel before the next:
+   * keys are kept of so many channels only, and of more, in turns, each would be forgotten before its next part was made.
+   */
   #prepareNext(): void {
     const [entry] = this.#touched
     if (entry === undefined || this.#isWorking || this.#stopped !== undefined) return
     this.#options.schedule(() => {
       if (this.#isWorking || this.#stopped !== undefined) return
-      this.#touched.delete(entry)
-      if (this.#options.core.prepare(entry)) this.#touched.add(entry)
+      if (!this.#options.core.prepare(entry)) this.#touched.delete(entry)
       this.#prepareNext()
     })
   }
