@@ -1,7 +1,7 @@
 // Keys of one commitment from basepoints and a per-commitment point (BOLT 3, "Key Derivation").
 //
 // Points are compressed, 33 bytes; secrets 32 bytes. All throw PerkunasError INVALID_ARGUMENT for what is neither.
-import { concat, fromHex, type Hex, toHex } from '../../../channel/bytes.js'
+import { concat, equalBytes, fromHex, type Hex, toHex } from '../../../channel/bytes.js'
 import { secp256k1 } from '../../../wallet/secp256k1.js'
 import { sha256 } from '../script/hash.js'
 import { remembered } from './remembered.js'
@@ -76,13 +76,17 @@ export function deriveRevocationSecret(
 /** Basepoints, which are used with each commitment, in the form that saves a square root each time. */
 function decompressed(basepoint: Uint8Array): Uint8Array {
   const known = basepoints.get(basepoint)
-  if (known !== undefined) return known
+  // Whose array it is may write another point into it.
+  if (known !== undefined && equalBytes(known.point, basepoint)) return known.decompressed
   const made = secp256k1.decompress(basepoint)
-  basepoints.set(basepoint, made)
+  basepoints.set(basepoint, { point: basepoint.slice(), decompressed: made })
   return made
 }
 
-const basepoints = new WeakMap<Uint8Array, Uint8Array>()
+const basepoints = new WeakMap<
+  Uint8Array,
+  { readonly point: Uint8Array; readonly decompressed: Uint8Array }
+>()
 
 function multiple(point: Uint8Array, factor: Uint8Array, secret: Uint8Array | undefined): Uint8Array {
   return secret === undefined

@@ -6,6 +6,8 @@ import {
   commitmentKeys,
   commitmentPoint,
   commitmentSecret,
+  derivePublicKey,
+  deriveRevocationKey,
   deriveRevocationSecret,
   deriveSecret,
   nodeSecret,
@@ -86,6 +88,18 @@ describe('channel keys', () => {
       ),
       { numRuns: 25 },
     )
+  })
+
+  it('a basepoint in an array that held another one -> its own keys', () => {
+    const [one, other] = [0n, 1n].map((index) => basepointsOf(channelSecrets(SEED, index)).htlc)
+    if (one === undefined || other === undefined) throw new Error('two basepoints expected')
+    const point = commitmentPoint(commitmentSecret(SEED, 0n))
+    for (const derive of [derivePublicKey, deriveRevocationKey]) {
+      const basepoint = one.slice()
+      const before = derive(basepoint, point)
+      basepoint.set(other)
+      expect(derive(basepoint, point)).to.deep.equal(derive(other, point)).and.not.to.deep.equal(before)
+    }
   })
 
   it('a point that is none -> INVALID_ARGUMENT', () => {
