@@ -1,6 +1,6 @@
 // What a client is given and asked for: its means, proposals, and the answers of its user.
 
-import { demandNames, type NamesOf } from '../channel/arguments.js'
+import { demandNames, demandObject, type NamesOf } from '../channel/arguments.js'
 import type {
   Address,
   AddressMap,
@@ -149,6 +149,7 @@ const ACCEPT_NAMES: NamesOf<{ readonly participant?: AddressMap }> = { participa
 export function accept(
   options: { readonly participant?: AddressMap } | ChannelProposal | UpdateRequest = {},
 ): ProposalDecision & { readonly accept: true } {
+  demandObject(options, 'options')
   // `handleProposals(accept)` hands in the proposal, whose participant is its proposer.
   const isRequest = 'kind' in options || 'proposed' in options
   if (!isRequest) demandNames(options, ACCEPT_NAMES)

@@ -546,6 +546,13 @@ describe('options', () => {
     expect(isError(outcome, 'INVALID_ARGUMENT') && outcome.facts.argument).to.equal('options.leases')
   })
 
+  it('accept takes no text and no null -> INVALID_ARGUMENT', async () => {
+    for (const given of [null, 'yes', 5]) {
+      const outcome = await outcomeOf(() => ask(accept, given), {})
+      expect(isError(outcome, 'INVALID_ARGUMENT') && outcome.facts.argument).to.equal('options')
+    }
+  })
+
   it('a path in place of a store -> INVALID_ARGUMENT that names it', async () => {
     const at = { url: 'http://127.0.0.1:1', credentials: { cookieFile: X }, wallet: X }
     const seed = new Uint8Array(32)

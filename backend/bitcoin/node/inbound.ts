@@ -1,11 +1,18 @@
 // Channels that peers open, as our user decides about them.
+import { demandNames } from '../../../channel/arguments.js'
 import { isError, type PerkunasError } from '../../../channel/errors.js'
 import type { AdmissionLimits, ChannelInput } from '../channel/index.js'
 import type { Sat } from '../units.js'
 import type { ShortChannelID } from '../wire/index.js'
 import type { Core } from './core.js'
 import { asError, asHandlerError } from './faults.js'
-import type { InboundChannel, LightningNodeOptions, OpenDecision, OpenHandler } from './options.js'
+import {
+  DECISION_NAMES,
+  type InboundChannel,
+  type LightningNodeOptions,
+  type OpenDecision,
+  type OpenHandler,
+} from './options.js'
 import type { OwnScripts } from './own-scripts.js'
 import { type Reserve, shortOf } from './reserve.js'
 import type { Turns } from './turns.js'
@@ -83,6 +90,7 @@ export class Inbound {
   }
 
   async #decided(decision: OpenDecision): Promise<ChannelInput> {
+    demandNames(decision, DECISION_NAMES, 'decision')
     if (!decision.accept) return { kind: 'reject', reason: decision.reason }
     const { wallet, scripts, alias } = this.#options
     const { isUpfront = false, isZeroConf = false } = decision

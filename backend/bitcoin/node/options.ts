@@ -179,5 +179,14 @@ export type OpenDecision =
     }
   | { readonly accept: false; readonly reason: string }
 
-/** Decides; what it throws counts as a refusal. */
+/** The names of {@link OpenDecision}. */
+export const DECISION_NAMES: NamesOf<OpenDecision> = {
+  accept: true,
+  shutdownScript: true,
+  isUpfront: true,
+  isZeroConf: true,
+  reason: true,
+}
+
+/** Decides; what it throws counts as a refusal, as does a decision with a name that nobody knows. */
 export type OpenHandler = (request: InboundChannel) => OpenDecision | Promise<OpenDecision>

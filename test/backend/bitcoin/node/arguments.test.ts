@@ -106,6 +106,20 @@ describe('LightningNode: arguments', () => {
     await a.close(0n, { script: new Uint8Array([0x51, 0x02, 0x4e, 0x73]), isIdle: true })
   })
 
+  it('a decision with a name that nobody knows -> refused, and told by name', async () => {
+    const errors: PerkunasError[] = []
+    bob.running.errors$.subscribe((error) => errors.push(error))
+    const cold = { accept: true, shutdownscript: new Uint8Array([0x51, 0x02, 0x4e, 0x73]) } as const
+    bob.running.handleChannels(() => cold)
+    expect(await codeOf(a.open({ peer: bob.id, capacity: sat(1_000_000n) }))).to.equal('PEER_REJECTED')
+    expect(errors.map(({ code, message }) => [code, message])).to.deep.equal([
+      [
+        'HANDLER_FAILED',
+        'handleChannels failed: decision.shutdownscript: unknown option; did you mean shutdownScript?',
+      ],
+    ])
+  })
+
   for (const [name, options] of Object.entries<object>({
     'a resolver with a fraction of a block': { resolver: { race: 0.5 } },
     'a resolver that spends more than all': { resolver: { budgetMillionths: 2_000_000 } },
