@@ -1,5 +1,5 @@
-import { execFileSync } from 'node:child_process'
-import { cpus } from 'node:os'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { availableParallelism } from 'node:os'
 import { expect } from 'chai'
 
 const MODULE = new URL('../../scripts/core.js', import.meta.url).href
@@ -12,17 +12,33 @@ const isKept = keepToCore(Number(process.argv[1]))
 console.log(JSON.stringify({ isKept, before, after: cores() }))
 `
 
-function keptTo(which: number): { isKept: boolean; before: string; after: string } {
-  const program = ['--input-type=module', '--eval', PROGRAM, `${which}`]
-  return JSON.parse(execFileSync(process.execPath, program, { encoding: 'utf8' }))
+/** @param command by which the program is run */
+function keptTo(
+  which: number,
+  ...command: readonly string[]
+): { isKept: boolean; before: string; after: string } {
+  const program = [process.execPath, '--input-type=module', '--eval', PROGRAM, `${which}`]
+  const [file = '', ...args] = [...command, ...program]
+  return JSON.parse(execFileSync(file, args, { encoding: 'utf8' }))
 }
 
 describe('keepToCore', () => {
   before(function () {
-    if (process.platform !== 'linux' || cpus().length < 2) this.skip()
+    const isThere = process.platform === 'linux' && spawnSync('taskset', ['--version']).status === 0
+    if (!isThere) this.skip()
   })
 
-  it('keeps one process to the first core that it may use, the other one to the last', () => {
+  it('of one core there is none to choose -> false, and the process stays where it is', () => {
+    const core = /^\d+/.exec(keptTo(0).before)?.[0] ?? ''
+    for (const which of [0, 1]) {
+      const outcome = keptTo(which, 'taskset', '--cpu-list', core)
+      expect(outcome).to.deep.equal({ isKept: false, before: core, after: core })
+    }
+  })
+
+  it('keeps one process to the first core that it may use, the other one to the last', function () {
+    // Of the cores that this process may use: it may be kept to one itself.
+    if (availableParallelism() < 2) this.skip()
     const [one, other] = [keptTo(0), keptTo(1)]
     expect(one).to.deep.include({ isKept: true, after: /^\d+/.exec(one.before)?.[0] })
     expect(other).to.deep.include({ isKept: true, after: /\d+$/.exec(other.before)?.[0] })
