@@ -1,6 +1,6 @@
 // A watchtower: keeps the newest states that its clients give it, and refutes older ones on their behalf while they
 // are away. It needs a key only for what transactions cost, none of any channel.
-import { demandNames, type NamesOf } from '../../channel/arguments.js'
+import { demandMethods, demandNames, type NamesOf } from '../../channel/arguments.js'
 import {
   type Backend,
   type ChannelID,
@@ -145,6 +145,7 @@ export class Tower {
   static async open(options: TowerOptions): Promise<Tower> {
     demandNames(options, OPTION_NAMES)
     demandNames(options.limits ?? {}, TOWER_LIMITS, 'options.limits')
+    demandMethods(options.store, 'options.store', ['get', 'scan', 'commit'])
     const tower = new Tower(options)
     const guards: Guard[] = []
     for await (const one of stored(options.store)) {

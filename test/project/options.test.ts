@@ -8,7 +8,7 @@ import {
 } from '../../backend/bitcoin/chain/index.js'
 import { ADMISSION_LIMITS, CHANNEL_POLICY } from '../../backend/bitcoin/channel/index.js'
 import { FEATURES, featuresFor } from '../../backend/bitcoin/features.js'
-import { decodeInvoice } from '../../backend/bitcoin/invoice/index.js'
+import { createInvoice, decodeInvoice } from '../../backend/bitcoin/invoice/index.js'
 import { RESOLVER_POLICY } from '../../backend/bitcoin/monitor/index.js'
 import {
   LightningNode,
@@ -519,6 +519,26 @@ const TAKERS: Readonly<Record<string, Taker>> = {
     call: (spec) => ask(defineRecord, spec),
     place: 'spec',
   },
+  createInvoice: {
+    all: {
+      currency: X,
+      amount: X,
+      timestamp: X,
+      paymentHash: X,
+      paymentSecret: X,
+      description: X,
+      metadata: X,
+      named: X,
+      expiry: X,
+      minFinalCltvExpiryDelta: X,
+      fallbacks: X,
+      routes: X,
+      features: X,
+      unknown: X,
+    } satisfies All<Parameter<typeof createInvoice, 0>>,
+    call: (given) => ask(createInvoice, given, noop),
+    place: 'invoice',
+  },
   decodeInvoice: {
     all: { wrongLengths: X } satisfies All<Parameter<typeof decodeInvoice, 1>>,
     call: (options) => ask(decodeInvoice, X, options),
@@ -560,6 +580,7 @@ describe('options', () => {
       (given: object) => open(HdWallet, 'open', { ...given, seed, network: 'regtest', birthday: 'tip' }),
       (given: object) => open(BitcoindWallet, 'open', { ...given, ...at }),
       (given: object) => make(Client, { ...means, ...given }),
+      (given: object) => open(Tower, 'open', { ...means, clients: [], ...given, wallet: undefined }),
       (given: object) => open(LightningNode, 'start', { ...backend, bus: {}, ...given }),
     ]) {
       for (const given of ['/path', Promise.resolve(store), {}, null]) {

@@ -1,6 +1,6 @@
 // BOLT 11: payment requests of one use, signed by the payee.
 import { sha256 } from '@noble/hashes/sha2.js'
-import { demandNames } from '../../../channel/arguments.js'
+import { demandNames, type NamesOf } from '../../../channel/arguments.js'
 import { concat, fromHex, toHex } from '../../../channel/bytes.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import type { PeerID } from '../../../peer/identity.js'
@@ -96,17 +96,35 @@ export type NewInvoice = Prefix &
     readonly unknown?: readonly TaggedField[]
   }
 
+const NEW_NAMES: NamesOf<NewInvoice> = {
+  currency: true,
+  amount: true,
+  timestamp: true,
+  paymentHash: true,
+  paymentSecret: true,
+  description: true,
+  metadata: true,
+  named: true,
+  expiry: true,
+  minFinalCltvExpiryDelta: true,
+  fallbacks: true,
+  routes: true,
+  features: true,
+  unknown: true,
+}
+
 /**
  * Makes an invoice.
  *
  * @param sign by the payee's node key, over a digest of 32 bytes
- * @throws PerkunasError INVALID_ARGUMENT, INVALID_AMOUNT or TOO_LARGE if a value has no form in an invoice, or if the
+ * @throws PerkunasError INVALID_ARGUMENT, INVALID_AMOUNT or TOO_LARGE if a value has no form in an invoice, a name is unknown, or if the
  *   invoice names another payee than the one who signs; INVALID_MESSAGE if a reader would refuse it for its features
  */
 export function createInvoice(
   given: NewInvoice,
   sign: (digest: Uint8Array) => RecoverableSignature,
 ): Invoice {
+  demandNames(given, NEW_NAMES, 'invoice')
   const { unknown = [], timestamp, currency, amount, ...values } = given
   if (!Number.isInteger(timestamp) || timestamp < 0 || timestamp > MAX_TIMESTAMP)
     throw new PerkunasError('INVALID_ARGUMENT', `timestamp: 0 … 2^35 - 1 expected, got ${timestamp}`, {
