@@ -1,7 +1,4 @@
 // One side of the Bitcoin demo: a process with a client of its own, told by the main process what to do.
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { accept, type Channel, Client, transfer } from 'perkunas'
 import { BitcoinBackend } from 'perkunas/backend/bitcoin'
 import { BitcoindSource, type TrackerStatus } from 'perkunas/backend/bitcoin/chain'
@@ -19,6 +16,8 @@ export interface StartOptions {
   readonly name: string
   readonly url: string
   readonly cookieFile: string
+  /** For its store. Whoever starts a party removes it: a party may vanish. */
+  readonly directory: string
 }
 
 /** A channel to open; amounts in millisatoshis. */
@@ -117,16 +116,14 @@ class Party {
     readonly reading: Reading,
     readonly store: LmdbStore,
     readonly seed: Uint8Array,
-    readonly path: string,
   ) {
     this.#client = new Client({ bus, store, backend })
     this.#client.handleProposals(accept)
     this.#client.handleUpdates(accept)
   }
 
-  static async start({ name, url, cookieFile }: StartOptions): Promise<Party> {
-    const path = await mkdtemp(join(tmpdir(), `perkunas-demo-${name}-`))
-    const store = new LmdbStore(path)
+  static async start({ name, url, cookieFile, directory }: StartOptions): Promise<Party> {
+    const store = new LmdbStore(directory)
     const rpc = { url, credentials: { cookieFile } }
     const source = new BitcoindSource(rpc)
     const reading = new Reading()
@@ -140,7 +137,7 @@ class Party {
     const seed = crypto.getRandomValues(new Uint8Array(32))
     const backend = new BitcoinBackend({ chain, wallet, seed, policy: { toSelfDelay: DELAY } })
     const bus = new PeerBus({ identity: createIdentity(), dialers: [tcpDialer()], ...backend.bus })
-    return new Party(bus, backend, wallet, chain, reading, store, seed, path)
+    return new Party(bus, backend, wallet, chain, reading, store, seed)
   }
 
   async open({ peer, address, capacity, push }: OpenTerms): Promise<`0x${string}`> {
@@ -206,7 +203,6 @@ class Party {
     await this.backend.close()
     await this.wallet.close()
     await this.store.close()
-    await rm(this.path, { recursive: true, force: true })
   }
 }
 

@@ -4,11 +4,14 @@
 //   npm run demo -- bitcoin            shows what happens, then tables
 //   npm run demo -- bitcoin --json     the same, and one JSON object as the last line
 import { createHash } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { toHex } from 'perkunas/channel'
 import { type Bitcoind, startBitcoind } from '../../scripts/bitcoind.js'
 import { Remote } from '../../scripts/remote.js'
 import { BitcoinOnlooker, type ChannelHistory } from './bitcoin-ledger.js'
-import type { PartyCalls } from './bitcoin-party.js'
+import type { PartyCalls, StartOptions } from './bitcoin-party.js'
 import { type ChannelReport, Screen } from './show.js'
 
 type Party = Remote<PartyCalls, number>
@@ -32,6 +35,8 @@ let screen: Screen
 
 interface World {
   readonly node: Bitcoind
+  /** For the parties' stores. */
+  readonly directory: string
   readonly chain: BitcoinOnlooker
   readonly alice: Party
   readonly bob: Party
@@ -46,19 +51,20 @@ export async function bitcoinDemo(json: boolean): Promise<boolean> {
   screen.say(`  ${node.subversion}`)
   await node.rpc('createwallet', ['miner'])
   await mine(node, 101)
+  const directory = await mkdtemp(join(tmpdir(), 'perkunas-demo-bitcoin-'))
   const parties = NAMES.map((): Party => new Remote(new URL('./bitcoin-party.js', import.meta.url), heard))
   const [alice, bob] = parties
   if (alice === undefined || bob === undefined) throw new Error('two parties')
   try {
     const start = (party: Party, i: number) =>
-      party.call('start', { name: NAMES[i] ?? '', url: node.url, cookieFile: node.cookieFile })
+      party.call('start', partyOptions({ node, directory }, NAMES[i] ?? ''))
     const [here, there] = await Promise.all([start(alice, 0), start(bob, 1)])
     screen.say(`Two clients run in two processes; bob listens at ${there.address}.`)
     for (const { receive } of [here, there]) {
       for (let i = 0; i < 5; i++) await node.rpc('sendtoaddress', [receive, 1], 'miner')
     }
     await mine(node, 1)
-    const world = { node, chain: new BitcoinOnlooker(node, NAMES), alice, bob, there }
+    const world = { node, directory, chain: new BitcoinOnlooker(node, NAMES), alice, bob, there }
     const together = await cooperative(world)
     const punished = await punishment(world)
     const alone = await vanished(world, parties)
@@ -70,7 +76,14 @@ export async function bitcoinDemo(json: boolean): Promise<boolean> {
     return screen.conclude(channels, terms, { ledger, units, updatesPerSecond, json })
   } finally {
     for (const party of parties) await party.stop()
+    await rm(directory, { recursive: true, force: true })
   }
+}
+
+/** Each start has a store of its own. */
+function partyOptions({ node, directory }: Pick<World, 'node' | 'directory'>, name: string): StartOptions {
+  const { url, cookieFile } = node
+  return { name, url, cookieFile, directory: join(directory, crypto.randomUUID()) }
 }
 
 let onHeard: (payments: number) => void = () => undefined
@@ -117,13 +130,12 @@ async function punishment(world: World): Promise<ChannelReport> {
 }
 
 async function vanished(world: World, parties: Party[]): Promise<ChannelReport> {
-  const { alice, node, chain } = world
+  const { alice, chain } = world
   screen.say('\nChannel 3: bob vanishes with HTLCs in flight')
   const bob: Party = new Remote(new URL('./bitcoin-party.js', import.meta.url), heard)
   parties.push(bob)
   // Bob's first process ended as a cheat: this is another bob, with the same wallet on chain.
-  const options = { name: 'bob', url: node.url, cookieFile: node.cookieFile }
-  const there = await bob.call('start', options)
+  const there = await bob.call('start', partyOptions(world, 'bob'))
   const again = { ...world, bob, there }
   const account = await begin(again)
   const id = await open(again)

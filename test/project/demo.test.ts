@@ -1,4 +1,7 @@
 import { execFile } from 'node:child_process'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect } from 'chai'
@@ -58,7 +61,17 @@ describe('project: the demo', () => {
 
   it('bitcoin --json -> three channels: closed together, punished, left alone; all balances as agreed', async function () {
     this.timeout(180_000)
-    const { stdout } = await run(process.execPath, [`${root}dist/examples/demo/main.js`, 'bitcoin', '--json'])
+    const files = mkdtempSync(join(tmpdir(), 'perkunas-files-'))
+    after(() => rmSync(files, { recursive: true, force: true }))
+    const { stdout } = await run(
+      process.execPath,
+      [`${root}dist/examples/demo/main.js`, 'bitcoin', '--json'],
+      {
+        env: { ...process.env, TMPDIR: files },
+      },
+    )
+    // A party was killed, whose store must not stay.
+    expect(readdirSync(files)).deep.equals([])
     const result = JSON.parse(stdout.trim().split('\n').at(-1) ?? '')
     expect(result.ok).equals(true)
     expect(
