@@ -31,10 +31,12 @@ export async function withParties<Calls extends CommonCalls>(
     readonly rounds: number
   }) => Promise<void>,
 ): Promise<void> {
+  const rounds = Number(given['rounds'] ?? 5)
+  if (!Number.isSafeInteger(rounds) || rounds < 1) throw new Error('--rounds: a positive number expected')
   const directory = mkdtempSync(join(String(given['directory'] ?? tmpdir()), 'perkunas-bench-'))
   const parties: readonly [Child<Calls>, Child<Calls>] = [start(module), start(module)]
   try {
-    await work({ parties, directory, rounds: Number(given['rounds'] ?? 5) })
+    await work({ parties, directory, rounds })
   } finally {
     await Promise.all(parties.map((party) => party.stop()))
     rmSync(directory, { recursive: true, force: true })

@@ -29,6 +29,17 @@ describe('scripts: command lines', () => {
     })
   }
 
+  for (const rounds of ['x', '0', '-1', '1.5', '']) {
+    it(`bench updates --rounds=${rounds} -> is refused, and nothing is measured`, async () => {
+      const words = ['updates', `--rounds=${rounds}`]
+      const failed = await run(process.execPath, [`${root}dist/bench/main.js`, ...words]).catch(
+        (error) => error,
+      )
+      expect(failed.code).equals(1)
+      expect(failed.stderr).contains('--rounds: a positive number expected')
+    })
+  }
+
   it('simulate --help -> its usage, and nothing is run', async () => {
     const { stdout } = await run(process.execPath, [`${root}dist/test/simulation/main.js`, '--help'])
     expect(stdout).matches(/^npm run simulate -- .*--ledger/)
