@@ -38,6 +38,15 @@ export function faultOfNames(
   return undefined
 }
 
+/** What of some options is given, to be laid over their defaults: one that is undefined is not. */
+export function givenOf<T extends object>(options: T): T {
+  const given = { ...options }
+  for (const name of Object.keys(given)) {
+    if (Reflect.get(given, name) === undefined) Reflect.deleteProperty(given, name)
+  }
+  return given
+}
+
 /** @throws PerkunasError INVALID_ARGUMENT if it is no object */
 export function demandObject(value: unknown, argument: string): void {
   if (typeof value === 'object' && value !== null) return

@@ -1,6 +1,6 @@
 // What a program holds: one client, whatever protocol its ledger's channels speak.
 import { type Observable, Subject } from 'rxjs'
-import { demandMethods, demandNames, demandObject } from '../channel/arguments.js'
+import { demandMethods, demandNames, demandObject, givenOf } from '../channel/arguments.js'
 import { type ChannelID, PerkunasError } from '../channel/index.js'
 import type { Bus, PeerID } from '../peer/index.js'
 import type { Channel } from './channel.js'
@@ -38,7 +38,7 @@ export class Client {
       store,
       clock,
       entropy,
-      timeouts: { ...defaultTimeouts, ...options.timeouts },
+      timeouts: { ...defaultTimeouts, ...givenOf(options.timeouts ?? {}) },
       decideProposal: (proposal) => this.#handleProposal(proposal),
       decideUpdate: (update) => this.#handleUpdate(update),
       opened: (channel) => this.#newChannels.next(channel),

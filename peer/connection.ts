@@ -1,6 +1,6 @@
 // One authenticated connection with a peer: BOLT 1 over a sealed session. Introduces itself, keeps the connection
 // alive, holds the peer to its limits, splits and joins long payloads.
-import { demandNames, type NamesOf } from '../channel/arguments.js'
+import { demandNames, givenOf, type NamesOf } from '../channel/arguments.js'
 import { PerkunasError } from '../channel/errors.js'
 import { type Clock, systemClock } from './clock.js'
 import {
@@ -132,7 +132,7 @@ export class Connection {
     demandNames(options, OPTION_NAMES)
     demandNames(options.limits ?? {}, CONNECTION_LIMITS, 'options.limits')
     const { identity, remote, clock = systemClock, entropy = randomSecret } = options
-    const limits = { ...CONNECTION_LIMITS, ...options.limits }
+    const limits = { ...CONNECTION_LIMITS, ...givenOf(options.limits ?? {}) }
     const now = clock.now()
     this.isInitiator = remote !== undefined
     this.#handlers = handlers

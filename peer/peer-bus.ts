@@ -1,5 +1,5 @@
 // The bus over real connections: dials, listens, authenticates, keeps one connection per peer and brings it back.
-import { demandNames } from '../channel/arguments.js'
+import { demandNames, givenOf } from '../channel/arguments.js'
 import { isError, PerkunasError } from '../channel/errors.js'
 import { Backoff } from './backoff.js'
 import type { Bus, MessageHandler, PeerEvent, PeerHandler } from './bus.js'
@@ -75,9 +75,9 @@ export class PeerBus implements Bus {
     this.identity = options.identity
     this.#links = new Links(this.id)
     this.#options = options
-    this.#limits = { ...BUS_LIMITS, ...options.limits }
-    const { maxIncoming, maxHandshakes, backoffMin, backoffMax, stableAfter, ...connection } =
-      options.limits ?? {}
+    const limits = givenOf(options.limits ?? {})
+    this.#limits = { ...BUS_LIMITS, ...limits }
+    const { maxIncoming, maxHandshakes, backoffMin, backoffMax, stableAfter, ...connection } = limits
     this.#connectionLimits = connection
     this.#clock = options.clock ?? systemClock
     for (const [id, address] of Object.entries(options.addresses ?? {})) {

@@ -1,5 +1,5 @@
 // Figures that our own user gives, who need not have been compiled against our types: held against their bounds at the door.
-import { demandNames } from '../../channel/arguments.js'
+import { demandNames, givenOf } from '../../channel/arguments.js'
 import { PerkunasError } from '../../channel/errors.js'
 
 /** Whether it is a whole number within bounds, both included. */
@@ -30,7 +30,7 @@ export function chosen<T extends object>(
   holds: (policy: T) => Readonly<Record<keyof T, boolean>>,
 ): T {
   if (wanted !== undefined) demandNames(wanted, defaults, argument)
-  const policy: T = { ...defaults, ...wanted }
+  const policy: T = { ...defaults, ...givenOf(wanted ?? {}) }
   const fault = Object.entries(holds(policy)).find(([, isSo]) => !isSo)
   if (fault !== undefined) throw unmeant(`${argument}.${fault[0]}`)
   return policy

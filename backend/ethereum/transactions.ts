@@ -1,7 +1,7 @@
 // Sending transactions of one account on one chain, so that each is mined once and none blocks the next: nonces,
 // fees, replacement, rebroadcast, reorgs.
 import type { Interface, TransactionLike } from 'ethers'
-import { demandNames, type NamesOf } from '../../channel/arguments.js'
+import { demandNames, givenOf, type NamesOf } from '../../channel/arguments.js'
 import { type Address, type CallOptions, fromHex, PerkunasError, toHex } from '../../channel/index.js'
 import { keccak256 } from '../../wallet/index.js'
 import { broadcast, broadcastFirst, isInChain, type Signed, whereabouts } from './broadcast.js'
@@ -94,7 +94,7 @@ export class TransactionSender {
   ) {
     demandNames(options, SENDER_NAMES)
     this.address = signer.address
-    this.#options = { ...SENDER_DEFAULTS, ...options }
+    this.#options = { ...SENDER_DEFAULTS, ...givenOf(options) }
     this.#trial = { chain, from: signer.address, interfaces: options.interfaces ?? [] }
   }
 

@@ -1,6 +1,6 @@
 // A watchtower: keeps the newest states that its clients give it, and refutes older ones on their behalf while they
 // are away. It needs a key only for what transactions cost, none of any channel.
-import { demandMethods, demandNames, type NamesOf } from '../../channel/arguments.js'
+import { demandMethods, demandNames, givenOf, type NamesOf } from '../../channel/arguments.js'
 import {
   type Backend,
   type ChannelID,
@@ -105,7 +105,7 @@ export class Tower {
     const { backend, clock = systemClock } = options
     this.#options = options
     this.#clock = clock
-    this.#limits = { ...TOWER_LIMITS, ...options.limits }
+    this.#limits = { ...TOWER_LIMITS, ...givenOf(options.limits ?? {}) }
     this.#clients = new Map(options.clients.map((id) => [id, { guards: new Map(), bytes: 0, inFlight: 0 }]))
     this.#heardOf = { at: clock.now(), isTold: false }
     let failed: (error: PerkunasError) => void = () => undefined

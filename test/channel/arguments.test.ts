@@ -1,9 +1,17 @@
 // How options with unknown names are refused.
 import { expect } from 'chai'
-import { demandMethods, demandNames, faultOfNames } from '../../channel/arguments.js'
+import { demandMethods, demandNames, faultOfNames, givenOf } from '../../channel/arguments.js'
 import { PerkunasError } from '../../channel/index.js'
 
 const NAMES = { readOnly: true, timeouts: true, patience: true }
+
+describe('arguments: over defaults', () => {
+  it('what is undefined is not given; the rest is, as it is', () => {
+    const options = { readOnly: undefined, timeouts: null, patience: 0, other: false }
+    expect(givenOf(options)).to.deep.equal({ timeouts: null, patience: 0, other: false })
+    expect(options).to.have.property('readOnly')
+  })
+})
 
 describe('arguments: names', () => {
   it('known names, undefined ones and what is inherited are taken', () => {

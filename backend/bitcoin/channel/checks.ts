@@ -1,6 +1,6 @@
 // What our own side says of channels: held against what can be meant where it is said, since what comes of it later can't be
 // refused any more.
-import { demandNames, type NamesOf } from '../../../channel/arguments.js'
+import { demandNames, givenOf, type NamesOf } from '../../../channel/arguments.js'
 import { PerkunasError } from '../../../channel/errors.js'
 import { isAmount, isCount } from '../figures.js'
 import type { BlockDelta, FeeratePerKw, Msat, Sat } from '../units.js'
@@ -29,7 +29,7 @@ export function channelPolicy(wanted: Partial<ChannelPolicy> = {}): ChannelPolic
   demandNames(minimumDepth, CHANNEL_POLICY.minimumDepth, 'policy.minimumDepth')
   demandNames(maxInFlightMillionths, CHANNEL_POLICY.maxInFlightMillionths, 'policy.maxInFlightMillionths')
   demandNames(maxDustExposure, EXPOSURE_NAMES, 'policy.maxDustExposure')
-  const policy: ChannelPolicy = { ...CHANNEL_POLICY, ...wanted }
+  const policy: ChannelPolicy = { ...CHANNEL_POLICY, ...givenOf(wanted) }
   const name = faultyPart(policy)
   if (name === undefined) return policy
   const argument = `policy.${name}`
