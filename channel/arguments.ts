@@ -12,7 +12,7 @@ const SHOWN = 100
 
 /**
  * Demands options, and none that nobody knows: a misspelt one would be passed over. Own enumerable properties count, unless they
- * are undefined.
+ * are undefined. A `signal` must be one, whatever else the options are: it fails late, and elsewhere, if it is none.
  *
  * @param names of what is known, as the keys of any object: see {@link NamesOf}; defaults, where all options have one
  * @param argument by which errors call them
@@ -22,6 +22,20 @@ export function demandNames(value: unknown, names: object, argument = 'options')
   if (typeof value !== 'object' || value === null) return demandObject(value, argument)
   const fault = faultOfNames(value, names, argument)
   if (fault !== undefined) throw fault
+  if ('signal' in value && Object.hasOwn(names, 'signal')) demandSignal(value.signal, `${argument}.signal`)
+}
+
+/** @throws PerkunasError INVALID_ARGUMENT if it is there and no AbortSignal, as the controller of one is none */
+export function demandSignal(value: unknown, argument: string): void {
+  if (value === undefined) return
+  const isOne =
+    typeof value === 'object' &&
+    value !== null &&
+    'aborted' in value &&
+    ['addEventListener', 'removeEventListener'].every(
+      (name) => typeof Reflect.get(value, name) === 'function',
+    )
+  if (!isOne) throw invalidArgument(argument, 'an AbortSignal')
 }
 
 /** As {@link demandNames}, for who does not throw. */

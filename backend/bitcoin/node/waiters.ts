@@ -1,4 +1,5 @@
 // Who waits for something to become true.
+import { demandSignal } from '../../../channel/arguments.js'
 import { PerkunasError } from '../../../channel/errors.js'
 
 interface Waiter {
@@ -33,10 +34,12 @@ export class Waiters {
   /**
    * Resolves with the first result that is not undefined.
    *
-   * @throws what `look` throws, why it ended, PerkunasError ABORTED
+   * @throws what `look` throws, why it ended, PerkunasError ABORTED; INVALID_ARGUMENT if the signal is none
    */
   until<T>(look: () => T | undefined, signal?: AbortSignal): Promise<T> {
     return new Promise((resolve, reject) => {
+      // Who waits with one that can't be let go of would end the turn that ends the waiting.
+      demandSignal(signal, 'signal')
       if (this.#ended !== undefined) return reject(this.#ended)
       const finish = (then: () => void) => {
         this.#all.delete(waiter)

@@ -106,6 +106,25 @@ describe('LightningNode: arguments', () => {
     await a.close(0n, { script: new Uint8Array([0x51, 0x02, 0x4e, 0x73]), isIdle: true })
   })
 
+  it('what is no signal -> INVALID_ARGUMENT that names it, and the node goes on', async () => {
+    const { signal } = new AbortController()
+    const wish = { peer: bob.id, capacity: sat(1_000_000n) }
+    for (const [method, given, argument] of [
+      ['until', [0n, () => false, { signal }], 'signal'],
+      ['eventually', [() => undefined, 'soon'], 'signal'],
+      ['open', [wish, { signal: new AbortController() }], 'callOptions.signal'],
+      ['open', [wish, { signal: null }], 'callOptions.signal'],
+    ] as const) {
+      const error: unknown = await Promise.resolve(Reflect.apply(Reflect.get(a, method), a, given)).catch(
+        (e: unknown) => e,
+      )
+      expect(isError(error, 'INVALID_ARGUMENT') && error.facts.argument).to.equal(argument)
+    }
+    await world.chain.mine(1)
+    expect((await a.until(0n, ({ phase }) => phase === 'normal', signal)).phase).to.equal('normal')
+    expect(a.stopped).to.equal(undefined)
+  })
+
   it('a decision with a name that nobody knows -> refused, and told by name', async () => {
     const errors: PerkunasError[] = []
     bob.running.errors$.subscribe((error) => errors.push(error))
