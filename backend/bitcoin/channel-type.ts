@@ -47,6 +47,16 @@ const ALL: readonly { readonly type: ChannelType; readonly bitmap: Uint8Array }[
     ),
 )
 
+/** Whether it is a type, whatever else it says. */
+export function isChannelType(value: unknown): value is ChannelType {
+  if (typeof value !== 'object' || value === null) return false
+  const { commitments, scidAlias, zeroconf }: Partial<ChannelType> = value
+  return ALL.some(
+    ({ type }) =>
+      type.commitments === commitments && type.scidAlias === scidAlias && type.zeroconf === zeroconf,
+  )
+}
+
 /** The type that exactly these bytes stand for; undefined if none is defined for them, and the channel must be refused. */
 export function decodeChannelType(bitmap: Uint8Array): ChannelType | undefined {
   return ALL.find((one) => equalBytes(one.bitmap, bitmap))?.type

@@ -2,6 +2,7 @@
 // refused any more.
 import { demandNames, givenOf, type NamesOf } from '../../../channel/arguments.js'
 import { PerkunasError } from '../../../channel/errors.js'
+import { type ChannelType, isChannelType } from '../channel-type.js'
 import { isAmount, isCount } from '../figures.js'
 import type { BlockDelta, FeeratePerKw, Msat, Sat } from '../units.js'
 import type { Intent } from './input.js'
@@ -42,16 +43,18 @@ export interface Figures {
   readonly push?: Msat
   readonly feerate?: FeeratePerKw
   readonly toSelfDelay?: BlockDelta
+  readonly type?: ChannelType
   readonly shutdownScript: Uint8Array
 }
 
 /** What is wrong with the figures of a wish to open a channel, or undefined. */
 export function faultOfRequest(request: Figures): string | undefined {
-  const { capacity, push = 0n, feerate = MIN_FEERATE, toSelfDelay = 0, shutdownScript } = request
+  const { capacity, push = 0n, feerate = MIN_FEERATE, toSelfDelay = 0, type, shutdownScript } = request
   if (!isAmount(capacity, 1n, MAX_SAT)) return `the capacity is 1 to ${MAX_SAT} sat`
   if (!isAmount(push, 0n, capacity * 1000n)) return 'push is an amount within the capacity'
   if (!isCount(feerate, MIN_FEERATE, MAX_U32)) return `the feerate is ${MIN_FEERATE} sat/kw or more`
   if (!isCount(toSelfDelay, 0, MAX_U16)) return `toSelfDelay is 0 to ${MAX_U16} blocks`
+  if (type !== undefined && !isChannelType(type)) return 'the type is one of BOLT 2'
   return shutdownScript instanceof Uint8Array ? undefined : 'the script to be paid to is bytes'
 }
 

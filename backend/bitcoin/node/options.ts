@@ -125,6 +125,8 @@ export interface OpenOptions {
   readonly push?: Msat
   readonly feerate?: FeeratePerKw
   readonly isAnnounced?: boolean
+  /** What its commitments look like (BOLT 2, "Defined Channel Types"); by default anchors, if both can. */
+  readonly type?: InboundChannel['type']
   /** Blocks that the peer's share waits if it closes alone; by default the policy's. */
   readonly toSelfDelay?: BlockDelta
   /** Where we are paid to when it closes in agreement; by default a script of the wallet. */
@@ -146,6 +148,7 @@ export const OPEN_NAMES: NamesOf<OpenOptions> = {
   push: true,
   feerate: true,
   isAnnounced: true,
+  type: true,
   toSelfDelay: true,
   shutdownScript: true,
   isUpfront: true,

@@ -11,14 +11,12 @@ import { LedgerChain } from '../node/ledger-chain.js'
 const UNMEANT: readonly (readonly [keyof ChannelPolicy, unknown])[] = [
   ['dustLimit', -5n],
   ['dustLimit', 353n],
-  ['dustLimit', undefined],
   ['minimumFunding', 10_000],
   ['reserveMillionths', Number.NaN],
   ['reserveMinimum', 2n ** 64n],
   ['reserveAcceptedMillionths', 1_000_001],
   ['toSelfDelay', { min: 5000, max: 1 }],
   ['toSelfDelay', { min: 144, max: 70_000 }],
-  ['toSelfDelay', undefined],
   ['maxAcceptedHtlcs', 1000],
   ['maxAcceptedHtlcs', 1.5],
   ['maxInFlightMillionths', { announced: 0, unannounced: 1 }],
@@ -36,6 +34,8 @@ describe('the policy of a node', () => {
   it('without a wish the defaults; each wish in the place of one', () => {
     expect(channelPolicy()).to.deep.equal(CHANNEL_POLICY)
     expect(channelPolicy({ maxAcceptedHtlcs: 3 })).to.deep.equal({ ...CHANNEL_POLICY, maxAcceptedHtlcs: 3 })
+    const unsaid = Object.fromEntries(['dustLimit', 'toSelfDelay'].map((name) => [name, undefined]))
+    expect(channelPolicy(unsaid)).to.deep.equal(CHANNEL_POLICY)
   })
   for (const [name, value] of UNMEANT) {
     it(`${name}: ${shown(value)} -> INVALID_ARGUMENT, of a backend before it has begun`, () => {

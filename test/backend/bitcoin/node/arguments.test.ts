@@ -22,6 +22,10 @@ const WISHES: Readonly<Record<string, object>> = {
   'a feerate that nobody relays': { feerate: 1 },
   'a feerate beyond its field': { feerate: 2 ** 33 },
   'a script that is text': { shutdownScript: 'x' },
+  'a type that is text': { type: 'anchors' },
+  'a type that there is not': { type: { commitments: 'anchor', scidAlias: false, zeroconf: false } },
+  'a type that says too little': { type: { commitments: 'anchors' } },
+  'a type that neither can': { type: { commitments: 'simple_taproot', scidAlias: false, zeroconf: false } },
 }
 
 describe('LightningNode: arguments', () => {
@@ -82,7 +86,7 @@ describe('LightningNode: arguments', () => {
     const wish = { peer, capacity: sat(1_000_000n) }
     for (const [method, given, argument] of [
       ['open', [{ ...wish, pushed: 5n }], 'options.pushed'],
-      ['open', [{ ...wish, type: { commitments: 'x', scidAlias: false, zeroconf: false } }], 'options.type'],
+      ['open', [{ ...wish, typ: 'anchors' }], 'options.typ'],
       ['open', [wish, { signl: 5 }], 'callOptions.signl'],
       ['close', [0n, { isIdel: true }], 'options.isIdel'],
     ] as const) {
@@ -97,6 +101,7 @@ describe('LightningNode: arguments', () => {
       push: msat(0n),
       feerate: feeratePerKw(1000),
       isAnnounced: false,
+      type: { commitments: 'static_remotekey', scidAlias: true, zeroconf: false } as const,
       toSelfDelay: blockDelta(144),
       shutdownScript: new Uint8Array([0x51, 0x02, 0x4e, 0x73]),
       isUpfront: false,
