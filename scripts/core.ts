@@ -1,6 +1,6 @@
-// Processes that are measured beside each other, each on a core of its own as if on a machine of its own. Left to itself, the
-// kernel of a virtual machine may take a halted core for one that is not there, and wake who receives something on the core
-// of who sent it: then one waits for whatever the other does next.
+// Processes that are measured beside each other, each on a core of its own as if on a machine of its own. Left to itself, a
+// kernel may wake who receives something on the core of who sent it, although another one is idle: then one waits for whatever
+// the other does next.
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 
